@@ -1,0 +1,186 @@
+"""The templates of the method, put on chat messages.
+
+The templates are data: `Template` holds the text of a figure of the paper as printed there. The functions take
+chat messages, a list of `{"role": ..., "content": ...}` whose content is a string or a list of items such as
+`{"type": "text", "text": ...}` and `{"type": "image", ...}`. They append to the *last user* message, after a blank
+line, and return a new list; the input, images and earlier turns stay as they are (messages and items that need no
+change are shared with the input, not copied).
+
+The data set holds the question without the closer. Every prompt, plain or reformulated, is finished by
+`with_closer`, which goes on last:
+
+    with_closer(question)                                       # plain
+    with_closer(bcq_messages(question, first, second))          # BCQ; the caller has shuffled the two
+    with_closer(ncq_messages(question, wrong_answers, wrong))   # NCQ
+
+Whatever a model wrote passes through `sanitize.sanitize` before it enters a template. `special_tokens` is the list
+of the tokenizer that will read the prompt.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from recipe.zppo.errors import PromptError
+from recipe.zppo.sanitize import sanitize
+
+Message = dict[str, Any]
+Messages = list[Message]
+
+_FIELD = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+
+
+@dataclass(frozen=True)
+class Template:
+    """The text of one figure. `{name}` is a field; other braces, as in `\\boxed{}`, are text."""
+
+    figure: int
+    text: str
+
+    def fill(self, **values: str) -> str:
+        """The text with its fields replaced, in one pass: a value that looks like a field stays as it is.
+
+        Raises `KeyError` for a field without value.
+        """
+        return _FIELD.sub(lambda field: values[field.group(1)], self.text)
+
+
+CLOSER = Template(
+    8,
+    "You FIRST think about the reasoning process as an internal monologue and then provide the final answer. "
+    "The reasoning process MUST BE enclosed within <think> </think> tags. "
+    "The final answer MUST BE put in \\boxed{}.",
+)
+
+BCQ = Template(
+    17,
+    "Here are two candidate responses in <candidate> </candidate> tags to the question above. "
+    "One is correct and another is wrong. Use these as references to help you solve the problem.\n"
+    "<candidate>\n{candidate_1}\n</candidate>\n"
+    "<candidate>\n{candidate_2}\n</candidate>",
+)
+
+# Fig. 18 is three pieces, because answers and candidates vary in number.
+NCQ_ANSWERS = Template(18, "The following answers are all WRONG: {answers}. ")
+NCQ_HEADER = Template(18, "Below are the incorrect reasoning processes in <candidate> </candidate> tags.")
+NCQ_CANDIDATE = Template(18, "\n<candidate>\n{candidate}\n</candidate>")
+
+COMPRESSION = Template(
+    16,
+    "Compress the response below into a summary (in 5 lines max). Rules:\n"
+    "- Response is in <response>...</response> tags\n"
+    "- Summary should be in <summary>...</summary> tags and should be in 5 lines max\n"
+    "- Keep ONLY the essential reasoning steps and the final answer\n"
+    "- Remove ALL exploratory text, self-corrections, retries, and filler\n"
+    "- Do NOT re-derive or add new information\n"
+    "- End with the final answer in \\boxed{} format\n"
+    "<response>\n{response}\n</response>",
+)
+
+HINT_REQUEST = Template(
+    19,
+    "Read the solved response below and write a concise hint that helps solve the original question. "
+    "Do NOT reveal the final answer, do NOT include any \\boxed{} expression, and do NOT copy the full solution. "
+    "Keep only high-level guidance or the key intermediate idea.\n"
+    "<response>\n{teacher_response}\n</response>",
+)
+
+# The paper says only that the hint stands inside <hint> tags; the line breaks follow the other templates.
+HINT = Template(19, "<hint>\n{hint}\n</hint>")
+
+
+def with_closer(messages: Sequence[Mapping[str, Any]]) -> Messages:
+    """The messages with the closer (Fig. 8) at the end of the last user message."""
+    return append_to_last_user(messages, CLOSER.text)
+
+
+def bcq_messages(
+    messages: Sequence[Mapping[str, Any]], candidate_1: str, candidate_2: str, *, special_tokens: Iterable[str] = ()
+) -> Messages:
+    """The question with two candidates, one right and one wrong (BCQ, Fig. 17), without the closer.
+
+    The order is the caller's: a seeded shuffle, so that the position gives nothing away.
+    """
+    tokens = tuple(special_tokens)
+    block = BCQ.fill(candidate_1=sanitize(candidate_1, tokens), candidate_2=sanitize(candidate_2, tokens))
+    return append_to_last_user(messages, block)
+
+
+def ncq_messages(
+    messages: Sequence[Mapping[str, Any]],
+    wrong_answers: Iterable[str | None],
+    candidates: Sequence[str],
+    *,
+    special_tokens: Iterable[str] = (),
+) -> Messages:
+    """The question with its wrong rollouts (NCQ, Fig. 18), without the closer.
+
+    Args:
+        wrong_answers: the content of the last box of each wrong rollout, `None` or `""` for a rollout without one.
+            Each distinct answer is shown once, in order of first appearance. When no rollout has an answer the
+            sentence that lists them is left out, and the block starts with "Below are ...".
+        candidates: the (compressed) wrong rollouts, at least one.
+
+    Raises:
+        PromptError: no candidate, or no user message.
+    """
+    if not candidates:
+        raise PromptError("an NCQ prompt needs at least one wrong rollout")
+    tokens = tuple(special_tokens)
+    shown = [" ".join(sanitize(answer, tokens).split()) for answer in wrong_answers if answer]
+    distinct = [f"\\boxed{{{answer}}}" for answer in dict.fromkeys(shown) if answer]
+    block = NCQ_ANSWERS.fill(answers=", ".join(distinct)) if distinct else ""
+    block += NCQ_HEADER.text
+    block += "".join(NCQ_CANDIDATE.fill(candidate=sanitize(candidate, tokens)) for candidate in candidates)
+    return append_to_last_user(messages, block)
+
+
+def compression_messages(response: str, *, special_tokens: Iterable[str] = ()) -> Messages:
+    """What the teacher is asked in order to compress a candidate, right or wrong alike (Fig. 16)."""
+    return [{"role": "user", "content": COMPRESSION.fill(response=sanitize(response, tuple(special_tokens)))}]
+
+
+def hint_request_messages(response: str, *, special_tokens: Iterable[str] = ()) -> Messages:
+    """What the teacher is asked in order to get a hint from one of its correct responses (Fig. 19)."""
+    return [{"role": "user", "content": HINT_REQUEST.fill(teacher_response=sanitize(response, tuple(special_tokens)))}]
+
+
+def hinted_messages(
+    messages: Sequence[Mapping[str, Any]], hint: str, *, special_tokens: Iterable[str] = ()
+) -> Messages:
+    """The question with the teacher's hint (Fig. 19), without the closer."""
+    return append_to_last_user(messages, HINT.fill(hint=sanitize(hint, tuple(special_tokens))))
+
+
+def append_to_last_user(messages: Sequence[Mapping[str, Any]], block: str) -> Messages:
+    """The messages with `block` after a blank line at the end of the last user message.
+
+    Text content grows; in a list of items the last item grows if it is text, else a text item is added.
+
+    Raises:
+        PromptError: there is no user message, or its content is neither a string nor a list of items.
+    """
+    result = list(messages)
+    for position in range(len(result) - 1, -1, -1):
+        if result[position].get("role") == "user":
+            result[position] = {**result[position], "content": _appended(result[position].get("content"), block)}
+            return result
+    raise PromptError("no message of role 'user' to append to")
+
+
+def _appended(content: Any, block: str) -> str | list[Any]:
+    if isinstance(content, str):
+        return f"{content}\n\n{block}" if content else block
+    if not isinstance(content, Sequence) or isinstance(content, bytes):
+        raise PromptError(f"content of a user message is {type(content).__name__}, not a string or a list of items")
+    items = list(content)
+    if not items:
+        return [{"type": "text", "text": block}]
+    last = items[-1]
+    if isinstance(last, Mapping) and last.get("type") == "text" and isinstance(last.get("text"), str):
+        items[-1] = {**last, "text": f"{last['text']}\n\n{block}"}
+    else:
+        # Chat templates join items without a separator, so the blank line belongs to the new item.
+        items.append({"type": "text", "text": f"\n\n{block}"})
+    return items
