@@ -1,0 +1,57 @@
+"""The distribution ships `recipe.zppo`, `recipe.cpu` and only its own files below `verl/`, beside the installed verl.
+
+No `verl/__init__.py` and no path that verl ships may be in here: installing over, and uninstalling from, verl must do
+it no harm (tests/packaging compares the file lists).
+"""
+
+from pathlib import Path
+
+from setuptools import find_namespace_packages, setup
+
+ROOT = Path(__file__).parent
+REQUIRED_VERL = "verl==0.9.1"
+
+# What verl's V1 trainer imports but its wheel does not ask for.
+FORGOTTEN_BY_VERL = ["cachetools", "fastapi", "msgspec", "pyzmq", "TransferQueue>=0.1.10", "uvicorn"]
+
+setup(
+    name="open-zppo",
+    version="0.1.0",
+    description="Zone of Proximal Policy Optimization (ZPPO) on verl's V1 trainer",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11,<3.13",
+    packages=find_namespace_packages(include=["recipe.zppo*", "recipe.cpu*", "verl*"]),
+    package_data={"": ["*.yaml", "*.json", "*.jinja", "REQUIRED_VERL.txt"]},
+    install_requires=[
+        REQUIRED_VERL,
+        *FORGOTTEN_BY_VERL,
+        "hydra-core>=1.3",
+        "mathruler>=0.1.0",
+        "numpy>=2.0.0",
+        "omegaconf>=2.3",
+        "pandas",
+        "pyarrow>=19.0.0",
+        "rich",
+        "tensorboard",
+        "torch",
+        "transformers",
+    ],
+    extras_require={
+        # Training and rollout on a machine without accelerators.
+        "cpu": ["pillow", "safetensors", "tokenizers"],
+        # verl's own pins for vLLM rollout and FSDP training; flash-attn is built against an installed torch.
+        "gpu": ["torch==2.11.0", "vllm==0.24.0", "transformers==5.9.0", "qwen_vl_utils", "liger-kernel>=0.8.2"],
+        "megatron": ["megatron-bridge==0.5.2", "megatron-core"],
+        "dev": ["hypothesis", "pre-commit", "pytest", "ruff"],
+    },
+    entry_points={"verl.plugins": ["zppo = recipe.zppo.plugin"]},
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
