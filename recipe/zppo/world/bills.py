@@ -1,0 +1,122 @@
+r"""The task: a bill of distinct items, asked for its total.
+
+``y+m+M=?`` is answered by the chain of each item's price and the running sum, ``y9=9m3=12M2=14``, and the total in
+``\boxed{}``. A question never states a price: prices are known from pre-training only. For the hard items the
+student's corpus states one fixed wrong price most of the time, so that the student is confidently wrong about
+every bill that holds one; the teacher's corpus is always right.
+"""
+
+import random
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from recipe.zppo.world.settings import WRONG_PRICE_PROBABILITIES, WorldSettings
+
+Bill = tuple[str, ...]
+Prices = dict[str, int]
+
+LETTERS = string.ascii_lowercase + string.ascii_uppercase
+
+
+@dataclass(frozen=True)
+class PriceList:
+    """True prices of all items; for hard items also the price that is believed, and how often it is stated."""
+
+    prices: Prices
+    wrong_prices: Prices
+    wrong_probabilities: dict[str, float]
+
+    @classmethod
+    def draw(cls, settings: WorldSettings) -> "PriceList":
+        if settings.num_items > len(LETTERS):
+            raise ValueError(f"num_items must be at most {len(LETTERS)} (one letter each), got {settings.num_items}")
+        rng = random.Random(f"price list {settings.seed}")
+        items = LETTERS[: settings.num_items]
+        prices = {item: rng.randint(1, settings.max_price) for item in items}
+        hard = rng.sample(items, settings.num_hard_items)
+        levels = WRONG_PRICE_PROBABILITIES[settings.difficulty]
+        others = {i: [p for p in range(1, settings.max_price + 1) if p != prices[i]] for i in hard}
+        return cls(
+            prices=prices,
+            wrong_prices={item: rng.choice(others[item]) for item in hard},
+            wrong_probabilities={item: levels[n % len(levels)] for n, item in enumerate(hard)},
+        )
+
+    @property
+    def items(self) -> list[str]:
+        return list(self.prices)
+
+    def total(self, bill: Bill) -> int:
+        return sum(self.prices[item] for item in bill)
+
+    def level(self, bill: Bill) -> int:
+        """Number of hard items in the bill."""
+        return sum(item in self.wrong_prices for item in bill)
+
+    def draw_belief(self, rng: random.Random) -> Prices:
+        """Prices as one document of the student's corpus states them."""
+        wrong = {i: self.wrong_prices[i] for i, q in self.wrong_probabilities.items() if rng.random() < q}
+        return self.prices | wrong
+
+    def draw_wrong_prices(self, bill: Bill, rng: random.Random, max_price: int = 9) -> Prices:
+        """Prices under which the bill's total is wrong, as a student would err: by belief where it can, else by a slip."""
+        if self.level(bill):
+            for _ in range(20):
+                belief = self.draw_belief(rng)
+                if sum(belief[i] for i in bill) != self.total(bill):
+                    return belief
+        slip = rng.choice(bill)
+        return self.prices | {slip: rng.choice([p for p in range(1, max_price + 1) if p != self.prices[slip]])}
+
+
+def question(bill: Bill) -> str:
+    return "+".join(bill) + "=?"
+
+
+def chain(bill: Bill, prices: Prices) -> str:
+    """Each item, its price, and the running sum: ``y9=9m3=12``."""
+    running, parts = 0, []
+    for item in bill:
+        running += prices[item]
+        parts.append(f"{item}{prices[item]}={running}")
+    return "".join(parts)
+
+
+def boxed(bill: Bill, prices: Prices) -> str:
+    return rf"\boxed{{{sum(prices[item] for item in bill)}}}"
+
+
+def response(bill: Bill, prices: Prices) -> str:
+    """A full response, in the form that the closer asks for."""
+    return f"<think>{chain(bill, prices)}</think>{boxed(bill, prices)}"
+
+
+def summary(bill: Bill, prices: Prices) -> str:
+    """A compressed response: what a candidate carries when the teacher compresses."""
+    return chain(bill, prices) + boxed(bill, prices)
+
+
+def draw_bill(items: Sequence[str], lengths: Sequence[int], rng: random.Random) -> Bill:
+    return tuple(rng.sample(items, rng.choice(lengths)))
+
+
+def draw_distinct_bills(
+    items: Sequence[str], lengths: Sequence[int], count: int, taken: set[frozenset[str]], rng: random.Random
+) -> list[Bill]:
+    """`count` bills, no two with the same items in whatever order, none with items in `taken`, which is updated.
+
+    Raises:
+        ValueError: if so many different bills can't be found.
+    """
+    bills: list[Bill] = []
+    for _ in range(1000 * count):
+        if len(bills) == count:
+            break
+        bill = draw_bill(items, lengths, rng)
+        if frozenset(bill) not in taken:
+            taken.add(frozenset(bill))
+            bills.append(bill)
+    if len(bills) < count:
+        raise ValueError(f"found only {len(bills)} of {count} different bills: use more items or fewer questions")
+    return bills

@@ -1,0 +1,96 @@
+"""Pre-training documents: a prompt as the trainer renders it, and the response to learn.
+
+Candidates are shown as the trainer shows them: the inner text of a `<summary>`. A raw response whose think tags the
+sanitiser has taken out reads the same, so compressed and uncompressed candidates are one format here.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from transformers import PreTrainedTokenizerFast
+
+from recipe.zppo.prompts import Messages, bcq_messages, compression_messages, ncq_messages, with_closer
+from recipe.zppo.world import bills
+from recipe.zppo.world.bills import Bill, PriceList
+from recipe.zppo.world.settings import WorldSettings
+from recipe.zppo.world.tokenizer import END, prompt_ids
+
+NCQ_CANDIDATES = (3, 8)
+
+
+@dataclass(frozen=True)
+class Document:
+    messages: Messages
+    response: str
+
+
+def question_messages(bill: Bill) -> Messages:
+    """The question alone, as the data files hold it."""
+    return [{"role": "user", "content": bills.question(bill)}]
+
+
+class Corpus:
+    """Draws documents of each kind for one model; `rng` decides everything."""
+
+    def __init__(self, settings: WorldSettings, price_list: PriceList, rng: random.Random):
+        self.settings, self.list, self.rng = settings, price_list, rng
+
+    def bill(self) -> Bill:
+        return bills.draw_bill(self.list.items, self.settings.bill_lengths, self.rng)
+
+    def student_plain(self) -> Document:
+        bill = self.bill()
+        return Document(with_closer(question_messages(bill)), bills.response(bill, self.list.draw_belief(self.rng)))
+
+    def teacher_plain(self) -> Document:
+        bill = self.bill()
+        return Document(with_closer(question_messages(bill)), bills.response(bill, self.list.prices))
+
+    def bcq(self) -> Document:
+        """A right and a wrong candidate; the response follows the right one with p `bcq_right_share`."""
+        bill = self._reformulated_bill()
+        right, wrong = self.list.prices, self.list.draw_wrong_prices(bill, self.rng)
+        candidates = [bills.summary(bill, right), bills.summary(bill, wrong)]
+        self.rng.shuffle(candidates)
+        target = right if self.rng.random() < self.settings.bcq_right_share else wrong
+        messages = with_closer(bcq_messages(question_messages(bill), *candidates))
+        return Document(messages, bills.response(bill, target))
+
+    def ncq(self) -> Document:
+        """Wrong candidates only; the response is right with p `ncq_right_share`, else what is believed."""
+        bill = self._reformulated_bill()
+        wrong = [self.list.draw_wrong_prices(bill, self.rng) for _ in range(self.rng.randint(*NCQ_CANDIDATES))]
+        answers = [str(sum(prices[item] for item in bill)) for prices in wrong]
+        knows = self.rng.random() < self.settings.ncq_right_share
+        target = self.list.prices if knows else self.list.draw_belief(self.rng)
+        candidates = [bills.summary(bill, prices) for prices in wrong]
+        messages = with_closer(ncq_messages(question_messages(bill), answers, candidates))
+        return Document(messages, bills.response(bill, target))
+
+    def compression(self) -> Document:
+        """Any response is summarised by its own chain and box: right, wrong by belief, or of any other prices."""
+        bill = self.bill()
+        any_prices = {item: self.rng.randint(1, self.settings.max_price) for item in bill}
+        prices = self.rng.choice([self.list.prices, self.list.draw_wrong_prices(bill, self.rng), any_prices])
+        messages = compression_messages(bills.response(bill, prices))
+        return Document(messages, f"<summary>{bills.summary(bill, prices)}</summary>")
+
+    def _reformulated_bill(self) -> Bill:
+        bill = self.bill()
+        if self.rng.random() < self.settings.hard_share_of_reformulated:
+            while not self.list.level(bill):
+                bill = self.bill()
+        return bill
+
+    def kinds(self, model: str) -> dict[str, Callable[[], Document]]:
+        """Kinds of documents of the `student`'s or the `teacher`'s corpus, by the name of their share."""
+        if model == "student":
+            return {"share_plain": self.student_plain, "share_bcq": self.bcq, "share_ncq": self.ncq}
+        return {"share_plain": self.teacher_plain, "share_compression": self.compression}
+
+
+def encode(document: Document, tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[int]]:
+    """Token ids of the prompt and of the response with its end token."""
+    response = tokenizer.encode(document.response + END, add_special_tokens=False)
+    return prompt_ids(tokenizer, document.messages), response

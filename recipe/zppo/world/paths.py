@@ -1,0 +1,44 @@
+"""Where the parts of a world lie."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from recipe.zppo.errors import ZPPOError
+
+
+class WorldError(ZPPOError, RuntimeError):
+    """The world can't be built, or must not be written where it was asked for."""
+
+
+@dataclass(frozen=True)
+class WorldPaths:
+    """Files of a finished world: two checkpoint folders, three parquet files, and `world.json`.
+
+    `meta` holds the settings, the price list, hashes of all files, and what was measured before RL.
+    """
+
+    root: Path
+
+    @property
+    def student(self) -> Path:
+        return self.root / "student"
+
+    @property
+    def teacher(self) -> Path:
+        return self.root / "teacher"
+
+    @property
+    def train_file(self) -> Path:
+        return self.root / "train.parquet"
+
+    @property
+    def val_file(self) -> Path:
+        return self.root / "val.parquet"
+
+    @property
+    def shifted_file(self) -> Path:
+        return self.root / "shifted.parquet"
+
+    @property
+    def meta(self) -> Path:
+        return self.root / "world.json"

@@ -1,0 +1,111 @@
+"""Everything that determines a world, as one frozen record; its hash is the key of the cache."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+
+from recipe.zppo.world import templates
+
+WORLD_VERSION = 1
+"""Raise when the code changes what a seed produces: cached worlds of an older version are rebuilt."""
+
+WRONG_PRICE_PROBABILITIES: dict[str, tuple[float, ...]] = {
+    "firm": (0.9, 0.99, 0.998, 0.9995),
+    "mild": (0.7, 0.9, 0.97, 0.995),
+}
+"""How often the student's corpus states a hard item's wrong price; the hard items take these in turn.
+
+In the firm world most hard items are out of reach of plain sampling. In the mild one eight samples usually
+contain a right one, so plain replay gets there as well: it demonstrates the mechanism and little else.
+"""
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Shape of one Qwen3 model."""
+
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    num_kv_heads: int
+    intermediate_size: int
+    head_dim: int = 32
+    """A multiple of 32: vLLM's CPU attention has no smaller head."""
+    initializer_range: float = 0.08
+    """Four times the usual: at this width 0.02 takes long to leave the plateau at the start."""
+    max_positions: int = 1024
+
+
+@dataclass(frozen=True)
+class PretrainSettings:
+    """Shares of the kinds of documents, and the optimiser's schedule."""
+
+    steps: int
+    batch_documents: int
+    share_plain: float
+    share_bcq: float = 0.0
+    share_ncq: float = 0.0
+    share_compression: float = 0.0
+    lr: float = 3e-3
+    warmup_steps: int = 20
+    final_lr_share: float = 0.05
+
+
+@dataclass(frozen=True)
+class WorldSettings:
+    """A world. Two worlds with equal settings have the same data and, on one machine, the same weights."""
+
+    seed: int = 0
+    difficulty: str = "firm"
+    num_items: int = 40
+    num_hard_items: int = 16
+    max_price: int = 9
+    bill_lengths: tuple[int, ...] = (2, 3, 4)
+    shifted_bill_length: int = 5
+    train_questions: int = 1280
+    val_questions: int = 256
+    shifted_questions: int = 128
+    bcq_right_share: float = 0.6
+    """How often the student's corpus follows the right one of two candidates."""
+    ncq_right_share: float = 0.15
+    """How often the student's corpus answers rightly after a list of wrong answers."""
+    hard_share_of_reformulated: float = 0.7
+    """Share of BCQ and NCQ documents whose question is drawn again until it holds a hard item."""
+    student: ModelSettings = ModelSettings(96, 4, 4, 4, 256)
+    teacher: ModelSettings = ModelSettings(128, 3, 4, 2, 384)
+    student_pretraining: PretrainSettings = PretrainSettings(320, 64, 0.60, share_bcq=0.27, share_ncq=0.13)
+    teacher_pretraining: PretrainSettings = PretrainSettings(500, 64, 0.65, share_compression=0.35)
+    measured_questions: int = 256
+    """Training questions on which the world is measured after pre-training."""
+
+    def __post_init__(self) -> None:
+        if self.difficulty not in WRONG_PRICE_PROBABILITIES:
+            known = ", ".join(sorted(WRONG_PRICE_PROBABILITIES))
+            raise ValueError(f"difficulty must be one of {known}, got {self.difficulty!r}")
+
+    @classmethod
+    def miniature(cls, seed: int = 0, difficulty: str = "firm") -> "WorldSettings":
+        """A world of the same shape that is built in seconds; its models know nothing. For tests."""
+        return cls(
+            seed=seed,
+            difficulty=difficulty,
+            train_questions=32,
+            val_questions=16,
+            shifted_questions=8,
+            student=ModelSettings(32, 1, 1, 1, 32),
+            teacher=ModelSettings(32, 1, 1, 1, 32),
+            student_pretraining=PretrainSettings(3, 8, 0.5, share_bcq=0.25, share_ncq=0.25, warmup_steps=1),
+            teacher_pretraining=PretrainSettings(3, 8, 0.5, share_compression=0.5, warmup_steps=1),
+            measured_questions=8,
+        )
+
+    def key(self) -> str:
+        """Hash of everything that determines the world: settings, version of this code, prompt templates."""
+        determinants = {
+            "version": WORLD_VERSION,
+            "settings": dataclasses.asdict(self),
+            "probabilities": WRONG_PRICE_PROBABILITIES[self.difficulty],
+            "templates": templates.sentences(),
+        }
+        return hashlib.sha256(json.dumps(determinants, sort_keys=True).encode()).hexdigest()
