@@ -1,0 +1,100 @@
+"""From a composed config to a finished run: checks first, then Ray, and errors as messages instead of stack traces."""
+
+import os
+import sys
+from collections.abc import Iterator
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from recipe.zppo.errors import ConfigError, ZPPOError
+
+
+def launch(config: DictConfig) -> int:
+    """Check the config, run the training, and return the exit status of the process."""
+    try:
+        set_platform(config)
+        check(config)
+    except ConfigError as error:
+        print(f"zppo: {error}", file=sys.stderr)
+        return 2
+
+    from verl.trainer.main_ppo import run_ppo
+
+    from recipe.zppo.task_runner import ZPPOTaskRunner
+
+    try:
+        run_ppo(config, task_runner_class=ZPPOTaskRunner)
+    except KeyboardInterrupt:
+        print(
+            "zppo: interrupted; a later run with trainer.resume_mode=auto goes on from the last checkpoint",
+            file=sys.stderr,
+        )
+        return 130
+    except Exception as error:
+        known = find_zppo_error(error)
+        if known is None:
+            raise
+        print(f"zppo: the run stopped: {plain_message(known)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def set_platform(config: DictConfig) -> None:
+    """Choose verl's platform for this process and, through Ray's runtime environment, for every worker.
+
+    verl decides its platform once, on the import of `verl.trainer.main_ppo` at the latest: call this before.
+    """
+    runtime_env = config.ray_kwargs.ray_init.runtime_env
+    if config.trainer.device == "cpu":
+        with open_dict(runtime_env):
+            runtime_env.setdefault("env_vars", {})
+            runtime_env.env_vars.setdefault("VERL_PLATFORM", "cpu")
+    # What the workers get, the driver needs too: verl reads such variables on import.
+    for name, value in (runtime_env.get("env_vars") or {}).items():
+        os.environ.setdefault(name, str(value))
+
+
+def check(config: DictConfig) -> None:
+    """Our checks, then verl's own, all of them as ConfigError."""
+    from recipe.zppo.checks import check_config
+
+    check_config(config)
+
+    from verl.trainer.ppo.utils import need_critic, need_reference_policy
+    from verl.utils.config import validate_config
+    from verl.utils.device import auto_set_device
+
+    auto_set_device(config)
+    try:
+        OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        validate_config(config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ConfigError(f"verl does not accept the configuration: {reason}") from error
+
+
+def find_zppo_error(error: BaseException) -> ZPPOError | None:
+    """The first error of ours in a chain of causes; Ray wraps what a worker raised, in layers."""
+    return next((link for link in _chain(error) if isinstance(link, ZPPOError)), None)
+
+
+def plain_message(error: ZPPOError) -> str:
+    """The message that was raised, without Ray's copy of the worker's traceback."""
+    inner = next(
+        (link for link in _chain(error) if isinstance(link, ZPPOError) and not hasattr(link, "traceback_str")), error
+    )
+    return f"{type(inner).__name__}: {inner}"
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """`error` and what it was raised from: Ray's `.cause`, then Python's own links."""
+    seen: set[int] = set()
+    stack: list[BaseException | None] = [error]
+    while stack:
+        link = stack.pop()
+        if not isinstance(link, BaseException) or id(link) in seen:
+            continue
+        seen.add(id(link))
+        yield link
+        # Last in, first out: Ray's cause is looked at first.
+        stack += [link.__context__, link.__cause__, getattr(link, "cause", None)]
