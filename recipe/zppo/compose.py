@@ -1,7 +1,7 @@
 """Where Hydra finds `zppo_trainer`: our config folder, then verl's, from every working directory.
 
-A search-path plug-in, not `hydra.searchpath` in zppo_trainer.yaml: Hydra accepts that key in the primary config only, so a
-user's own config that inherits `zppo_trainer` could not be composed.
+A search-path plug-in, not `hydra.searchpath` in zppo_trainer.yaml: Hydra accepts that key in the primary config only,
+so a user's own config that inherits `zppo_trainer` could not be composed.
 """
 
 from collections.abc import Sequence

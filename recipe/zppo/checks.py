@@ -1,0 +1,202 @@
+"""Everything about a run that can be known before Ray starts, each failure as a ConfigError of one line."""
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue
+
+from recipe.zppo.config import ZPPOConfig, validate_zppo
+from recipe.zppo.data_files import check_training_files, check_validation_files
+from recipe.zppo.errors import ConfigError
+from recipe.zppo.model_files import check_models
+
+# Nodes of verl's pre-V1 layout, which still compose but which V1 never reads; the live ones are below `reward`.
+LEGACY = {
+    "custom_reward_function": "reward.custom_reward_function",
+    "reward_model": "reward.reward_model, reward.reward_manager or reward.num_workers",
+    "sandbox_fusion": "reward.sandbox_fusion",
+}
+
+# Settings of verl that ZPPO's step relies on: key, the value it needs, why.
+REQUIRED: tuple[tuple[str, Any, str], ...] = (
+    ("trainer.use_v1", True, "ZPPO is a trainer of verl's V1"),
+    ("trainer.v1.trainer_mode", "zppo", "another mode runs another trainer, and the zppo node would be ignored"),
+    (
+        "algorithm.adv_estimator",
+        "zppo",
+        "the two-step estimator of Eqs. 2 to 6; choose its form by zppo.advantage.norm",
+    ),
+    ("algorithm.filter_groups.enable", False, "dropped groups would miss in the accuracies that decide on hardness"),
+    ("distillation.enabled", False, "it replaces the loss; the teacher of ZPPO is configured at zppo.teacher"),
+    ("actor_rollout_ref.hybrid_engine", True, "rollout and update share the student's accelerators"),
+    ("actor_rollout_ref.actor.ppo_epochs", 1, "a step has no second epoch; set zppo.updates_per_step instead"),
+    ("data.return_raw_chat", True, "reformulated prompts are built from chat messages"),
+)
+
+
+def check_config(config: DictConfig) -> ZPPOConfig:
+    """Check a composed config, its data files and its model paths; nothing is changed and Ray is not touched.
+
+    Returns the typed `zppo` node. Raises ConfigError, from the cheapest check to the dearest.
+    """
+    try:
+        zppo = validate_zppo(config.zppo)
+        check_settings(config)
+        check_batch(config, zppo)
+        check_resume(config)
+        check_teacher_pool(config, zppo)
+        check_reward_function(config)
+        check_models(config, zppo)
+        check_validation_files(config.data)
+        num_rows = check_training_files(config.data, zppo.data.prompt_id_key)
+        if num_rows is not None:
+            check_enough_rows(config, num_rows)
+    except MissingMandatoryValue as error:
+        raise ConfigError(f"a mandatory key is not set: {str(error).splitlines()[0]}") from error
+    return zppo
+
+
+def check_settings(config: DictConfig) -> None:
+    """Legacy keys that do nothing, and settings under which ZPPO's step would not be what it says."""
+    for node, instead in LEGACY.items():
+        for key in _set_leaves(config.get(node), node):
+            raise ConfigError(f"{key}: verl's V1 trainer ignores this key; set {instead}")
+    for key, needed, why in REQUIRED:
+        value = OmegaConf.select(config, key)
+        if value != needed:
+            shown, wanted = _yaml(value), _yaml(needed)
+            raise ConfigError(f"{key}: must be {wanted}, got {shown}: {why}")
+    manager = "actor_rollout_ref.rollout.agent.agent_loop_manager_class"
+    if not OmegaConf.select(config, manager):
+        raise ConfigError(f"{manager}: must be set; without it verl's own manager would run, and no reformulation")
+
+
+def check_batch(config: DictConfig, zppo: ZPPOConfig) -> None:
+    """Group size, batch size and the numbers derived from them."""
+    size, group = config.data.train_batch_size, config.actor_rollout_ref.rollout.n
+    _require_whole("data.train_batch_size", size, 1)
+    _require_whole("actor_rollout_ref.rollout.n", group, 1)
+    if group < 2:
+        raise ConfigError(
+            "actor_rollout_ref.rollout.n: a group of 1 has no advantage (its mean is its reward); set at least 2"
+        )
+    if size < zppo.updates_per_step:
+        raise ConfigError(
+            f"zppo.updates_per_step: {zppo.updates_per_step} updates can't share data.train_batch_size={size} prompts; "
+            "each update needs at least one"
+        )
+    mini = config.actor_rollout_ref.actor.ppo_mini_batch_size
+    if mini != size:
+        raise ConfigError(
+            f"actor_rollout_ref.actor.ppo_mini_batch_size: {mini} would be ignored; a step has zppo.updates_per_step "
+            "equal mini-batches, so set that, and leave this key at ${data.train_batch_size}"
+        )
+    gen = config.data.get("gen_batch_size")
+    if gen not in (None, size):
+        raise ConfigError(f"data.gen_batch_size: {gen} would be ignored; leave it null, or at data.train_batch_size")
+    for name, part in (("replay", zppo.replay), ("reformulation", zppo.reformulation)):
+        # The small term keeps 0.1 * 10 at one.
+        if part.enable and math.floor(part.fraction * size + 1e-9) < 1:
+            raise ConfigError(
+                f"zppo.{name}.fraction: {part.fraction} of data.train_batch_size={size} is less than one prompt; "
+                f"raise one of the two, or set zppo.{name}.enable=false"
+            )
+
+
+def check_enough_rows(config: DictConfig, num_rows: int) -> None:
+    """A step needs a full batch of new prompts: verl drops the last, incomplete one."""
+    size, most = config.data.train_batch_size, config.data.get("train_max_samples", -1)
+    usable = min(num_rows, most) if most and most > 0 else num_rows
+    if usable < size:
+        raise ConfigError(
+            f"data.train_batch_size: {size} new prompts a step can't be met by {usable} training rows; "
+            "lower it, or give more data"
+        )
+
+
+def check_resume(config: DictConfig) -> None:
+    """`resume_mode` and `resume_from_path` agree, and the folder is there."""
+    trainer = config.trainer
+    mode, path = trainer.resume_mode, trainer.resume_from_path
+    if mode not in ("auto", "disable", "resume_path"):
+        raise ConfigError(f"trainer.resume_mode: {mode!r} is not one of auto, disable, resume_path")
+    if mode != "resume_path":
+        if path:
+            raise ConfigError(
+                f"trainer.resume_from_path: ignored while trainer.resume_mode={mode}; "
+                "set trainer.resume_mode=resume_path"
+            )
+        return
+    if not path:
+        raise ConfigError(
+            "trainer.resume_from_path: set it to a folder global_step_<N>, as resume_mode=resume_path asks"
+        )
+    folder = Path(str(path))
+    step = folder.name.removeprefix("global_step_")
+    if step == folder.name or not step.isdigit():
+        raise ConfigError(f"trainer.resume_from_path: {path} does not end in global_step_<N>")
+    if not folder.is_dir():
+        raise ConfigError(f"trainer.resume_from_path: the folder {path} does not exist")
+
+
+def check_teacher_pool(config: DictConfig, zppo: ZPPOConfig) -> None:
+    """The teacher's replicas fill its pool, and its overrides are keys of verl's rollout config."""
+    if not zppo.needs_teacher:
+        return
+    from verl.workers.config import RolloutConfig
+
+    known = [field.name for field in dataclasses.fields(RolloutConfig)]
+    for key in zppo.teacher.inference:
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"; did you mean zppo.teacher.inference.{close[0]}?" if close else ""
+            raise ConfigError(f"zppo.teacher.inference.{key}: not a key of verl's rollout config{hint}")
+    sizes = ("tensor_model_parallel_size", "data_parallel_size", "pipeline_model_parallel_size")
+    replica = 1
+    for name in sizes:
+        value = zppo.teacher.inference.get(name, 1)
+        _require_whole(f"zppo.teacher.inference.{name}", value, 1)
+        replica *= value
+    pool = zppo.teacher.n_gpus_per_node * zppo.teacher.nnodes
+    if pool % replica:
+        raise ConfigError(
+            f"zppo.teacher.n_gpus_per_node: a pool of {pool} (times nnodes) can't be filled by replicas of {replica} "
+            "(tensor x data x pipeline parallel size in zppo.teacher.inference)"
+        )
+
+
+def check_reward_function(config: DictConfig) -> None:
+    """The reward function's file exists; modules (`pkg://`) are left to their import."""
+    path = config.reward.custom_reward_function.path
+    if not path:
+        raise ConfigError(
+            "reward.custom_reward_function.path: must be set; verl's built-in scores are not confined to 0 and 1 "
+            "(pkg://recipe.zppo.reward is the paper's reward)"
+        )
+    file = Path(str(path).removeprefix("file://")).expanduser()
+    if "://" not in str(path).removeprefix("file://") and not file.is_file():
+        raise ConfigError(f"reward.custom_reward_function.path: {path} does not exist")
+
+
+def _set_leaves(node: Any, path: str) -> list[str]:
+    """Dotted keys below `node` that hold a value."""
+    if isinstance(node, Mapping | DictConfig):
+        return [leaf for key in node for leaf in _set_leaves(node[key], f"{path}.{key}")]
+    return [path] if node is not None else []
+
+
+def _require_whole(key: str, value: Any, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ConfigError(f"{key}: must be a whole number of at least {least}, got {value!r}")
+
+
+def _yaml(value: Any) -> str:
+    """A value as a user writes it on the command line."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)

@@ -1,0 +1,141 @@
+"""Checks of the data files: that every row has a question and an answer, and every training row an id of its own.
+
+Only the needed columns are read, in batches. Row numbers in messages count from 0 within their file.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.json
+import pyarrow.parquet as pq
+from omegaconf import DictConfig, ListConfig
+
+from recipe.zppo.errors import ConfigError
+
+ANSWER = "reward_model.ground_truth"
+ROWS_PER_BATCH = 4096
+
+
+def check_training_files(data: DictConfig, prompt_id_key: str) -> int | None:
+    """Number of training rows; None where a file is remote and so was not read.
+
+    Raises:
+        ConfigError: a file is missing, empty, unreadable or lacks a column; a row lacks question, answer or id; two
+            rows share an id.
+    """
+    seen: dict[Any, tuple[str, int]] = {}
+    num_rows: int | None = 0
+    for file in _files(data, "train_files"):
+        if _is_remote(file):
+            num_rows = None
+            continue
+        rows = _checked_rows(file, "data.train_files", data.prompt_key, prompt_id_key)
+        duplicates: list[tuple[int, str, tuple[str, int]]] = []
+        for number, row in rows:
+            prompt_id = row[prompt_id_key]
+            if prompt_id in seen:
+                duplicates.append((number, prompt_id, seen[prompt_id]))
+            else:
+                seen[prompt_id] = (file, number)
+            num_rows = None if num_rows is None else num_rows + 1
+        if duplicates:
+            number, prompt_id, (first_file, first_number) = duplicates[0]
+            where = f"row {first_number}" if first_file == file else f"row {first_number} of {first_file}"
+            raise ConfigError(
+                f"data.train_files: {file} row {number} repeats {prompt_id_key}={_short(prompt_id)} of {where} "
+                f"({len(duplicates)} repeated in all); every prompt needs an id of its own"
+            )
+    return num_rows
+
+
+def check_validation_files(data: DictConfig) -> None:
+    """Like `check_training_files`, for validation rows, which need no id."""
+    for file in _files(data, "val_files"):
+        if not _is_remote(file):
+            for _ in _checked_rows(file, "data.val_files", data.prompt_key, None):
+                pass
+
+
+def _files(data: DictConfig, key: str) -> list[str]:
+    value = data.get(key)
+    files = list(value) if isinstance(value, ListConfig | list) else [value]
+    if not files or not all(isinstance(file, str) and file for file in files):
+        raise ConfigError(f"data.{key}: set it to a parquet file, or to a list of them")
+    return [str(Path(file).expanduser()) if not _is_remote(file) else file for file in files]
+
+
+def _is_remote(file: str) -> bool:
+    return "://" in file
+
+
+def _checked_rows(file: str, key: str, prompt_key: str, id_key: str | None) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each row's number and needed columns; raises at the end for the rows without question, answer or id."""
+    wanted = {prompt_key: "question", "reward_model": "answer"} | ({id_key: "id"} if id_key else {})
+    lacking: dict[str, list[int]] = {}
+    number = -1
+    for number, row in enumerate(_read(file, key, list(wanted))):
+        if not _has_question(row[prompt_key]):
+            lacking.setdefault(f"question ({prompt_key} has no user message with text)", []).append(number)
+        if not _has_answer(row["reward_model"]):
+            lacking.setdefault(f"answer ({ANSWER} is empty)", []).append(number)
+        if id_key and not _is_id(row[id_key]):
+            lacking.setdefault(f"id ({id_key} must be a text or a whole number)", []).append(number)
+        yield number, row
+    if number < 0:
+        raise ConfigError(f"{key}: {file} has no rows")
+    for what, numbers in lacking.items():
+        raise ConfigError(f"{key}: {file} row {numbers[0]} has no {what}; {len(numbers)} such row(s) in all")
+
+
+def _read(file: str, key: str, columns: list[str]) -> Iterator[dict[str, Any]]:
+    """Rows of a parquet, JSON or JSONL file, as verl's data set reads them."""
+    path = Path(file)
+    if not path.is_file():
+        raise ConfigError(f"{key}: {file} does not exist")
+    if path.suffix not in (".parquet", ".json", ".jsonl"):
+        raise ConfigError(f"{key}: {file} is not a .parquet, .json or .jsonl file")
+    if path.stat().st_size == 0:
+        raise ConfigError(f"{key}: {file} is empty (0 bytes)")
+    try:
+        if path.suffix == ".parquet":
+            with pq.ParquetFile(path) as parquet:
+                _require_columns(parquet.schema_arrow.names, file, key, columns)
+                for batch in parquet.iter_batches(ROWS_PER_BATCH, columns=columns):
+                    yield from batch.to_pylist()
+        else:
+            table = pyarrow.json.read_json(path)
+            _require_columns(table.column_names, file, key, columns)
+            yield from table.select(columns).to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise ConfigError(f"{key}: {file} can't be read: {str(error).splitlines()[0]}") from error
+
+
+def _require_columns(present: Iterable[str], file: str, key: str, columns: Iterable[str]) -> None:
+    present = list(present)
+    for column in columns:
+        if column not in present:
+            raise ConfigError(f"{key}: {file} has no column {column!r}; it has {', '.join(present) or 'none'}")
+
+
+def _has_question(messages: Any) -> bool:
+    """The last user message says something: text, or parts such as an image."""
+    if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
+        return False
+    user = [message.get("content") for message in messages if message.get("role") == "user"]
+    return bool(user) and bool(user[-1].strip() if isinstance(user[-1], str) else user[-1])
+
+
+def _has_answer(reward_model: Any) -> bool:
+    answer = reward_model.get("ground_truth") if isinstance(reward_model, dict) else None
+    return bool(answer.strip()) if isinstance(answer, str) else answer is not None and answer != []
+
+
+def _is_id(value: Any) -> bool:
+    return (isinstance(value, str) and value != "") or (isinstance(value, int) and not isinstance(value, bool))
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

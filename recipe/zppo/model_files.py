@@ -1,0 +1,139 @@
+"""Checks of the student's and the teacher's model path, and of the context that BCQ prompts and compression need."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.errors import ConfigError
+
+# `name` or `owner/name` of a model hub; anything else is a path.
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+
+# Tokens of a template around its candidates or response, where no tokenizer is at hand to count them.
+TEMPLATE_TOKENS = 128
+
+
+def check_models(config: DictConfig, zppo: ZPPOConfig) -> None:
+    """Raise ConfigError when a model path is wrong or a context is too short for what ZPPO sends."""
+    student, teacher = config.actor_rollout_ref.model.path, zppo.teacher.path
+    check_model_path(student, "actor_rollout_ref.model.path")
+    if zppo.needs_teacher:
+        check_model_path(teacher, "zppo.teacher.path")
+    check_student_context(config, zppo)
+    if zppo.needs_teacher:
+        check_teacher_context(config, zppo)
+
+
+def check_model_path(path: str | None, key: str) -> None:
+    """Raise ConfigError unless `path` is a folder with a config.json, or may be a hub id."""
+    if not path:
+        raise ConfigError(f"{key}: set it to a model folder or hub id")
+    if "://" in path:
+        return
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise ConfigError(f"{key}: {path} is a folder without config.json, so not a Hugging Face model")
+    elif folder.exists():
+        raise ConfigError(f"{key}: {path} is a file; give the folder of a Hugging Face model")
+    elif not HUB_ID.fullmatch(path):
+        raise ConfigError(f"{key}: the folder {path} does not exist")
+    elif os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on") and not _in_hub_cache(path):
+        raise ConfigError(f"{key}: {path} is neither a folder nor in the local hub cache, and HF_HUB_OFFLINE is set")
+
+
+def check_student_context(config: DictConfig, zppo: ZPPOConfig) -> None:
+    """A BCQ prompt (an NCQ prompt with one candidate, without BCQ) with the full response must fit the context.
+
+    NCQ prompts with more candidates may be too long; such an instance is skipped and counted during the run.
+    """
+    path, rollout = config.actor_rollout_ref.model.path, config.actor_rollout_ref.rollout
+    context = _context(path, rollout.max_model_len, "actor_rollout_ref.rollout.max_model_len")
+    if context is None:
+        return
+    candidates = 2 if zppo.builds_bcq else int(zppo.builds_ncq)
+    kind = {2: "a BCQ prompt", 1: "an NCQ prompt", 0: "a prompt"}[candidates]
+    # Whole responses are of any length up to the budget; one that does not fit is skipped and counted.
+    each = 0 if zppo.compression.mode == "none" else zppo.reformulation.max_candidate_tokens
+    template = _template_tokens(path) if candidates else 0
+    prompt, response = config.data.max_prompt_length, config.data.max_response_length
+    needed = prompt + candidates * each + template + response
+    if needed > context:
+        raise ConfigError(
+            f"actor_rollout_ref.rollout.max_model_len: {context} tokens of context are too few for {kind}, "
+            f"{needed} = data.max_prompt_length {prompt} + {candidates} x zppo.reformulation.max_candidate_tokens {each} "
+            f"+ template {template} + data.max_response_length {response}; raise the first or lower the others"
+        )
+
+
+def check_teacher_context(config: DictConfig, zppo: ZPPOConfig) -> None:
+    """A question with its rollout, and a response with its summary, must fit the teacher's context."""
+    key, path = "zppo.teacher.inference.max_model_len", zppo.teacher.path
+    context = _context(path, zppo.teacher.inference.get("max_model_len"), key)
+    if context is None:
+        return
+    prompt, response = config.data.max_prompt_length, zppo.teacher.response_length
+    if zppo.builds_bcq and prompt + response > context:
+        raise ConfigError(
+            f"{key}: {context} tokens of context are too few for a teacher rollout, {prompt + response} = "
+            f"data.max_prompt_length {prompt} + zppo.teacher.response_length {response}"
+        )
+    if zppo.compression.mode == "teacher":
+        longest = max(config.data.max_response_length, response if zppo.builds_bcq else 0)
+        template = _template_tokens(path, compression=True)
+        needed = longest + template + zppo.compression.max_tokens
+        if needed > context:
+            raise ConfigError(
+                f"{key}: {context} tokens of context are too few to compress a response, {needed} = "
+                f"response {longest} + template {template} + zppo.compression.max_tokens {zppo.compression.max_tokens}"
+            )
+
+
+def _context(path: str, max_model_len: int | None, key: str) -> int | None:
+    """Tokens of context that the servers will have; None where only the hub knows."""
+    limit = _position_limit(path)
+    if max_model_len is not None and limit is not None and max_model_len > limit:
+        raise ConfigError(f"{key}: {max_model_len} is more than the {limit} positions of the model {path}")
+    return max_model_len if max_model_len is not None else limit
+
+
+def _position_limit(path: str) -> int | None:
+    """`max_position_embeddings` of a local model's config, the text part's for a model with vision."""
+    file = Path(path).expanduser() / "config.json"
+    if not file.is_file():
+        return None
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        content = content.get("text_config") or content
+        limit = content.get("max_position_embeddings")
+    except (ValueError, AttributeError) as error:
+        raise ConfigError(f"{file} can't be read: {error}") from error
+    return limit if isinstance(limit, int) else None
+
+
+def _template_tokens(path: str, compression: bool = False) -> int:
+    """Tokens of the BCQ (or compression) template itself, by the model's own tokenizer where it is local."""
+    folder = Path(path).expanduser()
+    if not (folder / "tokenizer_config.json").is_file():
+        return TEMPLATE_TOKENS
+    from transformers import AutoTokenizer
+
+    from recipe.zppo.prompts import BCQ, COMPRESSION
+
+    text = COMPRESSION.fill(response="") if compression else BCQ.fill(candidate_1="", candidate_2="")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ConfigError(f"the tokenizer in {folder} can't be loaded: {reason}") from error
+    return len(tokenizer.encode(text, add_special_tokens=False))
+
+
+def _in_hub_cache(name: str) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(name, "config.json"), str)
