@@ -1,0 +1,37 @@
+"""verl's FSDP engine for a language model, registered for the device `cpu`. Imports verl's engines: import it late.
+
+`recipe.cpu.register()` has this module imported right after `verl.workers.engine` (see `after_import`), hence only
+in training workers. verl's own hooks were looked at first: `VERL_USE_EXTERNAL_MODULES` and plug-ins run inside
+`import verl`, in every process; `model.external_lib` runs wherever a model configuration is built (agent loops and
+rollout servers too) and would have to be set per model; `VERL_ENGINE_DEVICE=cuda` makes the registry answer with
+the CUDA engine, which fails for forward-only models (below).
+
+Only `strategy=fsdp2`: FSDP1's `sync_module_states` refuses CPU modules. No value model: verl's critic asks for
+flash attention.
+"""
+
+from __future__ import annotations
+
+from verl.workers.engine import EngineRegistry, FSDPEngineWithLMHead
+
+
+@EngineRegistry.register(model_type="language_model", backend="fsdp2", device="cpu")
+class CpuFSDPEngineWithLMHead(FSDPEngineWithLMHead):
+    """verl's engine, without offloading to where everything already is."""
+
+    def _build_fsdp_module(self, module):
+        """Build without CPU offloading.
+
+        verl gives forward-only models `CPUOffloadPolicy(pin_memory=True)`
+        (verl/workers/engine/fsdp/transformer_impl.py:460), and pinning needs an accelerator.
+        """
+        if self.engine_config.offload_policy:
+            raise ValueError("fsdp_config.offload_policy=true needs an accelerator; on the CPU leave it false")
+        # Parameters live in main memory already; verl's own code switches these off for forward-only models, too.
+        self._is_offload_param = self._is_offload_optimizer = False
+        forward_only = self.engine_config.forward_only
+        self.engine_config.forward_only = False
+        try:
+            return super()._build_fsdp_module(module)
+        finally:
+            self.engine_config.forward_only = forward_only
