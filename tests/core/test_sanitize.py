@@ -25,10 +25,16 @@ OWN = ("<|own|>", "▁<EOT>", "[CUSTOM]", "~tok~")
 
 # Pieces from which hypothesis builds text that is about to become a tag.
 PIECES = st.sampled_from(
-    ["<", ">", "/", "|", "[", "]", " ", "\n", "\x00", "\u200b", "\ufffd", "a < b", "cand", "idate", "CANDIDATE", "think"]
-    + [f"<{name}>" for name in NAMES] + [f"</{name}>" for name in NAMES] + TOKENS + list(OWN)
-    + ["</cand", "idate>", "<|im_", "end|>", "[IN", "ST]", "~to", "k~", "▁<E", "OT>", "＜／candidate＞", "é", "𝒙", "\ud800"]
-)  # fmt: skip
+    [
+        *[f"<{name}>" for name in NAMES],
+        *[f"</{name}>" for name in NAMES],
+        *TOKENS,
+        *OWN,
+        *["<", ">", "/", "|", "[", "]", " ", "\n", "\x00", "\u200b", "\ufffd", "\ud800", "é", "a < b"],
+        *["<cand", "</cand", "cand", "idate", "idate>", "CANDIDATE", "think", "＜／candidate＞"],
+        *["<|im_", "end|>", "[IN", "ST]", "~to", "k~", "▁<E", "OT>"],
+    ]
+)
 HOSTILE = st.lists(PIECES | st.text(max_size=3), max_size=40).map("".join)
 
 

@@ -1,0 +1,351 @@
+"""The selection against Algorithm 1 written out, and the streaming decisions against the selection."""
+
+import itertools
+import random
+import time
+from dataclasses import dataclass, replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recipe.zppo.errors import SelectionError
+from recipe.zppo.randomness import derive_seed
+from recipe.zppo.selection import (
+    HardQuestion,
+    Kind,
+    Reformulation,
+    StreamingSelection,
+    reformulation_cap,
+    select_reformulations,
+)
+
+BOTH = (Kind.BCQ, Kind.NCQ)
+KINDS = st.sampled_from([BOTH, (Kind.NCQ, Kind.BCQ), (Kind.BCQ,), (Kind.NCQ,), ()])
+THRESHOLDS = st.sampled_from([0.1, 0.5, 0.75, 1.0])
+
+
+def algorithm_1(questions, threshold, cap, seed, step, kinds):
+    """Steps 2 to 5, word for word: no early exit, one list after the other."""
+    hard = [q for q in questions if q.accuracy < threshold]
+    order = sorted(hard, key=lambda q: (q.accuracy, derive_seed(seed, "tie-break", step, q.prompt_id)))
+    kept = order[:cap]
+    pooled, stopped = [], False
+    for q in kept:
+        instances = []
+        if Kind.BCQ in kinds and q.num_teacher_correct >= 1 and q.num_wrong >= 1:
+            instances.append(Reformulation(q.prompt_id, Kind.BCQ))
+        if Kind.NCQ in kinds and q.num_wrong >= 1:
+            instances.append(Reformulation(q.prompt_id, Kind.NCQ))
+        for instance in instances:
+            if stopped or len(pooled) + 1 > cap:
+                stopped = True
+                continue
+            pooled.append(instance)
+    return pooled
+
+
+@st.composite
+def hard_questions(draw):
+    ids = draw(st.lists(st.one_of(st.integers(0, 50), st.text(max_size=2)), unique_by=repr, max_size=12))
+    return [HardQuestion(i, draw(st.integers(0, 8)) / 8, draw(st.integers(0, 2)), draw(st.integers(0, 2))) for i in ids]
+
+
+@given(hard_questions(), THRESHOLDS, st.integers(0, 15), st.integers(0, 3), KINDS, st.randoms())
+def test_selection_is_algorithm_1_whatever_the_order_of_the_input(questions, threshold, cap, seed, kinds, rng):
+    args = dict(threshold=threshold, cap=cap, seed=seed, step=4, kinds=kinds)
+    selected = select_reformulations(questions, **args)
+    assert selected == algorithm_1(questions, **args)
+    assert len(selected) <= cap
+    shuffled = rng.sample(questions, len(questions))
+    assert select_reformulations(shuffled, **args) == selected
+
+
+def test_one_slot_left_goes_to_the_bcq():
+    questions = [HardQuestion("a", 0.0, 8, 0), HardQuestion("b", 0.125, 7, 2), HardQuestion("c", 0.25, 6, 1)]
+    selected = select_reformulations(questions, threshold=0.5, cap=2, seed=0, step=0)
+    assert selected == [Reformulation("a", Kind.NCQ), Reformulation("b", Kind.BCQ)]
+
+
+def test_a_kept_question_without_instances_keeps_its_place_in_the_pre_cap():
+    questions = [HardQuestion("a", 0.0, 8, 0), HardQuestion("b", 0.125, 7, 2)]
+    assert select_reformulations(questions, threshold=0.5, cap=1, seed=0, step=0, kinds=(Kind.BCQ,)) == []
+
+
+def test_ties_are_broken_at_random_by_seed_step_and_id():
+    questions = [HardQuestion(i, 0.0, 8, 1) for i in range(20)]
+
+    def first(seed, step):
+        return select_reformulations(questions, threshold=0.5, cap=1, seed=seed, step=step)[0].prompt_id
+
+    winners = [first(seed, step) for seed in range(20) for step in range(100)]
+    # 100 expected for each question, standard deviation 10.
+    assert all(50 < winners.count(i) < 150 for i in range(20))
+    # The order among some of the questions does not depend on which others are there.
+    limits = dict(threshold=0.5, cap=20, seed=1, step=1, kinds=(Kind.NCQ,))
+    order = [r.prompt_id for r in select_reformulations(questions, **limits)]
+    part = [r.prompt_id for r in select_reformulations(questions[::3], **limits)]
+    assert part == [i for i in order if i % 3 == 0]
+
+
+@pytest.mark.parametrize(
+    ("fraction", "num_new", "cap"),
+    [
+        *[(0.25, 384, 96), (0.25, 16, 4), (0.25, 3, 0), (0.25, 0, 0), (0, 5, 0), (1.0, 7, 7), (0.999, 10, 9)],
+        *[(0.29, 100, 29), (0.1, 30, 3), (0.7, 10, 7), (1 / 3, 3, 1)],  # where floats miss the integer
+    ],
+)
+def test_cap_is_the_floor_of_the_decimal_product(fraction, num_new, cap):
+    assert reformulation_cap(fraction, num_new) == cap
+
+
+@given(st.integers(0, 1000), st.integers(0, 10_000))
+def test_cap_of_any_thousandth_is_exact(thousandths, num_new):
+    assert reformulation_cap(thousandths / 1000, num_new) == thousandths * num_new // 1000
+
+
+@pytest.mark.parametrize(("fraction", "num_new"), [(-0.1, 4), (float("nan"), 4), (float("inf"), 4), (0.5, -1)])
+def test_cap_of_a_bad_fraction_or_count_is_an_error(fraction, num_new):
+    with pytest.raises(SelectionError):
+        reformulation_cap(fraction, num_new)
+
+
+OK = HardQuestion("a", 0.5, 4, 1)
+LIMITS = dict(threshold=0.5, cap=1, seed=0, step=0, kinds=BOTH)
+
+
+@pytest.mark.parametrize(
+    ("questions", "changed", "message"),
+    [
+        ([OK, OK], {}, "'a' occurs twice"),
+        ([HardQuestion("b", 1.1, 1, 1)], {}, "1.1 is not in"),
+        ([HardQuestion("b", float("nan"), 1, 1)], {}, "nan is not in"),
+        ([HardQuestion("b", 0.5, -1, 1)], {}, "negative"),
+        ([HardQuestion("b", 0.5, 1, -1)], {}, "negative"),
+        ([OK], {"threshold": 0.0}, "threshold"),
+        ([OK], {"threshold": 1.5}, "threshold"),
+        ([OK], {"cap": -1}, "cap"),
+        ([OK], {"kinds": ("plain",)}, "plain"),
+    ],
+)
+def test_bad_outcomes_and_limits_are_errors(questions, changed, message):
+    with pytest.raises(SelectionError, match=message):
+        select_reformulations(questions, **LIMITS | changed)
+
+
+# --- streaming ---------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Group:
+    """What will turn out for one question."""
+
+    prompt_id: int
+    rewards: list[bool]  # those that are scored; fewer than the group size if some failed
+    teacher: int
+    dropped: bool
+
+
+def groups(group_size):
+    rewards = st.lists(st.booleans(), min_size=1, max_size=group_size)
+    return st.builds(Group, st.just(0), rewards, st.integers(0, 2), st.sampled_from([False] * 4 + [True]))
+
+
+STEP = st.lists(groups(4), max_size=9).map(lambda step: [replace(g, prompt_id=i) for i, g in enumerate(step)])
+
+
+def play(stream, groups, threshold, rng, on_event, report_rollouts=True):
+    """Feeds all events to the stream, those of different questions in random order."""
+
+    def life(group):
+        for reward in group.rewards:
+            if report_rollouts:
+                stream.rollout(group.prompt_id, reward)
+            yield
+        if group.dropped:
+            stream.drop(group.prompt_id)
+            yield
+            return
+        accuracy = sum(group.rewards) / len(group.rewards)
+        hard = stream.plain_done(group.prompt_id, sum(group.rewards), len(group.rewards))
+        assert hard == (accuracy < threshold)
+        yield
+        if hard:
+            stream.teacher_done(group.prompt_id, group.teacher)
+            yield
+
+    lives = [life(group) for group in groups]
+    while lives:
+        one = rng.choice(lives)
+        if next(one, "over") == "over":
+            lives.remove(one)
+        else:
+            on_event()
+
+
+def complete(groups):
+    return [
+        HardQuestion(g.prompt_id, sum(g.rewards) / len(g.rewards), g.rewards.count(False), g.teacher)
+        for g in groups
+        if not g.dropped
+    ]
+
+
+@given(STEP, THRESHOLDS, st.integers(0, 8), st.integers(0, 3), KINDS, st.booleans(), st.randoms(use_true_random=False))
+def test_streaming_decides_as_the_selection_does_and_never_changes_its_mind(
+    groups, threshold, cap, seed, kinds, report_rollouts, rng
+):
+    args = dict(threshold=threshold, cap=cap, seed=seed, step=2, kinds=kinds)
+    expected = select_reformulations(complete(groups), **args)
+    every = {Reformulation(g.prompt_id, kind) for g in groups for kind in kinds}
+    stream = StreamingSelection([g.prompt_id for g in groups], group_size=4, **args)
+    accepted, rejected = [], []
+
+    def collect():
+        accepted.extend(stream.newly_accepted())
+        rejected.extend(stream.newly_rejected())
+        assert set(accepted) <= set(expected) and not set(rejected) & set(expected)
+        assert len(set(accepted)) == len(accepted) and len(set(rejected)) == len(rejected)
+        assert set(stream.undecided) == every - set(accepted) - set(rejected)
+        assert stream.finished == (not stream.undecided)
+
+    collect()
+    play(stream, groups, threshold, rng, collect, report_rollouts)
+    assert stream.finished
+    assert stream.accepted == expected
+    assert set(rejected) == every - set(expected)
+
+
+def possible_ends(group, seen, done, teacher_done, dropped, group_size):
+    """Every outcome of a question that is still open; `None` if it leaves the ranking."""
+    if dropped:
+        return {None}
+    ends = set() if done else {None}
+    correct = sum(group.rewards[:seen])
+    extra = range(1 if done else group_size - seen + 1)
+    scores = [(correct + c, seen + n) for n in extra for c in range(n + 1) if seen + n]
+    for num_correct, num_scored in scores:
+        for teacher in [min(group.teacher, 1)] if teacher_done else [0, 1]:
+            wrong = min(num_scored - num_correct, 1)  # one or more makes no difference
+            ends.add(HardQuestion(group.prompt_id, num_correct / num_scored, wrong, teacher))
+    return ends
+
+
+@settings(max_examples=150)
+@given(st.lists(groups(2), max_size=3), st.integers(0, 4), KINDS, st.data())
+def test_streaming_decides_exactly_when_no_open_outcome_can_change_it(groups, cap, kinds, data):
+    """At a random moment, every way in which the step can still end is tried: decided is what they all agree on."""
+    args = dict(threshold=0.75, cap=cap, seed=1, step=2, kinds=kinds)
+    stream = StreamingSelection(range(len(groups)), group_size=2, **args)
+    ends = []
+    for prompt_id, g in enumerate(groups):
+        g = replace(g, prompt_id=prompt_id)
+        seen = data.draw(st.integers(0, len(g.rewards)))
+        for reward in g.rewards[:seen]:
+            stream.rollout(prompt_id, reward)
+        done = seen == len(g.rewards) and data.draw(st.booleans())
+        teacher_done = dropped = False
+        if done and g.dropped:
+            stream.drop(prompt_id)
+            dropped = True
+        elif done and stream.plain_done(prompt_id, sum(g.rewards), len(g.rewards)) and data.draw(st.booleans()):
+            stream.teacher_done(prompt_id, g.teacher)
+            teacher_done = True
+        ends.append(possible_ends(g, seen, done, teacher_done, dropped, group_size=2))
+    finals = [
+        set(select_reformulations([q for q in outcome if q is not None], **args))
+        for outcome in itertools.product(*ends)
+    ]
+    every = {Reformulation(prompt_id, kind) for prompt_id in range(len(groups)) for kind in kinds}
+    assert set(stream.newly_accepted()) == {i for i in every if all(i in final for final in finals)}
+    assert set(stream.newly_rejected()) == {i for i in every if all(i not in final for final in finals)}
+
+
+def test_the_easiest_case_is_decided_before_the_other_groups_are_complete():
+    stream = StreamingSelection(range(4), group_size=8, threshold=0.5, cap=3, seed=0, step=0)
+    assert stream.plain_done(0, 0, 8)
+    stream.teacher_done(0, 3)
+    for other in (1, 2, 3):
+        assert Reformulation(0, Kind.BCQ) not in stream.newly_accepted()
+        stream.rollout(other, True)  # at least 1/8 now: behind question 0
+    assert stream.newly_accepted() == [Reformulation(0, Kind.BCQ), Reformulation(0, Kind.NCQ)]
+    assert stream.newly_rejected() == [] and not stream.finished  # one slot is left
+
+
+def test_instances_behind_the_cap_are_out_before_the_other_groups_are_complete():
+    stream = StreamingSelection(range(3), group_size=8, threshold=0.5, cap=1, seed=0, step=0)
+    stream.plain_done(0, 0, 8)
+    stream.plain_done(1, 1, 8)
+    assert set(stream.newly_rejected()) == {Reformulation(1, Kind.BCQ), Reformulation(1, Kind.NCQ)}
+    for _ in range(4):
+        stream.rollout(2, True)  # 4 of at most 8: not hard any more
+    assert set(stream.newly_rejected()) == {Reformulation(2, Kind.BCQ), Reformulation(2, Kind.NCQ)}
+    stream.teacher_done(1, 1)  # late and harmless
+    stream.teacher_done(0, 0)
+    assert stream.newly_accepted() == stream.accepted == [Reformulation(0, Kind.NCQ)] and stream.finished
+
+
+def hard_stream():
+    stream = StreamingSelection(["a", "b"], group_size=2, threshold=0.5, cap=2, seed=0, step=0)
+    stream.plain_done("a", 0, 2)
+    return stream
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        (lambda s: s.rollout("c", True), "'c' is not of this step"),
+        (lambda s: s.rollout("a", True), "already complete"),
+        (lambda s: [s.rollout("b", False) for _ in range(3)], "more than 2"),
+        (lambda s: s.plain_done("a", 0, 2), "already complete"),
+        (lambda s: s.plain_done("b", 3, 2), "3 of 2 correct"),
+        (lambda s: s.plain_done("b", 0, 0), "0 of 0 correct"),
+        (lambda s: s.plain_done("b", 0, 3), "0 of 3 correct"),
+        (lambda s: (s.rollout("b", True), s.plain_done("b", 0, 2)), "contradicts"),
+        (lambda s: (s.rollout("b", False), s.plain_done("b", 2, 2)), "contradicts"),
+        (lambda s: s.teacher_done("b", 1), "not known to be hard"),
+        (lambda s: (s.plain_done("b", 2, 2), s.teacher_done("b", 1)), "not known to be hard"),
+        (lambda s: (s.drop("b"), s.teacher_done("b", 1)), "not known to be hard"),
+        (lambda s: (s.teacher_done("a", 1), s.teacher_done("a", 1)), "second teacher"),
+        (lambda s: s.teacher_done("a", -1), "-1 correct"),
+        (lambda s: s.drop("a"), "already complete"),
+    ],
+)
+def test_events_that_contradict_the_life_of_a_question_are_errors(event, message):
+    with pytest.raises(SelectionError, match=message):
+        event(hard_stream())
+
+
+@pytest.mark.parametrize(
+    ("ids", "changed", "message"),
+    [
+        (["a", "a"], {}, "'a' occurs twice"),
+        (["a"], {"group_size": 0}, "group_size 0"),
+        (["a"], {"threshold": 2}, "threshold"),
+        (["a"], {"cap": -1}, "cap"),
+        (["a"], {"kinds": ["plain"]}, "plain"),
+    ],
+)
+def test_a_stream_of_bad_limits_is_an_error(ids, changed, message):
+    with pytest.raises(SelectionError, match=message):
+        StreamingSelection(ids, **dict(group_size=2) | LIMITS | changed)
+
+
+def test_an_event_at_the_papers_scale_is_far_below_a_millisecond():
+    rng = random.Random(0)
+    groups = []
+    for prompt_id in range(480):
+        skill = rng.random()
+        groups.append(Group(prompt_id, [rng.random() < skill for _ in range(8)], rng.randrange(3), False))
+    stream = StreamingSelection(range(480), group_size=8, threshold=0.5, cap=96, seed=0, step=0)
+    events = 0
+
+    def count():
+        nonlocal events
+        events += 1
+
+    start = time.process_time()
+    play(stream, groups, 0.5, rng, count)
+    per_event = (time.process_time() - start) / events
+    assert stream.finished and len(stream.accepted) == 96
+    assert per_event < 0.5e-3
