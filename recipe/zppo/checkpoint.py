@@ -1,0 +1,143 @@
+"""Checkpoints of one step: model, optimiser, data order, buffer, pending reformulations, published together.
+
+verl writes model, optimiser and data order into ``global_step_N`` and then its tracker file. Here the buffer and the
+pending reformulations are written into the same folder first, and a folder counts only once it holds the file
+``zppo_complete.json``, which lands last and by atomic rename. A run that is killed while it saves resumes from the
+checkpoint before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from typing import Any
+
+import torch
+
+from recipe.zppo.files import write_atomically
+from recipe.zppo.run_errors import CheckpointError
+
+STATE_FILE = "zppo.pt"
+COMPLETE_FILE = "zppo_complete.json"
+_TRACKER = "latest_checkpointed_iteration.txt"
+_FORMAT = 1
+
+
+def latest_complete(folder: str) -> str | None:
+    """Newest complete checkpoint in ``folder``, or None."""
+    if not os.path.isdir(folder):
+        return None
+    steps = [int(match[1]) for name in os.listdir(folder) if (match := re.fullmatch(r"global_step_(\d+)", name))]
+    for step in sorted(steps, reverse=True):
+        path = os.path.join(folder, f"global_step_{step}")
+        if is_complete(path):
+            return path
+    return None
+
+
+def is_complete(path: str) -> bool:
+    return os.path.exists(os.path.join(path, COMPLETE_FILE)) and os.path.isdir(os.path.join(path, "actor"))
+
+
+class CheckpointMixin:
+    """Save and load of `ZPPOTrainer` around verl's."""
+
+    def _save_checkpoint(self) -> None:
+        folder = os.path.join(self.config.trainer.default_local_dir, f"global_step_{self.global_steps}")
+        with self.status.stage(self.global_steps, "checkpoint"):
+            os.makedirs(folder, exist_ok=True)
+            complete = os.path.join(folder, COMPLETE_FILE)
+            if os.path.exists(complete):  # a re-run of this step: not complete until it is saved again
+                os.remove(complete)
+            state = {
+                "format": _FORMAT,
+                "step": self.global_steps,
+                "seed": self.zppo.seed,
+                "buffer": self.buffer.state_dict(),
+                "pending": self.pipeline.state_dict(),
+            }
+            write_atomically(os.path.join(folder, STATE_FILE), lambda path: torch.save(state, path))
+            with _KeepOneMore(self.config.trainer):
+                super()._save_checkpoint()
+            write_atomically(complete, lambda path: _write_json(path, {"step": self.global_steps, "format": _FORMAT}))
+            self._write_tracker(self.global_steps)
+            self._remove_old()
+
+    def _load_checkpoint(self) -> None:
+        """Resume from the newest complete checkpoint (``auto``), or from the one that is named.
+
+        Raises:
+            CheckpointError: the named folder is incomplete, or was written with another ``zppo.seed``.
+        """
+        trainer = self.config.trainer
+        if trainer.resume_mode == "auto":
+            path = latest_complete(trainer.default_local_dir)
+            if path is None:
+                self.global_steps = 0
+                return
+            # verl's `auto` trusts its tracker file, which may name a checkpoint that was being written.
+            self._write_tracker(int(path.rsplit("_", 1)[1]))
+        elif trainer.resume_mode == "resume_path":
+            path = trainer.resume_from_path
+            if not is_complete(path):
+                raise CheckpointError(f"trainer.resume_from_path={path} is not a complete ZPPO checkpoint")
+        else:
+            path = None
+        super()._load_checkpoint()
+        if path is not None:
+            self._load_zppo(path)
+
+    def _load_zppo(self, path: str) -> None:
+        state = torch.load(os.path.join(path, STATE_FILE), weights_only=False)
+        if state["format"] != _FORMAT:
+            raise CheckpointError(f"{path} has format {state['format']}, this version reads {_FORMAT}")
+        if state["seed"] != self.zppo.seed:
+            raise CheckpointError(
+                f"{path} was written with zppo.seed={state['seed']}, now it is {self.zppo.seed}: draws would differ; "
+                f"set zppo.seed={state['seed']} or start afresh with trainer.resume_mode=disable"
+            )
+        self.buffer.load_state_dict(state["buffer"])
+        self.pending_state = state["pending"]
+
+    def _write_tracker(self, step: int) -> None:
+        tracker = os.path.join(self.config.trainer.default_local_dir, _TRACKER)
+        write_atomically(tracker, lambda path: _write_text(path, str(step)))
+
+    def _remove_old(self) -> None:
+        """Keep ``trainer.max_actor_ckpt_to_keep`` complete checkpoints, whole folders."""
+        keep = self.config.trainer.get("max_actor_ckpt_to_keep", None)
+        folder = self.config.trainer.default_local_dir
+        if not keep:
+            return
+        steps = sorted(int(m[1]) for name in os.listdir(folder) if (m := re.fullmatch(r"global_step_(\d+)", name)))
+        for step in [step for step in steps if step <= self.global_steps][:-keep]:
+            path = os.path.join(folder, f"global_step_{step}")
+            if os.path.exists(os.path.join(path, COMPLETE_FILE)):
+                os.remove(os.path.join(path, COMPLETE_FILE))
+            shutil.rmtree(path, ignore_errors=True)
+
+
+class _KeepOneMore:
+    """verl deletes old actor folders before the new checkpoint is published; let it keep one more meanwhile."""
+
+    def __init__(self, trainer_config: Any):
+        self._config, self._keep = trainer_config, trainer_config.get("max_actor_ckpt_to_keep", None)
+
+    def __enter__(self) -> None:
+        if self._keep:
+            self._config.max_actor_ckpt_to_keep = self._keep + 1
+
+    def __exit__(self, *_: object) -> None:
+        if self._keep:
+            self._config.max_actor_ckpt_to_keep = self._keep
+
+
+def _write_json(path: str, content: Any) -> None:
+    _write_text(path, json.dumps(content))
+
+
+def _write_text(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)

@@ -1,0 +1,145 @@
+"""What a step did to the hard questions, as numbers under ``zppo/``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.pipeline import StepResult
+from recipe.zppo.records import Group
+from recipe.zppo.replay_buffer import PromptReplayBuffer
+from recipe.zppo.selection import Kind
+
+
+def step_metrics(result: StepResult, report: Any, buffer: PromptReplayBuffer, config: ZPPOConfig) -> dict[str, float]:
+    """All ZPPO metrics of one step; a mean over nothing is left out.
+
+    Keys: ``zppo/accuracy/*`` plain accuracy of new and replayed questions; ``zppo/hard_share``;
+    ``zppo/{bcq,ncq}/*``; ``zppo/teacher/*`` on the hard questions; ``zppo/buffer/*``; ``zppo/batch/*`` shares of the
+    batch (Fig. 5), of trivial groups and of positive advantages (Fig. 22); ``zppo/compression/*``; ``zppo/tokens/*``;
+    ``zppo/time_s/*``.
+    """
+    metrics: dict[str, float | None] = {}
+    metrics |= _plain_metrics(result, config.threshold)
+    for kind in (Kind.BCQ, Kind.NCQ):
+        metrics |= _reformulated_metrics(result, kind)
+    metrics |= _teacher_metrics(result, config.threshold)
+    metrics |= _batch_metrics(result.groups, config.threshold)
+    metrics |= _count_metrics(result)
+    metrics |= _time_metrics(result)
+    if report is not None:
+        metrics |= {f"zppo/buffer/{name}": value for name, value in buffer.metrics().items()}
+        metrics["zppo/buffer/step_admitted"] = len(report.admitted)
+        metrics["zppo/buffer/step_graduated"] = len(report.graduated)
+        metrics["zppo/buffer/step_evicted"] = len(report.evicted)
+    return {name: float(value) for name, value in metrics.items() if value is not None}
+
+
+def _plain_metrics(result: StepResult, threshold: float) -> dict[str, float | None]:
+    new = [group for group in result.plain if not group.question.replayed]
+    replayed = [group for group in result.plain if group.question.replayed]
+    return {
+        "zppo/accuracy/all": _accuracy(result.plain),
+        "zppo/accuracy/new": _accuracy(new),
+        "zppo/accuracy/replayed": _accuracy(replayed),
+        "zppo/questions/new": len(new),
+        "zppo/questions/replayed": len(replayed),
+        "zppo/hard_share": _mean(group.accuracy < threshold for group in result.plain),
+        "zppo/all_wrong_share": _mean(group.num_correct == 0 for group in result.plain),
+    }
+
+
+def _reformulated_metrics(result: StepResult, kind: Kind) -> dict[str, float | None]:
+    groups = [group for group in result.reformulated if group.kind is kind]
+    name = f"zppo/{kind.value}"
+    return {
+        f"{name}/count": len(groups),
+        f"{name}/accuracy": _accuracy(groups),
+        f"{name}/solved_share": _mean(group.num_correct > 0 for group in groups),
+        f"{name}/nontrivial_share": _mean(0 < group.num_correct < len(group.rollouts) for group in groups),
+        f"{name}/does_not_fit": result.counts[f"{kind.value}/does_not_fit"],
+        f"{name}/failed": result.counts[f"{kind.value}/failed"],
+    }
+
+
+def _teacher_metrics(result: StepResult, threshold: float) -> dict[str, float | None]:
+    answers = list(result.teacher.values())
+    asked = [answer for answer in answers if answer.rollouts or answer.failed]
+    hard = sum(group.accuracy < threshold for group in result.builder.plain.values()) if result.builder else 0
+    return {
+        "zppo/teacher/asked": len(asked),
+        "zppo/teacher/accuracy": _mean(rollout.correct for answer in asked for rollout in answer.rollouts),
+        "zppo/teacher/solved_share": _mean(bool(answer.correct) for answer in asked),
+        "zppo/teacher/failed_requests": sum(answer.failed for answer in asked),
+        "zppo/teacher/late": result.counts["teacher/late"],
+        "zppo/teacher/unused": result.counts["teacher/unused"],
+        "zppo/bcq/eligible_share": sum(bool(answer.correct) for answer in asked) / hard if hard else None,
+        "zppo/ncq/eligible_share": 1.0 if hard else None,  # a hard question has a wrong rollout
+    }
+
+
+def _batch_metrics(groups: list[Group], threshold: float) -> dict[str, float | None]:
+    easy = [g for g in groups if g.kind is Kind.PLAIN and g.accuracy >= threshold]
+    return {
+        "zppo/batch/groups": len(groups),
+        "zppo/batch/easy_share": len(easy) / len(groups) if groups else None,
+        "zppo/batch/bcq_share": _mean(group.kind is Kind.BCQ for group in groups),
+        "zppo/batch/ncq_share": _mean(group.kind is Kind.NCQ for group in groups),
+        "zppo/batch/trivial_group_share": _mean(group.num_correct in (0, len(group.rollouts)) for group in groups),
+        # An advantage is positive iff the reward exceeds the group's mean: step 2 scales, and its mean is zero.
+        "zppo/batch/positive_advantage_share": _mean(
+            rollout.reward > group.accuracy for group in groups for rollout in group.rollouts
+        ),
+        "zppo/tokens/student": sum(rollout.num_tokens for group in groups for rollout in group.rollouts),
+        "zppo/tokens/student_mean": _mean(rollout.num_tokens for group in groups for rollout in group.rollouts),
+    }
+
+
+def _count_metrics(result: StepResult) -> dict[str, float | None]:
+    compressions = {k.removeprefix("compression/"): n for k, n in result.counts.items() if k.startswith("compression/")}
+    total = sum(compressions.values())
+    fall_backs = sum(n for name, n in compressions.items() if name.startswith("tail:"))
+    metrics = {
+        "zppo/compression/count": total,
+        "zppo/compression/fall_back_share": fall_backs / total if total else None,
+        "zppo/rollouts/failed": result.counts["rollouts/failed"],
+        "zppo/questions/failed": result.counts["questions/failed"],
+    }
+    for name, count in compressions.items():
+        metrics[f"zppo/compression/{name.replace('tail:', 'fall_back_')}"] = count
+    for reason in ("too_long", "timeout", "generation"):
+        metrics[f"zppo/rollouts/failed_{reason}"] = result.counts[f"rollouts/{reason}"]
+    metrics["zppo/tokens/teacher"] = sum(r.num_tokens for answer in result.teacher.values() for r in answer.rollouts)
+    return metrics
+
+
+def _time_metrics(result: StepResult) -> dict[str, float | None]:
+    seconds = result.seconds
+    return {
+        "zppo/time_s/plain": seconds["plain"],
+        "zppo/time_s/generation": seconds["wait"],
+        "zppo/time_s/teacher": seconds["teacher"],
+        "zppo/time_s/teacher_exposed": seconds["exposed"],
+        "zppo/time_s/teacher_hidden_share": 1 - seconds["exposed"] / seconds["teacher"] if seconds["teacher"] else None,
+    }
+
+
+def actor_metrics(output: dict[str, Any]) -> dict[str, Any]:
+    """Metrics of the actor update under verl's names."""
+    from verl.utils.metric import reduce_metrics
+    from verl.utils.py_functional import rename_dict
+
+    renamed = rename_dict(output, "actor/")
+    if "actor/mfu" in renamed:
+        renamed["perf/mfu/actor"] = renamed.pop("actor/mfu")
+    return reduce_metrics(renamed)
+
+
+def _accuracy(groups: list[Group]) -> float | None:
+    return _mean(group.accuracy for group in groups)
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    values = list(values)
+    return sum(values) / len(values) if values else None

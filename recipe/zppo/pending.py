@@ -1,0 +1,77 @@
+"""What the questions of one step have set in motion, and how it is kept over a restart (``schedule=next_step``)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from recipe.zppo.records import Candidate, Group, Question, Rollout, TeacherAnswers, TeacherRollout
+from recipe.zppo.selection import Kind, StreamingSelection
+
+
+@dataclass(slots=True)
+class StepWork:
+    """What the questions of one step have set in motion. With ``next_step`` it outlives the step."""
+
+    step: int
+    cap: int
+    questions: dict[str, Question]
+    order: dict[str, int]
+    selection: StreamingSelection
+    plain: dict[str, Group] = field(default_factory=dict)
+    teacher: dict[str, TeacherAnswers] = field(default_factory=dict)
+    queue: asyncio.Queue[Group | None] = field(default_factory=asyncio.Queue)
+    """Reformulated groups ready for rollout; None closes it."""
+    compressed: dict[tuple[str, str, int], asyncio.Future[Candidate]] = field(default_factory=dict)
+    """By (prompt id, source, index of the rollout)."""
+    teacher_tasks: dict[str, asyncio.Task] = field(default_factory=dict)
+    preparing: int = 0
+    closed: bool = False
+    expired: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the step that rolls these questions' reformulations out no longer waits for the teacher."""
+    expiry: asyncio.Task | None = None
+    num_new: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    teacher_counts: Counter[str] = field(default_factory=Counter)
+
+
+def pack(work: StepWork) -> dict[str, Any]:
+    """Plain data from which `unpack` takes the work up again: outcomes, finished teacher answers and candidates.
+
+    Texts of correct student rollouts are left out; no candidate is drawn from them.
+    """
+    return {
+        "step": work.step,
+        "num_new": work.num_new,
+        "order": list(work.questions),
+        "rows": {prompt_id: (question.row, question.replayed) for prompt_id, question in work.questions.items()},
+        "plain": {
+            prompt_id: [asdict(r) | {"text": "" if r.correct else r.text} for r in group.rollouts]
+            for prompt_id, group in work.plain.items()
+        },
+        "teacher": {prompt_id: asdict(answers) for prompt_id, answers in work.teacher.items()},
+        "compressed": [
+            (key, asdict(future.result()))
+            for key, future in work.compressed.items()
+            if future.done() and not future.cancelled() and future.exception() is None
+        ],
+    }
+
+
+def unpack(state: dict[str, Any], work: StepWork) -> None:
+    """Put the outcomes of ``state`` into fresh ``work``. Needs a running event loop."""
+    for prompt_id, rollouts in state["plain"].items():
+        uid = f"{work.step}.{work.order[prompt_id]:05d}.plain"
+        group = Group(uid, Kind.PLAIN, work.questions[prompt_id], work.step)
+        group.rollouts = [Rollout(**rollout) for rollout in rollouts]
+        work.plain[prompt_id] = group
+    for prompt_id, answers in state["teacher"].items():
+        rollouts = tuple(TeacherRollout(**rollout) for rollout in answers["rollouts"])
+        work.teacher[prompt_id] = TeacherAnswers(**(answers | {"rollouts": rollouts}))
+    loop = asyncio.get_running_loop()
+    for key, candidate in state["compressed"]:
+        future = loop.create_future()
+        future.set_result(Candidate(**candidate))
+        work.compressed[tuple(key)] = future

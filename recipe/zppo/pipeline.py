@@ -1,0 +1,408 @@
+"""The questions of a step on their way from plain rollouts to reformulated groups (Algorithm 1, steps 1 to 5).
+
+Queues, not phases. Every question goes on by itself: when *its* plain group is complete and hard, its teacher work
+starts while other groups still run; when `StreamingSelection` is certain that an instance is in the final list, its
+candidates are compressed and its prompt is queued for rollout. The only thing that waits for everybody is the end of
+the step.
+
+    question:      plain group -> [hard] teacher rollouts -> selection
+    reformulation: selection -> candidates -> compression -> queue -> group of its own
+
+``same_step``: the queue is rolled out in the step that fills it (the paper). ``next_step``: the queue that step t fills
+is rolled out together with the plain prompts of step t+1, by the policy of step t+1; the teacher may work while the
+student trains.
+
+No Ray here: `Workers` is what the pipeline needs from the outside, so that it runs in tests on simulated servers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from recipe.zppo.activity import ActivityClock
+from recipe.zppo.candidates import Draft, draw_candidates, reformulated_messages
+from recipe.zppo.pending import StepWork, pack, unpack
+from recipe.zppo.randomness import derive_seed
+from recipe.zppo.records import Candidate, Group, Question, Rollout, RolloutFailure, TeacherAnswers
+from recipe.zppo.run_errors import RolloutError, WaitTimeoutError
+from recipe.zppo.selection import Kind, Reformulation, StreamingSelection, reformulation_cap
+
+T = TypeVar("T")
+
+
+class Workers(Protocol):
+    """What the pipeline asks of the agent-loop workers."""
+
+    def roll_out(
+        self, question: Question, messages: list[dict], *, uid: str, kind: Kind, seeds: Sequence[int]
+    ) -> AsyncIterator[Rollout | RolloutFailure]:
+        """One rollout a seed, yielded as they finish."""
+
+    async def ask_teacher(self, question: Question, *, seeds: Sequence[int]) -> TeacherAnswers:
+        """Fresh, graded teacher rollouts of the question. Never raises: a dead teacher gives none."""
+
+    async def compress(self, draft: Draft, *, seed: int, teacher: bool) -> Candidate:
+        """The draft as a safe candidate text; without ``teacher``, or when it fails, the bounded tail. Never raises."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineSettings:
+    group_size: int
+    teacher_rollouts: int
+    threshold: float
+    reformulation_fraction: float
+    kinds: tuple[Kind, ...]
+    next_step: bool
+    seed: int
+    rollout_timeout_s: float
+    """Limit for one group of rollouts."""
+    step_timeout_s: float
+    """Limit for all generation of a step."""
+    teacher_step_timeout_s: float
+    """How long a step waits for teacher work once its plain groups are complete; what is late counts as no answer."""
+
+
+@dataclass(slots=True)
+class StepResult:
+    """All groups that train in a step, in a deterministic order, and what was seen on the way."""
+
+    step: int
+    plain: list[Group]
+    reformulated: list[Group]
+    teacher: dict[str, TeacherAnswers]
+    """Of the step that built the reformulated groups, by prompt id."""
+    builder: StepWork | None
+    counts: Counter[str]
+    seconds: dict[str, float]
+
+    @property
+    def groups(self) -> list[Group]:
+        return [*self.plain, *self.reformulated]
+
+
+class QuestionPipeline:
+    """Runs the questions of one step after the other on one event loop.
+
+    Life cycle: ``await run_step(1, questions)``, ..., with ``next_step`` ``state_dict()`` / ``load_state_dict()``
+    carry the unfinished reformulations over a restart.
+    """
+
+    def __init__(self, workers: Workers, settings: PipelineSettings):
+        self.workers = workers
+        self.settings = settings
+        self.pending: StepWork | None = None
+        self.clock = ActivityClock()
+        self._tasks: set[asyncio.Task] = set()
+        self._fatal: asyncio.Future | None = None
+
+    async def run_step(self, step: int, questions: Sequence[Question], num_new: int) -> StepResult:
+        """Roll out ``questions`` (``num_new`` of them new) and the reformulated prompts that are due.
+
+        Raises:
+            WaitTimeoutError: a limit of the settings was reached.
+            RolloutError: more than half of the plain groups failed.
+            RewardFunctionError: raised by a worker for a row.
+        """
+        self._watch()
+        work = self._start(step, questions, num_new)
+        source = self.pending if self.settings.next_step else work
+        if self.settings.next_step:
+            self.pending = work
+        counts: Counter[str] = Counter()
+        started = time.monotonic()
+        with self.clock("wait"):
+            gathered = asyncio.gather(
+                self._spawn(self._plain_phase(work, questions, source, started)),
+                self._spawn(self._reformulated_phase(source, counts)),
+            )
+            done, _ = await asyncio.wait(
+                [gathered, self._fatal], timeout=self.settings.step_timeout_s, return_when=asyncio.FIRST_COMPLETED
+            )
+        if self._fatal in done:
+            self._cancel_all()
+            raise self._fatal.exception()
+        if not done:
+            self._cancel_all()
+            raise WaitTimeoutError(
+                f"step {step}: generation took longer than zppo.timeouts.step_s={self.settings.step_timeout_s:g} s; "
+                f"{len(work.plain)} of {len(questions)} plain groups are complete. Raise the limit or look at the "
+                "rollout servers."
+            )
+        plain_seconds, reformulated = await gathered
+        if source is not None:
+            self._stop_teacher(source)  # for questions that did not make it into the list
+            counts.update(source.teacher_counts)
+        counts.update(work.counts)
+        plain = [work.plain[question.prompt_id] for question in questions if question.prompt_id in work.plain]
+        return StepResult(
+            step=step,
+            plain=plain,
+            reformulated=reformulated,
+            teacher=dict(source.teacher) if source else {},
+            builder=source,
+            counts=counts,
+            seconds={"plain": plain_seconds, **self.clock.pop()},
+        )
+
+    # ------------------------------------------------------------------ one question
+
+    def _start(self, step: int, questions: Sequence[Question], num_new: int) -> StepWork:
+        settings = self.settings
+        cap = reformulation_cap(settings.reformulation_fraction, num_new) if settings.kinds else 0
+        return StepWork(
+            step=step,
+            cap=cap,
+            num_new=num_new,
+            questions={question.prompt_id: question for question in questions},
+            order={question.prompt_id: i for i, question in enumerate(questions)},
+            selection=StreamingSelection(
+                [question.prompt_id for question in questions],
+                group_size=settings.group_size,
+                threshold=settings.threshold,
+                cap=cap,
+                seed=settings.seed,
+                step=step,
+                kinds=settings.kinds,
+            ),
+        )
+
+    async def _plain_phase(
+        self, work: StepWork, questions: Sequence[Question], source: StepWork | None, started: float
+    ) -> float:
+        """All plain groups; gives the seconds they took and starts the clock for late teacher work."""
+        await asyncio.gather(*(self._question(work, question) for question in questions))
+        seconds = time.monotonic() - started
+        if len(work.plain) * 2 < len(questions):
+            cause = work.counts["rollouts/failed"]
+            raise RolloutError(
+                f"step {work.step}: {len(questions) - len(work.plain)} of {len(questions)} plain groups gave no "
+                f"rollouts ({cause} failures); last cause: {self._last_failure}"
+            )
+        if source is not None:
+            source.expiry = self._spawn(self._expire(source))
+        return seconds
+
+    _last_failure = "unknown"
+
+    async def _question(self, work: StepWork, question: Question) -> None:
+        group = Group(f"{work.step}.{work.order[question.prompt_id]:05d}.plain", Kind.PLAIN, question, work.step)
+        await self._roll_out(group, question.messages, work.counts, selection=work.selection)
+        if not group.rollouts:
+            work.counts["questions/failed"] += 1
+            work.selection.drop(question.prompt_id)
+        else:
+            work.plain[question.prompt_id] = group
+            work.selection.plain_done(question.prompt_id, group.num_correct, len(group.rollouts))
+            if group.accuracy < self.settings.threshold and work.cap:
+                self._start_teacher(work, question)
+        self._advance(work)
+
+    async def _roll_out(
+        self, group: Group, messages: list[dict], counts: Counter[str], selection: StreamingSelection | None = None
+    ) -> None:
+        """Fill a group. Failures are counted; the group goes on with what it has, if that is two or more."""
+        settings, prompt_id = self.settings, group.question.prompt_id
+        seeds = [
+            derive_seed(settings.seed, "rollout", group.step, prompt_id, group.kind.value, session)
+            for session in range(settings.group_size)
+        ]
+        try:
+            async with asyncio.timeout(settings.rollout_timeout_s):
+                with self.clock("rollout"):
+                    async for rollout in self.workers.roll_out(
+                        group.question, messages, uid=group.uid, kind=group.kind, seeds=seeds
+                    ):
+                        if isinstance(rollout, RolloutFailure):
+                            group.failures.append(rollout)
+                            self._last_failure = rollout.detail
+                            continue
+                        group.rollouts.append(rollout)
+                        if selection is not None:
+                            selection.rollout(prompt_id, rollout.correct)
+        except TimeoutError:
+            missing = settings.group_size - len(group.rollouts) - len(group.failures)
+            self._last_failure = (
+                f"{missing} rollouts of {prompt_id} gave no response within "
+                f"zppo.timeouts.rollout_s={settings.rollout_timeout_s:g} s"
+            )
+            group.failures.extend(RolloutFailure(-1, "timeout", self._last_failure) for _ in range(missing))
+        group.rollouts.sort(key=lambda rollout: rollout.session)
+        for failure in group.failures:
+            counts["rollouts/failed"] += 1
+            counts[f"rollouts/{failure.reason}"] += 1
+        if len(group.rollouts) < 2:  # a group of one carries no signal
+            group.rollouts.clear()
+
+    # ------------------------------------------------------------------ teacher work
+
+    def _start_teacher(self, work: StepWork, question: Question) -> None:
+        work.teacher_tasks[question.prompt_id] = self._spawn(self._ask_teacher(work, question))
+
+    async def _ask_teacher(self, work: StepWork, question: Question) -> None:
+        answers = TeacherAnswers()
+        if Kind.BCQ in self.settings.kinds:
+            seeds = [
+                derive_seed(self.settings.seed, "teacher", work.step, question.prompt_id, i)
+                for i in range(self.settings.teacher_rollouts)
+            ]
+            try:
+                answers = await self._in_time(work, self.workers.ask_teacher(question, seeds=seeds))
+            except WaitTimeoutError as late:
+                answers = TeacherAnswers(failed=len(seeds), error=str(late))
+                work.teacher_counts["teacher/late"] += 1
+        work.teacher[question.prompt_id] = answers
+        work.selection.teacher_done(question.prompt_id, len(answers.correct))
+        self._advance(work)
+
+    async def _in_time(self, work: StepWork, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Await teacher work, at most until the step stops waiting for it.
+
+        Raises:
+            WaitTimeoutError: it was late.
+        """
+        task = self._spawn(coroutine)
+        expired = asyncio.create_task(work.expired.wait())
+        try:
+            with self.clock("teacher"):
+                await asyncio.wait((task, expired), return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            raise WaitTimeoutError(
+                f"no answer within zppo.teacher.step_timeout_s={self.settings.teacher_step_timeout_s:g} s"
+            )
+        finally:
+            task.cancel()
+            expired.cancel()
+
+    async def _expire(self, work: StepWork) -> None:
+        """Bound the wait for the teacher: what has not answered by then counts as having no answer."""
+        await asyncio.sleep(self.settings.teacher_step_timeout_s)
+        work.expired.set()
+
+    def _stop_teacher(self, work: StepWork) -> None:
+        if work.expiry is not None:
+            work.expiry.cancel()
+        for task in work.teacher_tasks.values():
+            if not task.done():
+                work.teacher_counts["teacher/unused"] += 1
+                task.cancel()
+
+    # ------------------------------------------------------------------ reformulation
+
+    def _advance(self, work: StepWork) -> None:
+        """Start what has become certain; close the queue when nothing more can come."""
+        for reformulation in work.selection.newly_accepted():
+            work.preparing += 1
+            self._spawn(self._prepare(work, reformulation))
+        work.selection.newly_rejected()
+        if work.selection.finished and not work.preparing and not work.closed:
+            work.closed = True
+            work.queue.put_nowait(None)
+
+    async def _prepare(self, work: StepWork, reformulation: Reformulation) -> None:
+        plain = work.plain[reformulation.prompt_id]
+        teacher = work.teacher.get(reformulation.prompt_id, TeacherAnswers())
+        drafts = draw_candidates(reformulation.kind, plain, teacher.rollouts, seed=self.settings.seed, step=work.step)
+        candidates = await asyncio.gather(*(self._compressed(work, plain.question, draft) for draft in drafts))
+        for candidate in candidates:
+            work.teacher_counts[f"compression/{candidate.compression}"] += 1
+        group = Group(
+            f"{work.step}.{work.order[reformulation.prompt_id]:05d}.{reformulation.kind.value}",
+            reformulation.kind,
+            plain.question,
+            work.step,
+            candidates=tuple(candidates),
+        )
+        work.queue.put_nowait(group)
+        work.preparing -= 1
+        self._advance(work)
+
+    async def _compressed(self, work: StepWork, question: Question, draft: Draft) -> Candidate:
+        """Each response is compressed once, also when BCQ and NCQ both show it."""
+        key = (question.prompt_id, draft.source, draft.index)
+        if key not in work.compressed:
+            seed = derive_seed(self.settings.seed, "compression", work.step, *key)
+            work.compressed[key] = self._spawn(self._compress(work, draft, seed))
+        return await asyncio.shield(work.compressed[key])
+
+    async def _compress(self, work: StepWork, draft: Draft, seed: int) -> Candidate:
+        try:
+            return await self._in_time(work, self.workers.compress(draft, seed=seed, teacher=True))
+        except WaitTimeoutError:
+            return await self.workers.compress(draft, seed=seed, teacher=False)
+
+    async def _reformulated_phase(self, source: StepWork | None, counts: Counter[str]) -> list[Group]:
+        """Roll out what ``source`` queues, each prompt as soon as it is there."""
+        groups: dict[tuple[str, Kind], Group] = {}
+
+        async def roll_out(group: Group) -> None:
+            answers = [rollout.answer for rollout in source.plain[group.question.prompt_id].wrong]
+            messages = reformulated_messages(group.kind, group.question.messages, group.candidates, answers)
+            await self._roll_out(group, messages, counts)
+            if group.rollouts:
+                groups[group.question.prompt_id, group.kind] = group
+            elif any(failure.reason == "too_long" for failure in group.failures):
+                counts[f"{group.kind.value}/does_not_fit"] += 1
+            else:
+                counts[f"{group.kind.value}/failed"] += 1
+
+        if source is None or not source.cap:
+            return []
+        running = []
+        while (group := await source.queue.get()) is not None:
+            running.append(self._spawn(roll_out(group)))
+        await asyncio.gather(*running)
+        return sorted(groups.values(), key=lambda group: (source.order[group.question.prompt_id], group.kind.value))
+
+    # ------------------------------------------------------------------ tasks
+
+    def _spawn(self, coroutine: Coroutine) -> asyncio.Task:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+        return task
+
+    def _task_done(self, task: asyncio.Task) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() and self._fatal and not self._fatal.done():
+            self._fatal.set_exception(task.exception())
+
+    def _cancel_all(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+
+    def _watch(self) -> None:
+        """An exception in any task, also one that outlives its step, ends the step that runs then."""
+        if self._fatal is None:
+            self._fatal = asyncio.get_running_loop().create_future()
+
+    # ------------------------------------------------------------------ restart
+
+    def state_dict(self) -> dict[str, Any] | None:
+        """Unfinished reformulations of the last step (``next_step`` only), as plain data."""
+        return pack(self.pending) if self.pending is not None else None
+
+    async def load_state_dict(self, state: dict[str, Any] | None, questions: dict[str, Question]) -> None:
+        """Take up the reformulations of ``state``: finished teacher work is kept, the rest is asked again."""
+        if state is None:
+            return
+        self._watch()
+        work = self._start(state["step"], [questions[prompt_id] for prompt_id in state["order"]], state["num_new"])
+        self.pending = work
+        unpack(state, work)
+        for prompt_id, question in work.questions.items():
+            group = work.plain.get(prompt_id)
+            if group is None:
+                work.selection.drop(prompt_id)
+                continue
+            work.selection.plain_done(prompt_id, group.num_correct, len(group.rollouts))
+            if prompt_id in work.teacher:
+                work.selection.teacher_done(prompt_id, len(work.teacher[prompt_id].correct))
+            elif group.accuracy < self.settings.threshold and work.cap:
+                self._start_teacher(work, question)
+        self._advance(work)

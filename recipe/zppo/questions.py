@@ -1,0 +1,76 @@
+"""The questions of a step: new ones from verl's data loader, replayed ones from the buffer by their row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from verl.utils.dataset.rl_dataset import collate_fn
+
+from recipe.zppo.records import Question
+from recipe.zppo.replay_buffer import PromptReplayBuffer
+from recipe.zppo.run_errors import CheckpointError
+
+
+class QuestionSource:
+    """Draws X = X_new + X_replay.
+
+    The buffer holds a prompt id and its row; the row is read again from the data set, so that images are never copied
+    into the buffer and a replayed question is exactly the one that was admitted.
+    """
+
+    def __init__(self, trainer: Any):
+        self._trainer = trainer
+
+    def next_step(self, buffer: PromptReplayBuffer, num_replay: int) -> tuple[list[Question], int]:
+        """New questions first, then the replayed ones; a prompt that is new is not replayed in the same step.
+
+        Returns:
+            the questions and the number of new ones.
+        """
+        trainer = self._trainer
+        batch = self._next_batch()
+        new = [self._question(batch, i, replayed=False) for i in range(len(batch["prompt_id"]))]
+        unique = list({question.prompt_id: question for question in new}.values())
+        sampled = buffer.sample(num_replay, exclude={question.prompt_id for question in unique}) if num_replay else []
+        replayed = [self.get(prompt_id, row, True) for prompt_id, row in sampled]
+        assert len(new) == trainer.config.data.train_batch_size
+        return [*unique, *replayed], len(new)
+
+    def get(self, prompt_id: str, row: int, replayed: bool) -> Question:
+        """The question in data row ``row``.
+
+        Raises:
+            CheckpointError: the row now holds another question (the data files changed since the checkpoint).
+        """
+        dataset = self._trainer.train_dataset
+        found = dataset.prompt_ids[row] if row < len(dataset) else None
+        if found != prompt_id:
+            raise CheckpointError(
+                f"row {row} of data.train_files holds {found!r} where the checkpoint has {prompt_id!r}: "
+                "the data files changed; restore them, or start afresh with trainer.resume_mode=disable"
+            )
+        return self._question(collate_fn([dataset[row]]), 0, replayed=replayed)
+
+    def metrics(self) -> dict[str, float]:
+        return {"zppo/data/dropped_overlong": float(self._trainer.train_dataset.num_dropped)}
+
+    def _next_batch(self) -> dict[str, Any]:
+        trainer = self._trainer
+        for _ in range(2):
+            if trainer.train_dataloader_it is None:
+                trainer.train_dataloader_it = iter(trainer.train_dataloader)
+            batch = next(trainer.train_dataloader_it, None)
+            if batch is not None:
+                return batch
+            trainer.train_dataloader_it = None  # next epoch
+        raise ValueError("the data loader is empty")
+
+    @staticmethod
+    def _question(batch: dict[str, Any], i: int, *, replayed: bool) -> Question:
+        data = {key: _plain(value[i]) for key, value in batch.items()}
+        return Question(str(data["prompt_id"]), int(data["row"]), replayed, data)
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value

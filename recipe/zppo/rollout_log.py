@@ -1,0 +1,101 @@
+"""What the student was shown and what it answered: one JSONL file a step, one line a group."""
+
+from __future__ import annotations
+
+import json
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from recipe.zppo.files import write_atomically
+from recipe.zppo.pipeline import StepResult
+from recipe.zppo.records import Group
+
+
+class RolloutLog:
+    """Writes ``<folder>/step_<n>.jsonl`` in the background; the file appears whole.
+
+    A line holds step, uid, prompt_id, kind (plain, bcq, ncq), replayed, question, ground_truth, accuracy, candidates,
+    responses with their rewards, and for hard questions the teacher's rollouts. Texts are cut at ``text_limit``.
+    """
+
+    def __init__(self, folder: str | None, text_limit: int | None):
+        self.folder, self.text_limit = folder, text_limit
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rollout-log")
+        self._pending: Future | None = None
+
+    def write(self, result: StepResult) -> None:
+        if self.folder is None:
+            return
+        if self._pending is not None:
+            self._pending.result()  # an error of the last write surfaces here, and files never pile up
+        self._pending = self._executor.submit(self._write, result)
+
+    def close(self) -> None:
+        if self._pending is not None:
+            self._pending.result()
+        self._executor.shutdown()
+
+    def _write(self, result: StepResult) -> None:
+        os.makedirs(self.folder, exist_ok=True)
+
+        def write(path: str) -> None:
+            with open(path, "w", encoding="utf-8") as file:
+                for group in result.groups:
+                    file.write(json.dumps(self._line(result, group), ensure_ascii=False) + "\n")
+
+        write_atomically(os.path.join(self.folder, f"step_{result.step:06d}.jsonl"), write)
+
+    def _line(self, result: StepResult, group: Group) -> dict[str, Any]:
+        question = group.question
+        line = {
+            "step": result.step,
+            "built_in_step": group.step,
+            "uid": group.uid,
+            "prompt_id": question.prompt_id,
+            "kind": group.kind.value,
+            "replayed": question.replayed,
+            "question": self._cut(question_text(question.messages)),
+            "ground_truth": str(question.data.get("reward_model", {}).get("ground_truth", "")),
+            "accuracy": group.accuracy,
+            "candidates": [
+                {
+                    "source": candidate.source,
+                    "correct": candidate.correct,
+                    "answer": candidate.answer,
+                    "compression": candidate.compression,
+                    "text": self._cut(candidate.text),
+                }
+                for candidate in group.candidates
+            ],
+            "responses": [
+                {
+                    "reward": rollout.reward,
+                    "answer": self._cut(rollout.answer),
+                    "num_tokens": rollout.num_tokens,
+                    "text": self._cut(rollout.text),
+                }
+                for rollout in group.rollouts
+            ],
+            "failures": [f"{failure.reason}: {failure.detail}" for failure in group.failures],
+        }
+        teacher = result.teacher.get(question.prompt_id)
+        if teacher is not None and group.kind.value == "plain" and group.step == getattr(result.builder, "step", -1):
+            line["teacher"] = {
+                "responses": [{"reward": r.reward, "text": self._cut(r.text)} for r in teacher.rollouts],
+                "failed": teacher.failed,
+                "error": teacher.error,
+            }
+        return line
+
+    def _cut(self, text: str) -> str:
+        limit = self.text_limit
+        return text if limit is None or len(text) <= limit else f"{text[:limit]} [... {len(text) - limit} characters]"
+
+
+def question_text(messages: list[dict]) -> str:
+    """The last user message as text; images and videos show as their type."""
+    content = messages[-1]["content"]
+    if isinstance(content, str):
+        return content
+    return "".join(item.get("text") or f"<{item.get('type')}>" for item in content)

@@ -1,0 +1,29 @@
+"""What can go wrong during a run, as errors a user can act on."""
+
+from __future__ import annotations
+
+from recipe.zppo.errors import ZPPOError
+
+
+class RewardFunctionError(ZPPOError, RuntimeError):
+    """The reward function raised, or returned something other than 0 or 1."""
+
+
+class RolloutError(ZPPOError, RuntimeError):
+    """The rollout servers do not give responses."""
+
+
+class WaitTimeoutError(ZPPOError, TimeoutError):
+    """A wait ran into its limit; the message says what was waited for."""
+
+
+class PromptTooLongError(ZPPOError, ValueError):
+    """A prompt and its full response budget do not fit the model's context."""
+
+
+class CheckpointError(ZPPOError, RuntimeError):
+    """A checkpoint does not fit this run."""
+
+
+class DataError(ZPPOError, ValueError):
+    """The data files cannot be trained on."""

@@ -1,0 +1,137 @@
+"""The teacher as the workers see it: graded rollouts of hard questions, and summaries of candidates."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
+from verl.utils import hf_processor, hf_tokenizer
+from verl.utils.fs import copy_to_local
+
+from recipe.zppo import prompts
+from recipe.zppo.candidates import Draft
+from recipe.zppo.compression import accept_summary, bounded_tail
+from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.records import Candidate, TeacherAnswers, TeacherRollout
+from recipe.zppo.reward import extract_answer
+from recipe.zppo.run_errors import RewardFunctionError
+from recipe.zppo.teacher import RequestGate
+
+logger = logging.getLogger(__name__)
+
+
+class TeacherClient:
+    """Talks to the teacher servers on behalf of one agent-loop worker.
+
+    Args:
+        worker: gives agent loops, the student's tokenizer and the reward function.
+        client: verl's `LLMServerClient` of the teacher; None where there is no teacher.
+    """
+
+    def __init__(self, worker: Any, client: Any, config: ZPPOConfig):
+        self.worker, self.client, self.config = worker, client, config
+        self.tokenizer, self.processor = worker.tokenizer, worker.processor
+        # Candidates go into the student's prompt; no special token of either model may come with them.
+        self.special_tokens = tuple(worker.tokenizer.all_special_tokens)
+        if client is None:
+            return
+        teacher = config.teacher
+        path = copy_to_local(teacher.path)
+        self.tokenizer = hf_tokenizer(path, trust_remote_code=False)
+        self.processor = hf_processor(path, trust_remote_code=False)
+        self.special_tokens += tuple(self.tokenizer.all_special_tokens)
+        self.max_model_len = int(
+            teacher.inference.get("max_model_len") or worker.config.actor_rollout_ref.rollout.max_model_len
+        )
+        self.gate = RequestGate(
+            max_concurrent=max(1, teacher.max_concurrent_requests // worker.rollout_config.agent.num_workers),
+            timeout_s=teacher.request_timeout_s,
+            max_retries=teacher.max_retries,
+            dead_after_failures=teacher.dead_after_failures,
+            retry_after_s=teacher.retry_after_s,
+        )
+
+    async def solve(self, data: dict[str, Any], messages: list[dict], seeds: Sequence[int]) -> TeacherAnswers:
+        """Fresh teacher rollouts of a question, graded by the student's reward function. Requests may fail."""
+        question = prompts.with_closer(messages)
+
+        async def rollout(seed: int) -> TeacherRollout:
+            text, num_tokens = await self._generate(question, seed, self.config.teacher.response_length)
+            return TeacherRollout(text, await self._grade(data, text), num_tokens)
+
+        results = await asyncio.gather(*(rollout(seed) for seed in seeds), return_exceptions=True)
+        for result in results:
+            if isinstance(result, RewardFunctionError):
+                raise result
+        errors = [result for result in results if isinstance(result, BaseException)]
+        return TeacherAnswers(
+            rollouts=tuple(result for result in results if isinstance(result, TeacherRollout)),
+            failed=len(errors),
+            error=f"{type(errors[-1]).__name__}: {errors[-1]}"[:500] if errors else "",
+        )
+
+    async def compress(self, draft: Draft, seed: int, teacher: bool) -> Candidate:
+        """The draft as a candidate: the teacher's summary (Fig. 16) if it keeps the answer, else the bounded tail."""
+        if not teacher or self.config.compression.mode != "teacher":
+            return self.without_teacher(draft, "no_teacher")
+        messages = prompts.compression_messages(draft.text, special_tokens=self.special_tokens)
+        try:
+            reply, _ = await self._generate(messages, seed, self.config.compression.max_tokens)
+        except Exception as error:  # whatever the servers raise: the run goes on with the tail, counted
+            logger.warning("compression failed: %s", error)
+            return self.without_teacher(draft, "request_failed")
+        summary, reason = accept_summary(
+            draft.text, reply, max_tokens=self.config.reformulation.max_candidate_tokens, encode=self._encode
+        )
+        if summary is None:
+            return self.without_teacher(draft, reason)
+        return self._candidate(draft, summary, "teacher")
+
+    def without_teacher(self, draft: Draft, reason: str = "no_teacher") -> Candidate:
+        """Compression mode ``none`` or ``truncate``, and the fall-back of ``teacher``."""
+        mode = self.config.compression.mode
+        if mode == "none":
+            return self._candidate(draft, draft.text, "none")
+        limit = self.config.reformulation.max_candidate_tokens
+        text = bounded_tail(draft.text, limit, self._encode, self.worker.tokenizer.decode)
+        return self._candidate(draft, text, "truncate" if mode == "truncate" else f"tail:{reason}")
+
+    def _candidate(self, draft: Draft, text: str, compression: str) -> Candidate:
+        safe = prompts.sanitize(text, self.special_tokens)
+        return Candidate(safe, draft.source, draft.correct, extract_answer(draft.text) or "", compression)
+
+    def _encode(self, text: str) -> list[int]:
+        return self.worker.tokenizer.encode(text, add_special_tokens=False)
+
+    async def _generate(self, messages: list[dict], seed: int, max_tokens: int) -> tuple[str, int]:
+        teacher = self.config.teacher
+        sampling_params = {"temperature": teacher.temperature, "top_p": teacher.top_p, "top_k": teacher.top_k}
+        sampling_params |= {"repetition_penalty": 1.0, "logprobs": False}
+        if self.worker.seeded:
+            sampling_params["seed"] = seed % 2**31
+
+        async def request() -> AgentLoopOutput:
+            loop = self.worker.build_loop(self.client, self.tokenizer, self.processor)
+            loop.bound(max_model_len=self.max_model_len, response_length=max_tokens)
+            return await loop.run(dict(sampling_params), raw_prompt=messages)
+
+        output = await self.gate.run(request)
+        text = self.tokenizer.decode(output.response_ids, skip_special_tokens=True)
+        return text, len(output.response_ids)
+
+    async def _grade(self, data: dict[str, Any], text: str) -> float:
+        """The same reward as the student's: the text in the student's tokens, through verl's reward loop."""
+        response_ids = self._encode(text)[: self.worker.rollout_config.response_length] or [
+            self.worker.tokenizer.eos_token_id
+        ]
+        output = AgentLoopOutput(
+            prompt_ids=[self.worker.tokenizer.eos_token_id],
+            response_ids=response_ids,
+            response_mask=[1] * len(response_ids),
+            metrics={},
+        )
+        await self.worker._compute_score([output], kwargs=dict(data))
+        return float(output.reward_score)

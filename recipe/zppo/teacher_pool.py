@@ -1,0 +1,68 @@
+"""The teacher's own servers: verl's teacher manager, on accelerators of their own, for generation only."""
+
+from __future__ import annotations
+
+import copy
+
+import ray
+from omegaconf import DictConfig, OmegaConf, open_dict
+from verl.experimental.teacher_loop import MultiTeacherModelManager
+from verl.single_controller.ray.base import RayResourcePool
+from verl.utils.device import get_resource_name
+
+from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.errors import ConfigError
+
+
+def start_teacher(config: DictConfig, zppo: ZPPOConfig) -> MultiTeacherModelManager:
+    """Start the teacher's servers on ``zppo.teacher.n_gpus_per_node`` x ``nnodes`` accelerators.
+
+    verl's ``distillation.enabled`` would also score every training sample and replace the loss, so it stays off for
+    the trainer; the manager gets a copy of the config in which it is on.
+
+    Raises:
+        ConfigError: the cluster has fewer accelerators than student and teacher need together.
+    """
+    teacher = zppo.teacher
+    _check_cluster(config, zppo)
+    pool = RayResourcePool(
+        [teacher.n_gpus_per_node] * teacher.nnodes, use_gpu=True, max_colocate_count=3, name_prefix="teacher_pool"
+    )
+    return MultiTeacherModelManager(config=_teacher_config(config, zppo), resource_pool=pool)
+
+
+def _teacher_config(config: DictConfig, zppo: ZPPOConfig) -> DictConfig:
+    config = copy.deepcopy(config)
+    teacher = zppo.teacher
+    with open_dict(config):
+        distillation = config.distillation
+        distillation.enabled = True
+        distillation.n_gpus_per_node = teacher.n_gpus_per_node
+        distillation.nnodes = teacher.nnodes
+        model = distillation.teacher_models.teacher_model
+        model.model_path = teacher.path
+        inference = OmegaConf.create(dict(teacher.inference))
+        if not inference.get("max_model_len"):
+            inference.max_model_len = config.actor_rollout_ref.rollout.max_model_len
+        rollout = config.actor_rollout_ref.rollout
+        # verl's manager asks for room for prompt + response + 1 token of scoring (distillation.py:180)
+        inference.response_length = teacher.response_length
+        inference.prompt_length = max(1, inference.max_model_len - teacher.response_length - 1)
+        inference.free_cache_engine = False  # the teacher never shares its accelerators
+        for key in ("engine_kwargs", "enforce_eager", "dtype", "full_determinism"):
+            if key not in inference and key in rollout:
+                inference[key] = rollout[key]
+        model.inference = OmegaConf.merge(model.inference, inference)
+    return config
+
+
+def _check_cluster(config: DictConfig, zppo: ZPPOConfig) -> None:
+    resource = get_resource_name()
+    student = config.trainer.n_gpus_per_node * config.trainer.nnodes
+    teacher = zppo.teacher.n_gpus_per_node * zppo.teacher.nnodes
+    available = int(ray.cluster_resources().get(resource, 0))
+    if available < student + teacher:
+        raise ConfigError(
+            f"student (trainer.n_gpus_per_node x nnodes = {student}) and teacher (zppo.teacher.n_gpus_per_node x nnodes"
+            f" = {teacher}) need {student + teacher} {resource}, the Ray cluster has {available}"
+        )

@@ -1,0 +1,189 @@
+"""ZPPO on verl's V1 trainer. `ZPPOTrainer.step` is Algorithm 1; everything else connects it to verl."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import transfer_queue as tq
+from omegaconf import DictConfig
+from transfer_queue import KVBatchMeta
+from verl.trainer.ppo.v1.trainer_base import register_trainer
+from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+from verl.utils.debug import marked_timer
+
+import recipe.zppo.advantage_estimator  # noqa: F401  (registers the estimator "zppo" with verl)
+from recipe.zppo import metrics as zppo_metrics
+from recipe.zppo.checkpoint import CheckpointMixin
+from recipe.zppo.config import validate_zppo
+from recipe.zppo.metrics_log import MetricsLog, attach_metrics_log
+from recipe.zppo.pipeline import PipelineSettings, QuestionPipeline, StepResult
+from recipe.zppo.pipeline_thread import PipelineThread
+from recipe.zppo.questions import QuestionSource
+from recipe.zppo.replay_buffer import PromptReplayBuffer
+from recipe.zppo.rollout_log import RolloutLog
+from recipe.zppo.selection import Kind
+from recipe.zppo.status import StatusFile
+from recipe.zppo.teacher_pool import start_teacher
+from recipe.zppo.validation import ValidationQueue
+
+
+@register_trainer("zppo")
+class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
+    """Synchronous verl trainer whose step is Algorithm 1 of the paper.
+
+    verl runs the servers, the engines, log-probs, loss and validation. Ours are the questions of a step, the
+    pipeline that rolls them out (`recipe.zppo.pipeline`), the prompt replay buffer, and the number of updates.
+    """
+
+    def __init__(self, config: DictConfig):
+        self.zppo = validate_zppo(config.zppo)
+        os.makedirs(config.trainer.default_local_dir, exist_ok=True)
+        self.status = StatusFile(os.path.join(config.trainer.default_local_dir, "status.json"))
+        self.metrics_log = MetricsLog(self.zppo.logging.metrics_file)
+        self.rollout_log = RolloutLog(self.zppo.logging.rollouts_dir, self.zppo.logging.text_limit)
+        self.buffer = PromptReplayBuffer(self.zppo.replay.capacity, self.zppo.threshold, self.zppo.seed)
+        self.pipeline: PipelineThread | None = None
+        self.pending_state: dict[str, Any] | None = None
+        super().__init__(config)
+        # verl asks for the name "sync" where it means "no asynchronous rollouts" (trainer_base.py:676, 841, 942, 1348)
+        self.trainer_mode = "sync"
+
+    # ------------------------------------------------------------------ Algorithm 1
+
+    def step(self, metrics: dict, timing_raw: dict) -> KVBatchMeta:
+        """One training step. The number of each part is the paper's."""
+        # 1. X = X_new + X_replay
+        questions, num_new = self.questions.next_step(self.buffer, self._num_replay())
+
+        # 1.-5. plain groups; teacher on the hard ones; BCQ and NCQ groups, all by the same policy, as they get ready
+        with marked_timer("gen", timing_raw, color="red"), self.status.stage(self.global_steps, "generate"):
+            result = self.pipeline.run_step(self.global_steps, questions, num_new)
+            self.on_sample_end()
+        batch = self._train_batch(result)
+
+        # 6. advantages over the whole batch, then I updates
+        batch = self._balance_batch(batch, metrics=metrics)
+        with marked_timer("old_log_prob", timing_raw, color="blue"), self.status.stage(self.global_steps, "log_probs"):
+            batch = self._compute_old_log_prob(batch, metrics=metrics)
+        if self.use_reference_policy:
+            with marked_timer("ref", timing_raw, color="olive"):
+                batch = self._compute_ref_log_prob(batch, metrics=metrics)
+        with marked_timer("adv", timing_raw, color="brown"):
+            batch = self._compute_advantage(batch, metrics=metrics)
+        with marked_timer("update_actor", timing_raw, color="red"), self.status.stage(self.global_steps, "update"):
+            batch = self._update_actor(batch, metrics=metrics)
+
+        # 6. B follows the plain groups only
+        report = None
+        if self.zppo.replay.enable:
+            outcomes = [(g.question.prompt_id, g.accuracy, g.question.row) for g in result.plain]
+            report = self.buffer.update(self.global_steps, outcomes)
+
+        metrics.update(zppo_metrics.step_metrics(result, report, self.buffer, self.zppo))
+        metrics.update(self.questions.metrics())
+        self.rollout_log.write(result)
+        return batch
+
+    def _num_replay(self) -> int:
+        if not self.zppo.replay.enable:
+            return 0
+        return int(self.zppo.replay.fraction * self.config.data.train_batch_size + 1e-9)
+
+    # ------------------------------------------------------------------ batch
+
+    def _train_batch(self, result: StepResult) -> KVBatchMeta:
+        """The trajectories of the step's groups, in an order that does not depend on which was finished first."""
+        tags = tq.kv_list("train").get("train", {})
+        keys = [rollout.key for group in result.groups for rollout in group.rollouts]
+        left_over = list(tags.keys() - set(keys))  # of groups that were dropped, counted by the pipeline
+        if left_over:
+            tq.kv_clear(keys=left_over, partition_id="train")
+        batch = KVBatchMeta(partition_id="train", keys=keys, tags=[dict(tags[key]) for key in keys])
+        batch.extra_info["temperature"] = self.config.actor_rollout_ref.rollout.temperature
+        return batch
+
+    def _get_required_batch_multiple(self, dp_size: int) -> int:
+        """Every rank gets I equal mini-batches, whatever the number of groups; verl pads what is missing."""
+        return dp_size * self.zppo.updates_per_step
+
+    def _update_actor(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
+        """Exactly I updates: verl's call with ``num_mini_batch`` in place of a fixed mini-batch size."""
+        actor = self.config.actor_rollout_ref.actor
+        batch.extra_info.update(
+            {
+                "calculate_entropy": actor.calculate_entropy or actor.entropy_coeff != 0.0,
+                "distillation_use_topk": False,
+                "distillation_only": False,
+                "global_batch_size": len(batch) // self.zppo.updates_per_step,
+                "num_mini_batch": self.zppo.updates_per_step,
+                "epochs": 1,
+                # Mini-batches are drawn anew each step; in batch order one would be all plain, another all NCQ.
+                "seed": actor.data_loader_seed + self.global_steps,
+                "dataloader_kwargs": {"shuffle": True},
+                "temperature": self.config.actor_rollout_ref.rollout.temperature,
+            }
+        )
+        output = self.actor_rollout_wg.update_actor(batch)
+        metrics.update(zppo_metrics.actor_metrics(output["metrics"]))
+        return batch
+
+    # ------------------------------------------------------------------ verl's hooks
+
+    def _setup(self) -> None:
+        self.status.write(0, "start")
+        self.teacher = start_teacher(self.config, self.zppo) if self.zppo.needs_teacher else None
+        super()._setup()
+
+    def _init_dataloader(self) -> None:
+        super()._init_dataloader()
+        self.questions = QuestionSource(self)
+
+    def _build_replay_buffer(self) -> ValidationQueue:
+        """verl's queue of finished trajectories; training has the pipeline instead, validation goes on using it."""
+        return ValidationQueue.build(self.config, limit_s=self.zppo.timeouts.validation_s)
+
+    def get_teacher_client(self) -> dict | None:
+        return self.teacher.get_client() if self.teacher else None
+
+    def fit(self, agent_loop_manager: Any) -> None:
+        settings = self._pipeline_settings()
+        self.pipeline = PipelineThread(QuestionPipeline(agent_loop_manager, settings), agent_loop_manager)
+        self.pipeline.load_state_dict(self.pending_state, self.questions)
+        try:
+            super().fit(agent_loop_manager)
+            self.rollout_log.close()
+            self.status.write(self.total_training_steps, "done")
+        finally:
+            self.pipeline.close()
+
+    def _pipeline_settings(self) -> PipelineSettings:
+        zppo, kinds = self.zppo, []
+        if zppo.builds_bcq:
+            kinds.append(Kind.BCQ)
+        if zppo.builds_ncq:
+            kinds.append(Kind.NCQ)
+        return PipelineSettings(
+            group_size=self.config.actor_rollout_ref.rollout.n,
+            teacher_rollouts=zppo.teacher.n_rollouts,
+            threshold=zppo.threshold,
+            reformulation_fraction=zppo.reformulation.fraction,
+            kinds=tuple(kinds),
+            next_step=zppo.reformulation.schedule == "next_step",
+            seed=zppo.seed,
+            rollout_timeout_s=zppo.timeouts.rollout_s,
+            step_timeout_s=zppo.timeouts.step_s,
+            teacher_step_timeout_s=zppo.teacher.step_timeout_s,
+        )
+
+    @property
+    def logger(self) -> Any:
+        return self._logger
+
+    @logger.setter
+    def logger(self, tracking: Any) -> None:
+        """verl's fit() sets its loggers here; the metrics file becomes one of them."""
+        self._logger = attach_metrics_log(tracking, self.metrics_log, self.global_steps)
+
+    def on_validate_begin(self) -> None:
+        self.status.write(self.global_steps, "validate")

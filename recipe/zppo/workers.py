@@ -1,0 +1,219 @@
+"""Agent-loop workers: they roll out groups, ask the teacher, grade and compress, next to the servers' clients.
+
+`ZPPOAgentLoopManager` is set as `actor_rollout_ref.rollout.agent.agent_loop_manager_class`. Validation goes through
+verl's own `generate_sequences`; training goes through `roll_out`, which streams scored rollouts back to the pipeline
+while the trajectories themselves are written to TransferQueue by verl's code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import ray
+from verl.experimental.agent_loop.agent_loop import AgentLoopOutput, DictConfigWrap, ToolListWrap
+from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ, AgentLoopWorkerTQ
+
+from recipe.zppo import prompts
+from recipe.zppo.agent_loop import AGENT_NAME, ZPPOAgentLoop
+from recipe.zppo.candidates import Draft
+from recipe.zppo.config import validate_zppo
+from recipe.zppo.randomness import derive_seed
+from recipe.zppo.records import Candidate, Question, Rollout, RolloutFailure, TeacherAnswers
+from recipe.zppo.run_errors import PromptTooLongError, RewardFunctionError
+from recipe.zppo.selection import Kind
+from recipe.zppo.teacher_client import TeacherClient
+
+logger = logging.getLogger(__name__)
+
+_AgentLoopWorkerTQ = AgentLoopWorkerTQ.__ray_metadata__.modified_class  # the class under Ray's wrapper
+
+
+class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
+    """verl's TransferQueue worker, with groups that stream back and a teacher."""
+
+    def __init__(self, config: Any, llm_client: Any, teacher_client: dict | None = None, reward_handles: Any = None):
+        super().__init__(config, llm_client, teacher_client, reward_handles)
+        self.zppo = validate_zppo(config.zppo)
+        rollout = config.actor_rollout_ref.rollout
+        self.seeded = bool(rollout.full_determinism)
+        self.sampling_params = {
+            "temperature": rollout.temperature,
+            "top_p": rollout.top_p,
+            "top_k": rollout.top_k,
+            "repetition_penalty": 1.0,
+            "logprobs": rollout.calculate_log_probs,
+        }
+        self.default_agent = rollout.agent.default_agent_loop or AGENT_NAME
+        self.teacher = None
+        if teacher_client:
+            self.teacher = TeacherClient(self, next(iter(teacher_client.values())), self.zppo)
+
+    # ------------------------------------------------------------------ student
+
+    async def roll_out(
+        self,
+        data: dict[str, Any],
+        messages: list[dict],
+        *,
+        uid: str,
+        kind: str,
+        step: int,
+        seeds: Sequence[int],
+    ) -> AsyncIterator[Rollout | RolloutFailure]:
+        """One rollout a seed, yielded as they finish.
+
+        Raises:
+            RewardFunctionError: the reward function failed on this row.
+        """
+        fields = dict(data) | {"raw_prompt": messages, "uid": uid, "global_steps": step, "kind": kind}
+        fields.setdefault("agent_name", self.default_agent)
+        tasks = [asyncio.create_task(self._rollout(fields, i, seed, step)) for i, seed in enumerate(seeds)]
+        try:
+            for finished in asyncio.as_completed(tasks):
+                yield await finished
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _rollout(self, fields: dict, session: int, seed: int, step: int) -> Rollout | RolloutFailure:
+        sampling_params = self.sampling_params | ({"seed": seed % 2**31} if self.seeded else {})
+        trajectory = {"step": step, "sample_index": fields["index"], "rollout_n": session, "validate": False}
+        try:
+            return await self._run_agent_loop(
+                sampling_params, trajectory=trajectory, trace=False, session_id=session, **fields
+            )
+        except RewardFunctionError:
+            raise
+        except PromptTooLongError as error:
+            return RolloutFailure(session, "too_long", str(error))
+        except Exception as error:  # the servers' failures have no common type; the cause goes to the trainer
+            logger.warning("rollout %s of %s failed", session, fields["uid"], exc_info=True)
+            return RolloutFailure(session, "generation", f"{type(error).__name__}: {str(error).splitlines()[-1:]}")
+
+    async def _run_agent_loop(self, sampling_params: dict, trajectory: dict, *, agent_name: str, **kwargs: Any) -> Any:
+        """The closer goes on last here, for plain, reformulated and validation prompts alike (Fig. 8)."""
+        if trajectory["validate"] and self.seeded:
+            row_seed = derive_seed(self.zppo.seed, "validation", kwargs["prompt_id"], kwargs["session_id"])
+            sampling_params = sampling_params | {"seed": row_seed % 2**31}
+        if agent_name == "single_turn_agent":  # verl's default loop would cut long prompts
+            agent_name = AGENT_NAME
+        kwargs["raw_prompt"] = prompts.with_closer(list(kwargs["raw_prompt"]))
+        started = time.monotonic()
+        rollout = await super()._run_agent_loop(sampling_params, trajectory, agent_name=agent_name, **kwargs)
+        return None if rollout is None else rollout(time.monotonic() - started)
+
+    async def _agent_loop_postprocess(self, output: Any, validate: bool, **kwargs: Any) -> Any:
+        """verl scores the output and writes it to TransferQueue; what the pipeline needs of it is returned."""
+        await super()._agent_loop_postprocess(output, validate, **kwargs)
+        if validate:
+            return None
+        outputs = output if isinstance(output, list) else [output]
+        final = outputs[-1]
+        info = final.extra_fields.get("reward_extra_info", {})
+        text = self.tokenizer.decode(final.response_ids, skip_special_tokens=True)
+        session = kwargs["session_id"]
+        return lambda seconds: Rollout(
+            session=session,
+            key=f"{kwargs['uid']}_{session}_{len(outputs) - 1}",
+            text=text,
+            reward=float(final.reward_score),
+            answer=str(info.get("answer", "")),
+            num_prompt_tokens=len(final.prompt_ids),
+            num_tokens=len(final.response_ids),
+            seconds=seconds,
+        )
+
+    async def _compute_score(self, outputs: list[AgentLoopOutput], kwargs: dict) -> None:
+        try:
+            await super()._compute_score(outputs, kwargs=kwargs)
+        except Exception as error:
+            cause = getattr(error, "cause", None) or error
+            raise RewardFunctionError(
+                f"the reward function failed on row {kwargs.get('row')} (prompt_id {kwargs.get('prompt_id')!r}): "
+                f"{type(cause).__name__}: {cause}"
+            ) from error
+        score = outputs[-1].reward_score
+        if score not in (0, 1):
+            raise RewardFunctionError(
+                f"the reward function gave {score!r} for row {kwargs.get('row')} (prompt_id "
+                f"{kwargs.get('prompt_id')!r}); ZPPO needs an outcome reward of exactly 0 or 1"
+            )
+
+    # ------------------------------------------------------------------ teacher
+
+    async def ask_teacher(self, data: dict[str, Any], messages: list[dict], seeds: Sequence[int]) -> TeacherAnswers:
+        return await self.teacher.solve(data, messages, seeds)
+
+    async def compress(self, draft: Draft, seed: int, teacher: bool) -> Candidate:
+        if self.teacher is None:
+            return TeacherClient(self, None, self.zppo).without_teacher(draft)
+        return await self.teacher.compress(draft, seed, teacher)
+
+    def build_loop(self, client: Any, tokenizer: Any, processor: Any) -> ZPPOAgentLoop:
+        """An agent loop on other servers than the student's."""
+        return ZPPOAgentLoop(
+            trainer_config=DictConfigWrap(config=self.config),
+            server_manager=client,
+            tokenizer=tokenizer,
+            processor=processor,
+            hf_model_type=None,
+            dataset_cls=self.dataset_cls,
+            data_config=DictConfigWrap(self.config.data),
+            tools=ToolListWrap(self.tools),
+        )
+
+
+class ZPPOAgentLoopManager(AgentLoopManagerTQ):
+    """Spreads the pipeline's work over the workers: the `Workers` of `recipe.zppo.pipeline`."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        # One call is a whole group that streams back; a step has several hundred at once.
+        self.agent_loop_workers_class = ray.remote(max_concurrency=10_000)(ZPPOAgentLoopWorker)
+        self._load: list[int] = []
+        self.step = 0
+
+    async def roll_out(
+        self, question: Question, messages: list[dict], *, uid: str, kind: Kind, seeds: Sequence[int]
+    ) -> AsyncIterator[Rollout | RolloutFailure]:
+        with self._least_loaded() as worker:
+            stream = worker.roll_out.options(num_returns="streaming").remote(
+                question.data, messages, uid=uid, kind=kind.value, step=self.step, seeds=list(seeds)
+            )
+            async for reference in stream:
+                yield await reference
+
+    async def ask_teacher(self, question: Question, *, seeds: Sequence[int]) -> TeacherAnswers:
+        with self._least_loaded() as worker:
+            return await worker.ask_teacher.remote(question.data, question.messages, list(seeds))
+
+    async def compress(self, draft: Draft, *, seed: int, teacher: bool) -> Candidate:
+        with self._least_loaded() as worker:
+            return await worker.compress.remote(draft, seed, teacher)
+
+    def _least_loaded(self) -> _Lease:
+        if not self._load:
+            self._load = [0] * len(self.agent_loop_workers)
+        return _Lease(self._load, self.agent_loop_workers)
+
+
+class _Lease:
+    """The worker with the fewest calls under way, counted while in use."""
+
+    def __init__(self, load: list[int], workers: list):
+        self._load, self._workers = load, workers
+
+    def __enter__(self) -> Any:
+        self._index = min(range(len(self._load)), key=self._load.__getitem__)
+        self._load[self._index] += 1
+        return self._workers[self._index]
+
+    def __exit__(self, *_: object) -> None:
+        self._load[self._index] -= 1
+
+
+__all__ = ["ZPPOAgentLoopManager", "ZPPOAgentLoopWorker"]

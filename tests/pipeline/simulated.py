@@ -1,0 +1,89 @@
+"""Simulated servers for the pipeline: outcomes by a table, latencies by a seed. Time is the event loop's."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+
+from recipe.zppo.candidates import Draft
+from recipe.zppo.pipeline import PipelineSettings
+from recipe.zppo.records import Candidate, Question, Rollout, RolloutFailure, TeacherAnswers, TeacherRollout
+from recipe.zppo.selection import Kind
+
+
+def settings(**changes) -> PipelineSettings:
+    defaults = dict(
+        group_size=4,
+        teacher_rollouts=2,
+        threshold=0.5,
+        reformulation_fraction=0.5,
+        kinds=(Kind.BCQ, Kind.NCQ),
+        next_step=False,
+        seed=1,
+        rollout_timeout_s=5.0,
+        step_timeout_s=20.0,
+        teacher_step_timeout_s=5.0,
+    )
+    return PipelineSettings(**(defaults | changes))
+
+
+def make_questions(names: Sequence[str], replayed: bool = False) -> list[Question]:
+    return [
+        Question(name, row, replayed, {"raw_prompt": [{"role": "user", "content": f"question {name}"}]})
+        for row, name in enumerate(names)
+    ]
+
+
+class SimulatedWorkers:
+    """`Workers` of the pipeline. ``correct[prompt_id]`` student and ``teacher[prompt_id]`` teacher rollouts are right."""
+
+    def __init__(self, correct: dict[str, int], teacher: dict[str, int], latency_seed: int = 0, scale: float = 0.002):
+        self.correct, self.teacher = correct, teacher
+        self.random, self.scale = random.Random(latency_seed), scale
+        self.log: list[tuple[str, str]] = []
+        self.prompts: dict[str, list[dict]] = {}
+        self.fail: dict[str, list[RolloutFailure]] = {}
+        self.hang_teacher: set[str] = set()
+        self.hang_student: set[str] = set()
+        self.teacher_gate: asyncio.Event | None = None
+
+    async def pause(self) -> None:
+        await asyncio.sleep(self.random.random() * self.scale)
+
+    async def roll_out(
+        self, question: Question, messages: list[dict], *, uid: str, kind: Kind, seeds: Sequence[int]
+    ) -> AsyncIterator[Rollout | RolloutFailure]:
+        name = question.prompt_id
+        self.log.append((f"start {kind}", name))
+        self.prompts[uid] = messages
+        if name in self.hang_student:
+            await asyncio.Event().wait()
+        failures = self.fail.get(f"{name}/{kind}", [])
+        sessions = list(range(len(seeds)))
+        self.random.shuffle(sessions)
+        num_correct = self.correct[name] if kind is Kind.PLAIN else 1
+        for session in sessions:
+            await self.pause()
+            if session < len(failures):
+                yield failures[session]
+            else:
+                right = session >= len(seeds) - num_correct
+                text = f"{name} {session} {seeds[session]}"
+                yield Rollout(session, f"{uid}_{session}_0", text, float(right), str(session), 5, 7)
+        self.log.append((f"end {kind}", name))
+
+    async def ask_teacher(self, question: Question, *, seeds: Sequence[int]) -> TeacherAnswers:
+        name = question.prompt_id
+        self.log.append(("start teacher", name))
+        if name in self.hang_teacher:
+            await asyncio.Event().wait()
+        if self.teacher_gate is not None:
+            await self.teacher_gate.wait()
+        await self.pause()
+        rollouts = [TeacherRollout(f"T {name} {i}", float(i < self.teacher[name]), 9) for i in range(len(seeds))]
+        return TeacherAnswers(tuple(rollouts))
+
+    async def compress(self, draft: Draft, *, seed: int, teacher: bool) -> Candidate:
+        await self.pause()
+        return Candidate(f"<{draft.text}>", draft.source, draft.correct, "", "teacher" if teacher else "tail:late")

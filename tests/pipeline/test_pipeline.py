@@ -1,0 +1,216 @@
+"""The pipeline on simulated servers: the decisions of Algorithm 1 whatever the timing, and no wait without limit."""
+
+import asyncio
+import random
+
+import pytest
+
+from recipe.zppo.pipeline import QuestionPipeline
+from recipe.zppo.records import RolloutFailure
+from recipe.zppo.run_errors import RewardFunctionError, RolloutError, WaitTimeoutError
+from recipe.zppo.selection import HardQuestion, Kind, Reformulation, reformulation_cap, select_reformulations
+from tests.pipeline.simulated import SimulatedWorkers, make_questions, settings
+
+NAMES = [f"q{i}" for i in range(12)]
+
+
+def outcomes(seed: int) -> tuple[dict[str, int], dict[str, int]]:
+    rng = random.Random(seed)
+    return {name: rng.choice([0, 0, 0, 1, 2, 4]) for name in NAMES}, {name: rng.randint(0, 2) for name in NAMES}
+
+
+def expected(correct: dict[str, int], teacher: dict[str, int], step: int, **changes) -> list[Reformulation]:
+    config = settings(**changes)
+    return select_reformulations(
+        [HardQuestion(name, correct[name] / 4, 4 - correct[name], teacher[name]) for name in NAMES],
+        threshold=config.threshold,
+        cap=reformulation_cap(config.reformulation_fraction, len(NAMES)),
+        seed=config.seed,
+        step=step,
+        kinds=config.kinds,
+    )
+
+
+def selected(result) -> set[Reformulation]:
+    return {Reformulation(group.question.prompt_id, group.kind) for group in result.reformulated}
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("kinds", [(Kind.BCQ, Kind.NCQ), (Kind.BCQ,), (Kind.NCQ,), ()])
+def test_same_step_takes_the_decisions_of_algorithm_1(seed, kinds):
+    correct, teacher = outcomes(seed)
+    workers = SimulatedWorkers(correct, teacher, seed)
+    pipeline = QuestionPipeline(workers, settings(kinds=kinds))
+    result = asyncio.run(pipeline.run_step(7, make_questions(NAMES), len(NAMES)))
+    want = expected(correct, teacher, 7, kinds=kinds) if kinds else []
+    assert selected(result) == set(want)
+    assert [group.question.prompt_id for group in result.plain] == NAMES
+    assert all(group.num_correct == correct[group.question.prompt_id] for group in result.plain)
+
+
+def test_timing_changes_nothing_of_the_result():
+    correct, teacher = outcomes(3)
+
+    def run(latency_seed):
+        workers = SimulatedWorkers(correct, teacher, latency_seed)
+        result = asyncio.run(QuestionPipeline(workers, settings()).run_step(1, make_questions(NAMES), len(NAMES)))
+        return [(g.uid, g.candidates, [r.text for r in g.rollouts], workers.prompts[g.uid]) for g in result.groups]
+
+    assert run(1) == run(2) == run(3)
+
+
+def test_teacher_work_starts_before_the_last_plain_group_is_complete():
+    correct = dict.fromkeys(NAMES, 4) | {"q0": 0, "q11": 4}
+    workers = SimulatedWorkers(correct, dict.fromkeys(NAMES, 2))
+    slow = asyncio.Event()
+    plain_roll_out = workers.roll_out
+
+    async def roll_out(question, messages, *, uid, kind, seeds):
+        if question.prompt_id == "q11" and kind is Kind.PLAIN:
+            await slow.wait()
+        async for rollout in plain_roll_out(question, messages, uid=uid, kind=kind, seeds=seeds):
+            yield rollout
+
+    workers.roll_out = roll_out
+
+    async def run():
+        step = asyncio.create_task(QuestionPipeline(workers, settings()).run_step(1, make_questions(NAMES), 12))
+        while ("end bcq", "q0") not in workers.log:
+            assert not step.done()
+            await asyncio.sleep(0.001)
+        slow.set()  # only now may the last plain group finish: BCQ of q0 had not waited for it
+        return await step
+
+    result = asyncio.run(asyncio.wait_for(run(), 10))
+    assert selected(result) == {Reformulation("q0", Kind.BCQ), Reformulation("q0", Kind.NCQ)}
+
+
+def test_next_step_rolls_out_the_prompts_of_the_step_before():
+    correct, teacher = outcomes(5)
+    workers = SimulatedWorkers(correct, teacher)
+
+    async def run():
+        pipeline = QuestionPipeline(workers, settings(next_step=True))
+        return [await pipeline.run_step(step, make_questions(NAMES), len(NAMES)) for step in (1, 2, 3)]
+
+    first, second, third = asyncio.run(run())
+    assert first.reformulated == []
+    assert selected(second) == set(expected(correct, teacher, 1))
+    assert selected(third) == set(expected(correct, teacher, 2))
+    assert {group.step for group in second.reformulated} == {1}
+
+
+def test_next_step_teacher_that_is_slow_joins_the_running_batch():
+    correct, teacher = outcomes(5)
+    workers = SimulatedWorkers(correct, teacher)
+
+    async def run():
+        workers.teacher_gate = asyncio.Event()
+        pipeline = QuestionPipeline(workers, settings(next_step=True))
+        await pipeline.run_step(1, make_questions(NAMES), len(NAMES))
+        second = asyncio.create_task(pipeline.run_step(2, make_questions(NAMES), len(NAMES)))
+        await asyncio.sleep(0.05)
+        workers.teacher_gate.set()
+        return await second
+
+    assert selected(asyncio.run(run())) == set(expected(correct, teacher, 1))
+
+
+@pytest.mark.parametrize("answered", [0, 1])
+def test_pending_reformulations_survive_a_restart(answered):
+    correct, teacher = outcomes(9)
+
+    async def before(workers):
+        if not answered:
+            workers.teacher_gate = asyncio.Event()
+        pipeline = QuestionPipeline(workers, settings(next_step=True))
+        await pipeline.run_step(1, make_questions(NAMES), len(NAMES))
+        await asyncio.sleep(0.05)
+        state = pipeline.state_dict()
+        if workers.teacher_gate:
+            workers.teacher_gate.set()
+        return state, await pipeline.run_step(2, make_questions(NAMES), len(NAMES))
+
+    async def after(workers, state):
+        pipeline = QuestionPipeline(workers, settings(next_step=True))
+        await pipeline.load_state_dict(state, {q.prompt_id: q for q in make_questions(NAMES)})
+        return await pipeline.run_step(2, make_questions(NAMES), len(NAMES))
+
+    workers = SimulatedWorkers(correct, teacher)
+    state, went_on = asyncio.run(before(workers))
+    fresh = SimulatedWorkers(correct, teacher)
+    resumed = asyncio.run(after(fresh, state))
+    assert [(g.uid, g.candidates) for g in resumed.groups] == [(g.uid, g.candidates) for g in went_on.groups]
+    asked = {name for event, name in fresh.log if event == "start teacher"}
+    hard = {name for name in NAMES if correct[name] < 2}
+    assert hard <= asked  # step 2 asks for its own hard questions
+    asked_for_step_1 = len([name for event, name in fresh.log if event == "start teacher"]) - len(hard)
+    assert asked_for_step_1 == (0 if answered else len(hard))
+
+
+def test_teacher_that_hangs_degrades_the_step_to_ncq():
+    correct, teacher = dict.fromkeys(NAMES, 0), dict.fromkeys(NAMES, 2)
+    workers = SimulatedWorkers(correct, teacher)
+    workers.hang_teacher = set(NAMES)
+    pipeline = QuestionPipeline(workers, settings(teacher_step_timeout_s=0.05))
+    result = asyncio.run(pipeline.run_step(1, make_questions(NAMES), len(NAMES)))
+    assert {group.kind for group in result.reformulated} == {Kind.NCQ}
+    assert len(result.reformulated) == 6
+    assert result.counts["teacher/late"] > 0
+
+
+def test_rollout_servers_that_hang_end_the_run_with_what_was_waited_for():
+    workers = SimulatedWorkers(dict.fromkeys(NAMES, 4), dict.fromkeys(NAMES, 0))
+    workers.hang_student = set(NAMES)
+    pipeline = QuestionPipeline(workers, settings(rollout_timeout_s=0.05))
+    with pytest.raises(RolloutError, match="zppo.timeouts.rollout_s=0.05"):
+        asyncio.run(pipeline.run_step(1, make_questions(NAMES), len(NAMES)))
+
+
+def test_step_timeout_names_the_key():
+    workers = SimulatedWorkers(dict.fromkeys(NAMES, 4), dict.fromkeys(NAMES, 0))
+    workers.hang_student = {"q3"}
+    pipeline = QuestionPipeline(workers, settings(step_timeout_s=0.1))
+    with pytest.raises(WaitTimeoutError, match=r"zppo.timeouts.step_s=0.1 s; 11 of 12 plain groups"):
+        asyncio.run(pipeline.run_step(1, make_questions(NAMES), len(NAMES)))
+
+
+def test_failed_rollouts_shrink_a_group_and_failed_groups_leave_the_ranking():
+    correct, teacher = dict.fromkeys(NAMES, 0), dict.fromkeys(NAMES, 2)
+    workers = SimulatedWorkers(correct, teacher)
+    workers.fail = {
+        "q0/plain": [RolloutFailure(0, "generation", "lost")],
+        "q1/plain": [RolloutFailure(i, "generation", "lost") for i in range(4)],
+        "q2/bcq": [RolloutFailure(i, "too_long", "too long") for i in range(4)],
+    }
+    config = settings(reformulation_fraction=4.0)
+    result = asyncio.run(QuestionPipeline(workers, config).run_step(1, make_questions(NAMES), len(NAMES)))
+    sizes = {group.question.prompt_id: len(group.rollouts) for group in result.plain}
+    assert sizes["q0"] == 3 and "q1" not in sizes and sizes["q2"] == 4
+    assert not any(group.question.prompt_id == "q1" for group in result.reformulated)
+    assert {g.kind for g in result.reformulated if g.question.prompt_id == "q2"} == {Kind.NCQ}
+    assert result.counts["questions/failed"] == 1
+    assert result.counts["bcq/does_not_fit"] == 1
+    assert result.counts["rollouts/failed"] == 9
+
+
+def test_reward_function_error_stops_the_step_at_once():
+    workers = SimulatedWorkers(dict.fromkeys(NAMES, 4), dict.fromkeys(NAMES, 0))
+
+    async def roll_out(question, messages, *, uid, kind, seeds):
+        if question.prompt_id == "q5":
+            raise RewardFunctionError("row 5")
+        await asyncio.Event().wait()
+        yield
+
+    workers.roll_out = roll_out
+    with pytest.raises(RewardFunctionError, match="row 5"):
+        asyncio.run(QuestionPipeline(workers, settings()).run_step(1, make_questions(NAMES), len(NAMES)))
+
+
+def test_replayed_questions_count_for_the_ranking_but_not_for_the_cap():
+    correct, teacher = dict.fromkeys(NAMES, 0), dict.fromkeys(NAMES, 2)
+    workers = SimulatedWorkers(correct, teacher)
+    new, replayed = make_questions(NAMES[:4]), make_questions(NAMES[4:], replayed=True)
+    result = asyncio.run(QuestionPipeline(workers, settings()).run_step(1, [*new, *replayed], len(new)))
+    assert len(result.reformulated) == 2  # floor(0.5 * 4 new)
