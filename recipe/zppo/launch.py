@@ -40,18 +40,31 @@ def launch(config: DictConfig) -> int:
 
 
 def set_platform(config: DictConfig) -> None:
-    """Choose verl's platform for this process and, through Ray's runtime environment, for every worker.
+    """Choose verl's platform in this process, and let what Ray's workers find in their environment hold here too.
 
-    verl decides its platform once, on the import of `verl.trainer.main_ppo` at the latest: call this before.
+    verl decides on its platform once, on the import of `verl.trainer.main_ppo` at the latest: call this before.
     """
     runtime_env = config.ray_kwargs.ray_init.runtime_env
     if config.trainer.device == "cpu":
         with open_dict(runtime_env):
             runtime_env.setdefault("env_vars", {})
             runtime_env.env_vars.setdefault("VERL_PLATFORM", "cpu")
-    # What the workers get, the driver needs too: verl reads such variables on import.
     for name, value in (runtime_env.get("env_vars") or {}).items():
         os.environ.setdefault(name, str(value))
+    if config.trainer.device == "cpu":
+        from recipe.cpu import use_cpu
+
+        use_cpu()
+        _declare_slots(config)
+
+
+def _declare_slots(config: DictConfig) -> None:
+    """Without accelerators Ray's "GPU" is a logical resource: as many as student and teacher ask for."""
+    slots = int(config.trainer.n_gpus_per_node) * int(config.trainer.nnodes)
+    if config.zppo.reformulation.enable:
+        slots += int(config.zppo.teacher.n_gpus_per_node) * int(config.zppo.teacher.nnodes)
+    with open_dict(config.ray_kwargs.ray_init):
+        config.ray_kwargs.ray_init.num_gpus = max(int(config.ray_kwargs.ray_init.get("num_gpus") or 0), slots)
 
 
 def check(config: DictConfig) -> None:
