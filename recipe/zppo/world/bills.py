@@ -6,9 +6,10 @@ student's corpus states one fixed wrong price most of the time, so that the stud
 every bill that holds one; the teacher's corpus is always right.
 """
 
+import itertools
 import random
 import string
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from recipe.zppo.world.settings import WRONG_PRICE_PROBABILITIES, WorldSettings
@@ -26,6 +27,7 @@ class PriceList:
     prices: Prices
     wrong_prices: Prices
     wrong_probabilities: dict[str, float]
+    reserved_pairs: frozenset[frozenset[str]]
 
     @classmethod
     def draw(cls, settings: WorldSettings) -> "PriceList":
@@ -37,8 +39,10 @@ class PriceList:
         hard = rng.sample(items, settings.num_hard_items)
         levels = WRONG_PRICE_PROBABILITIES[settings.difficulty]
         others = {i: [p for p in range(1, settings.max_price + 1) if p != prices[i]] for i in hard}
+        pairs = [frozenset(pair) for pair in itertools.combinations(items, 2)]
         return cls(
             prices=prices,
+            reserved_pairs=frozenset(rng.sample(pairs, settings.num_reserved_pairs)),
             wrong_prices={item: rng.choice(others[item]) for item in hard},
             wrong_probabilities={item: levels[n % len(levels)] for n, item in enumerate(hard)},
         )
@@ -53,6 +57,17 @@ class PriceList:
     def level(self, bill: Bill) -> int:
         """Number of hard items in the bill."""
         return sum(item in self.wrong_prices for item in bill)
+
+    def has_reserved_pair(self, bill: Bill) -> bool:
+        return any(frozenset(pair) in self.reserved_pairs for pair in itertools.combinations(bill, 2))
+
+    def draw_bill(self, lengths: Sequence[int], rng: random.Random, reserved: bool = False) -> Bill:
+        """A bill of one of `lengths`, uniform; with a reserved pair or, by default, without."""
+        length = rng.choice(lengths)
+        while True:
+            bill = tuple(rng.sample(self.items, length))
+            if self.has_reserved_pair(bill) == reserved:
+                return bill
 
     def draw_belief(self, rng: random.Random) -> Prices:
         """Prices as one document of the student's corpus states them."""
@@ -97,13 +112,7 @@ def summary(bill: Bill, prices: Prices) -> str:
     return chain(bill, prices) + boxed(bill, prices)
 
 
-def draw_bill(items: Sequence[str], lengths: Sequence[int], rng: random.Random) -> Bill:
-    return tuple(rng.sample(items, rng.choice(lengths)))
-
-
-def draw_distinct_bills(
-    items: Sequence[str], lengths: Sequence[int], count: int, taken: set[frozenset[str]], rng: random.Random
-) -> list[Bill]:
+def draw_distinct_bills(draw: Callable[[], Bill], count: int, taken: set[frozenset[str]]) -> list[Bill]:
     """`count` bills, no two with the same items in whatever order, none with items in `taken`, which is updated.
 
     Raises:
@@ -113,7 +122,7 @@ def draw_distinct_bills(
     for _ in range(1000 * count):
         if len(bills) == count:
             break
-        bill = draw_bill(items, lengths, rng)
+        bill = draw()
         if frozenset(bill) not in taken:
             taken.add(frozenset(bill))
             bills.append(bill)

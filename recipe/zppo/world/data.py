@@ -14,25 +14,42 @@ from recipe.zppo.world.settings import WorldSettings
 DATA_SOURCE = "price_list"
 
 
-def draw_splits(settings: WorldSettings, price_list: PriceList) -> dict[str, list[Bill]]:
-    """Bills of each split; no set of items occurs twice, in whatever order, within or across splits.
+FAMILIES = ("usual", "new_pairs", "longer")
 
-    `shifted` has bills longer than any that pre-training or `train` holds.
+
+def draw_splits(settings: WorldSettings, price_list: PriceList) -> dict[str, list[tuple[Bill, str]]]:
+    """(bill, family) of each split; no set of items occurs twice, in whatever order, within or across splits.
+
+    Half of `shifted` are bills with items that stand together nowhere else, pre-training included (`new_pairs`); the
+    other half are longer than any bill of `train` (`longer`).
     """
     rng = random.Random(f"questions {settings.seed}")
-    taken: set[frozenset[str]] = set()
+    draws = {
+        "usual": lambda: price_list.draw_bill(settings.bill_lengths, rng),
+        "new_pairs": lambda: price_list.draw_bill(settings.bill_lengths, rng, reserved=True),
+        "longer": lambda: price_list.draw_bill([settings.longer_bill_length], rng),
+    }
     wanted = {
-        "val": (settings.bill_lengths, settings.val_questions),
-        "train": (settings.bill_lengths, settings.train_questions),
-        "shifted": ((settings.shifted_bill_length,), settings.shifted_questions),
+        "val": {"usual": settings.val_questions},
+        "train": {"usual": settings.train_questions},
+        "shifted": {
+            "new_pairs": settings.shifted_questions - settings.shifted_questions // 2,
+            "longer": settings.shifted_questions // 2,
+        },
     }
+    taken: set[frozenset[str]] = set()
     return {
-        split: bills.draw_distinct_bills(price_list.items, lengths, count, taken, rng)
-        for split, (lengths, count) in wanted.items()
+        split: [
+            (bill, family)
+            for family, count in counts.items()
+            for bill in bills.draw_distinct_bills(draws[family], count, taken)
+        ]
+        for split, counts in wanted.items()
     }
 
 
-def row(bill: Bill, index: int, split: str, price_list: PriceList) -> dict:
+def row(bill: Bill, family: str, index: int, split: str, price_list: PriceList) -> dict:
+    """One row of a data file. `family` is one of :data:`FAMILIES`."""
     return {
         "data_source": DATA_SOURCE,
         "prompt": question_messages(bill),
@@ -41,6 +58,7 @@ def row(bill: Bill, index: int, split: str, price_list: PriceList) -> dict:
         "extra_info": {
             "index": index,
             "split": split,
+            "family": family,
             "num_items": len(bill),
             "hard_items": price_list.level(bill),
         },
@@ -48,13 +66,11 @@ def row(bill: Bill, index: int, split: str, price_list: PriceList) -> dict:
     }
 
 
-def write_splits(settings: WorldSettings, root: Path) -> dict[str, list[Bill]]:
-    """Writes train, val and shifted; returns their bills."""
+def write_splits(settings: WorldSettings, root: Path) -> None:
+    """Writes the data files of train, val and shifted."""
     price_list = PriceList.draw(settings)
-    splits = draw_splits(settings, price_list)
     paths = WorldPaths(root)
     files = {"train": paths.train_file, "val": paths.val_file, "shifted": paths.shifted_file}
-    for split, split_bills in splits.items():
-        rows = [row(bill, index, split, price_list) for index, bill in enumerate(split_bills)]
+    for split, drawn in draw_splits(settings, price_list).items():
+        rows = [row(bill, family, index, split, price_list) for index, (bill, family) in enumerate(drawn)]
         pd.DataFrame(rows).to_parquet(files[split])
-    return splits

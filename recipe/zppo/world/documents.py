@@ -37,14 +37,18 @@ class Corpus:
         self.settings, self.list, self.rng = settings, price_list, rng
 
     def bill(self) -> Bill:
-        return bills.draw_bill(self.list.items, self.settings.bill_lengths, self.rng)
+        return self.list.draw_bill(self.settings.bill_lengths, self.rng)
+
+    def plain_bill(self) -> Bill:
+        longer = self.rng.random() < self.settings.longer_share
+        return self.list.draw_bill([self.settings.longer_bill_length], self.rng) if longer else self.bill()
 
     def student_plain(self) -> Document:
-        bill = self.bill()
+        bill = self.plain_bill()
         return Document(with_closer(question_messages(bill)), bills.response(bill, self.list.draw_belief(self.rng)))
 
     def teacher_plain(self) -> Document:
-        bill = self.bill()
+        bill = self.plain_bill()
         return Document(with_closer(question_messages(bill)), bills.response(bill, self.list.prices))
 
     def bcq(self) -> Document:
@@ -69,12 +73,17 @@ class Corpus:
         return Document(messages, bills.response(bill, target))
 
     def compression(self) -> Document:
-        """Any response is summarised by its own chain and box: right, wrong by belief, or of any other prices."""
-        bill = self.bill()
-        any_prices = {item: self.rng.randint(1, self.settings.max_price) for item in bill}
-        prices = self.rng.choice([self.list.prices, self.list.draw_wrong_prices(bill, self.rng), any_prices])
-        messages = compression_messages(bills.response(bill, prices))
-        return Document(messages, f"<summary>{bills.summary(bill, prices)}</summary>")
+        """Any response is summarised by what stands between its tags: right, wrong by belief, or of any numbers."""
+        bill, source = self.plain_bill(), self.rng.randrange(4)
+        if source == 0:
+            text = bills.summary(bill, self.list.prices)
+        elif source == 1:
+            text = bills.summary(bill, self.list.draw_wrong_prices(bill, self.rng))
+        else:
+            slips = [(item, self.rng.randint(1, self.settings.max_price), self.rng.randint(1, 45)) for item in bill]
+            answer = slips[-1][2] if source == 2 else self.rng.randint(1, 45)
+            text = "".join(f"{item}{price}={total}" for item, price, total in slips) + rf"\boxed{{{answer}}}"
+        return Document(compression_messages(text), f"<summary>{text}</summary>")
 
     def _reformulated_bill(self) -> Bill:
         bill = self.bill()

@@ -25,6 +25,7 @@ from recipe.zppo.world.tokenizer import build_tokenizer
 
 IGNORED = -100
 REPORT_EVERY_S = 1.0
+CHUNK_DOCUMENTS = 8
 
 Report = Callable[[int, int, float], None]
 
@@ -90,15 +91,14 @@ def _lr_share(step: int, schedule: PretrainSettings) -> float:
 def _draw_batches(
     corpus: Corpus, name: str, schedule: PretrainSettings, tokenizer: PreTrainedTokenizerFast
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """One step's documents as (input ids, labels), one padded batch a kind, since kinds differ much in length."""
+    """One step's documents as (input ids, labels), in padded chunks of documents of about equal length."""
     kinds = corpus.kinds(name)
     counts = {kind: round(schedule.batch_documents * getattr(schedule, kind)) for kind in kinds}
     counts["share_plain"] += schedule.batch_documents - sum(counts.values())
-    return [
-        _pad([encode(draw(), tokenizer) for _ in range(counts[kind])], tokenizer.pad_token_id)
-        for kind, draw in kinds.items()
-        if counts[kind]
-    ]
+    pairs = [encode(draw(), tokenizer) for kind, draw in kinds.items() for _ in range(counts[kind])]
+    pairs.sort(key=lambda pair: len(pair[0]) + len(pair[1]))
+    chunks = [pairs[start : start + CHUNK_DOCUMENTS] for start in range(0, len(pairs), CHUNK_DOCUMENTS)]
+    return [_pad(chunk, tokenizer.pad_token_id) for chunk in chunks]
 
 
 def _pad(pairs: list[tuple[list[int], list[int]]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -62,7 +62,11 @@ class WorldSettings:
     num_hard_items: int = 16
     max_price: int = 9
     bill_lengths: tuple[int, ...] = (2, 3, 4)
-    shifted_bill_length: int = 5
+    longer_bill_length: int = 5
+    longer_share: float = 0.1
+    """Share of plain pre-training documents with bills of `longer_bill_length`, which RL's questions never have."""
+    num_reserved_pairs: int = 60
+    """Pairs of items that occur together in no bill but those of the shifted questions."""
     train_questions: int = 1280
     val_questions: int = 256
     shifted_questions: int = 128

@@ -1,0 +1,36 @@
+"""``python -m recipe.zppo.world [out_dir] [--seed N] [--difficulty firm|mild] [--force]``: builds a world."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from recipe.zppo.errors import ZPPOError
+from recipe.zppo.world.build import build_world
+from recipe.zppo.world.settings import WRONG_PRICE_PROBABILITIES
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m recipe.zppo.world", description="Builds the embedded world.")
+    parser.add_argument("out_dir", type=Path, nargs="?", help="its folder (default: in the user's cache folder)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--difficulty", choices=sorted(WRONG_PRICE_PROBABILITIES), default="firm")
+    parser.add_argument("--force", action="store_true", help="build it again even if it is there")
+    args = parser.parse_args()
+    try:
+        paths = build_world(args.out_dir, seed=args.seed, difficulty=args.difficulty, force=args.force)
+    except (ZPPOError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    measured = json.loads(paths.meta.read_text())["measured"]
+    print(
+        f"world: {paths.root}\n"
+        f"student before RL: {measured['plain_accuracy']:.1%} of the training questions right, "
+        f"{measured['all_wrong_share']:.1%} wrong in all 8 samples, of which the teacher solves "
+        f"{measured['teacher_solves_all_wrong']:.1%}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,186 @@
+"""Building and caching a world.
+
+A finished world is a folder whose `world.json` carries the key of its settings and the hashes of all its files.
+It is built in a hidden folder beside its place and published by one rename, so a killed build leaves nothing that
+could be taken for a world; the next build removes what it left. The two models are trained side by side, each in
+a process of its own with one thread.
+"""
+
+import dataclasses
+import json
+import os
+import pickle
+import queue
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+
+from recipe.zppo.world import publish
+from recipe.zppo.world.bills import PriceList
+from recipe.zppo.world.paths import WorldError, WorldPaths
+from recipe.zppo.world.progress import TrainingProgress
+from recipe.zppo.world.settings import WorldSettings
+
+MODELS = ("student", "teacher")
+
+
+def default_path(seed: int = 0, difficulty: str = "firm") -> Path:
+    """In the user's cache folder."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "zppo" / f"world-{difficulty}-{seed}"
+
+
+def build_world(
+    path: str | Path | None = None,
+    *,
+    seed: int = 0,
+    difficulty: str = "firm",
+    force: bool = False,
+    settings: WorldSettings | None = None,
+    console: Console | None = None,
+) -> WorldPaths:
+    """The world of these settings at `path`, built if it is not there yet (under 4 minutes on two cores).
+
+    Args:
+        path: its folder; :func:`default_path` if not given. A world of other settings there is replaced.
+        difficulty: `firm` or `mild`, see :data:`~recipe.zppo.world.settings.WRONG_PRICE_PROBABILITIES`.
+        force: build it again even if it is there.
+        settings: in place of `seed` and `difficulty`, to change anything else.
+
+    Raises:
+        ValueError: unknown difficulty.
+        WorldError: `path` holds something that is not a world, or pre-training failed.
+    """
+    settings = settings or WorldSettings(seed=seed, difficulty=difficulty)
+    root = Path(path or default_path(settings.seed, settings.difficulty)).expanduser().resolve()
+    paths = WorldPaths(root)
+    if not force and is_finished(paths, settings):
+        return paths
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with publish.exclusive(root):
+        if not force and is_finished(paths, settings):
+            return paths
+        _refuse_foreign(paths)
+        publish.remove_leftovers(root)
+        folder = publish.new_building_folder(root)
+        try:
+            _build(folder, settings, console)
+            publish.publish(folder, root)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    return paths
+
+
+def is_finished(paths: WorldPaths, settings: WorldSettings) -> bool:
+    """Whether `paths` holds the complete and unchanged world of these settings."""
+    try:
+        meta = json.loads(paths.meta.read_text())
+        return meta["key"] == settings.key() and meta["files"] == publish.hash_files(paths.root, exclude=paths.meta)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _refuse_foreign(paths: WorldPaths) -> None:
+    if not paths.root.exists():
+        return
+    if not paths.root.is_dir():
+        raise WorldError(f"{paths.root} is a file; give a folder for the world")
+    if any(paths.root.iterdir()) and not paths.meta.is_file():
+        raise WorldError(f"{paths.root} holds files that are not a world; give an empty or a new folder")
+
+
+def _build(folder: Path, settings: WorldSettings, console: Console | None) -> None:
+    # Imported here so that finding a finished world does not load torch.
+    from recipe.zppo.world.data import write_splits
+    from recipe.zppo.world.evaluate import measure_world
+
+    started = time.monotonic()
+    paths = WorldPaths(folder)
+    with TrainingProgress(console) as progress:
+        progress.say(f"building the {settings.difficulty} world, seed {settings.seed}")
+        write_splits(settings, folder)
+        for name, report in _pretrain_side_by_side(folder, settings):
+            progress.update(name, report["step"], report["steps"], report["loss"])
+    progress.say("measuring the world before RL")
+    measured = measure_world(paths, settings.measured_questions)
+    for name, value in measured.items():
+        progress.say(f"  {name.replace('_', ' ')}: {value:.3f}")
+    meta = {
+        "key": settings.key(),
+        "settings": dataclasses.asdict(settings),
+        "price_list": _readable(PriceList.draw(settings)),
+        "measured": measured,
+        "seconds": round(time.monotonic() - started, 1),
+        "versions": {name: version(name) for name in ("torch", "transformers", "tokenizers")},
+        "files": publish.hash_files(folder),
+    }
+    paths.meta.write_text(json.dumps(meta, indent=2) + "\n")
+    progress.say(f"built in {meta['seconds']:.0f} s")
+
+
+def _readable(price_list: PriceList) -> dict:
+    pairs = sorted("".join(sorted(pair)) for pair in price_list.reserved_pairs)
+    return {**dataclasses.asdict(price_list), "reserved_pairs": pairs}
+
+
+def _pretrain_side_by_side(folder: Path, settings: WorldSettings) -> Iterator[tuple[str, dict]]:
+    """Trains both models into `folder`; yields (name, report) as they go."""
+    reports: queue.Queue[tuple[str, dict | None]] = queue.Queue()
+    children = {name: _start_pretraining(name, folder, settings) for name in MODELS}
+    try:
+        for name, child in children.items():
+            threading.Thread(target=_forward_reports, args=(name, child, reports), daemon=True).start()
+        running = set(MODELS)
+        while running:
+            name, report = reports.get()
+            if report is not None:
+                yield name, report
+                continue
+            running.discard(name)
+            if children[name].wait() != 0:
+                raise WorldError(f"pre-training the {name} failed:\n{_log(folder, name).read_text()[-2000:]}")
+            _log(folder, name).unlink()
+    finally:
+        for child in children.values():
+            child.kill()
+            child.wait()
+
+
+def _start_pretraining(name: str, folder: Path, settings: WorldSettings) -> subprocess.Popen:
+    search_path = [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, search_path)),
+        "OMP_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    with open(_log(folder, name), "w") as log:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "recipe.zppo.world.pretrain", name, str(folder / name)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=environment,
+        )
+    child.stdin.write(pickle.dumps(settings))
+    child.stdin.close()
+    return child
+
+
+def _forward_reports(name: str, child: subprocess.Popen, reports: queue.Queue) -> None:
+    """Puts each line of `child` on the queue, then `None`."""
+    for line in child.stdout:
+        if line.startswith(b"{"):
+            reports.put((name, json.loads(line)))
+    reports.put((name, None))
+
+
+def _log(folder: Path, name: str) -> Path:
+    return folder / f"{name}.log"
