@@ -16,29 +16,13 @@ from typing import Any
 
 import torch
 
+from recipe.zppo.checkpoint_files import COMPLETE_FILE, is_complete, latest_complete
 from recipe.zppo.files import write_atomically
 from recipe.zppo.run_errors import CheckpointError
 
 STATE_FILE = "zppo.pt"
-COMPLETE_FILE = "zppo_complete.json"
 _TRACKER = "latest_checkpointed_iteration.txt"
 _FORMAT = 1
-
-
-def latest_complete(folder: str) -> str | None:
-    """Newest complete checkpoint in ``folder``, or None."""
-    if not os.path.isdir(folder):
-        return None
-    steps = [int(match[1]) for name in os.listdir(folder) if (match := re.fullmatch(r"global_step_(\d+)", name))]
-    for step in sorted(steps, reverse=True):
-        path = os.path.join(folder, f"global_step_{step}")
-        if is_complete(path):
-            return path
-    return None
-
-
-def is_complete(path: str) -> bool:
-    return os.path.exists(os.path.join(path, COMPLETE_FILE)) and os.path.isdir(os.path.join(path, "actor"))
 
 
 class CheckpointMixin:

@@ -1,0 +1,120 @@
+"""What a run has left in its folder so far. The run may be under way, or may have been killed in the middle of a line.
+
+Layout, with the default settings of ``zppo.logging``::
+
+    metrics.jsonl                one object a step; step 0 is the validation before training
+    status.json                  where the run is (`recipe.zppo.status`)
+    rollouts/step_000001.jsonl   one group a line (`recipe.zppo.rollout_log`)
+    global_step_20/              checkpoints (`recipe.zppo.checkpoint`)
+    hf_model/ tensorboard/ train.log
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from recipe.zppo.checkpoint_files import latest_complete
+from recipe.zppo.errors import ZPPOError
+
+Row = dict[str, float]
+"""Metrics of one step by name; ``step`` is among them. What is not a finite number is not in it."""
+
+
+class RunFolderError(ZPPOError, ValueError):
+    """The folder is not that of a run, or holds nothing yet that could be shown."""
+
+
+class RunFolder:
+    """Read access to the folder of a run. Every call looks at the files anew; nothing is ever written.
+
+    Raises:
+        RunFolderError: there is no such folder.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]):
+        self.path = Path(path).resolve()
+        if not self.path.is_dir():
+            raise RunFolderError(f"{path} is not a folder; give the trainer.default_local_dir of a run")
+
+    @property
+    def metrics_file(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    def metrics(self) -> list[Row]:
+        """One row a step, ascending. Several lines of one step (a validation after a resume) become one row."""
+        rows: dict[int, Row] = {}
+        for line in read_json_lines(self.metrics_file):
+            row = {key: float(value) for key, value in line.items() if _is_number(value)}
+            if "step" in row:
+                rows.setdefault(int(row["step"]), {}).update(row)
+        return [rows[step] for step in sorted(rows)]
+
+    def require_metrics(self) -> list[Row]:
+        """As `metrics`.
+
+        Raises:
+            RunFolderError: there are none.
+        """
+        rows = self.metrics()
+        if rows:
+            return rows
+        if self.metrics_file.exists():
+            raise RunFolderError(f"{self.metrics_file} has no metrics yet; the run writes the first after validation")
+        raise RunFolderError(f"{self.path} has no metrics.jsonl: not the folder of a run, or the run has not begun yet")
+
+    def status(self) -> dict[str, Any] | None:
+        """The content of status.json, or None."""
+        try:
+            content = json.loads((self.path / "status.json").read_text(encoding="utf-8", errors="replace"))
+        except (OSError, ValueError):
+            return None
+        return content if isinstance(content, dict) else None
+
+    def rollout_files(self) -> list[Path]:
+        """In the order of their steps."""
+        found = [(re.fullmatch(r"step_(\d+)\.jsonl", path.name), path) for path in self.path.glob("rollouts/*")]
+        return [path for _, path in sorted((int(match[1]), path) for match, path in found if match)]
+
+    def places(self) -> dict[str, Path]:
+        """What exists of the things that a person may look for, by name."""
+        checkpoint = latest_complete(str(self.path))
+        places = {
+            "checkpoint": Path(checkpoint) if checkpoint else None,
+            "hf_model": self.path / "hf_model",
+            "metrics": self.metrics_file,
+            "rollouts": self.path / "rollouts" if self.rollout_files() else None,
+            "tensorboard": self.path / "tensorboard",
+            "log": self.path / "train.log",
+        }
+        return {name: path for name, path in places.items() if path is not None and path.exists()}
+
+
+def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a JSONL file; what is not one (half a line, garbage) is passed over. No file: nothing."""
+    try:
+        file = open(path, encoding="utf-8", errors="replace")  # noqa: SIM115 (closed below; a missing file is no error)
+    except OSError:
+        return
+    with file:
+        for line in file:
+            try:
+                content = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(content, dict):
+                yield content
+
+
+def _is_number(value: Any) -> bool:
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
