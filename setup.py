@@ -23,6 +23,8 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.13",
+    # Spelled out, it makes an editable install a plain path entry, so that modules added later are found as well.
+    package_dir={"": "."},
     packages=find_namespace_packages(include=["recipe.zppo*", "recipe.cpu*", "verl*"]),
     package_data={"": ["*.yaml", "*.json", "*.jinja", "REQUIRED_VERL.txt"]},
     install_requires=[

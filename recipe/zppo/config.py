@@ -161,7 +161,8 @@ class DataConfig:
     """What ZPPO needs of the data rows beyond verl's columns."""
 
     prompt_id_key: str = "prompt_id"
-    """Column with an id that is unique over the training files: a prompt lives in the buffer under it."""
+    """Column with an id that is unique over the training files: a prompt lives in the buffer under it. Without such a
+    column, a hash of question and answer serves."""
 
 
 @dataclass(kw_only=True)

@@ -3,7 +3,7 @@
 Only the needed columns are read, in batches. Row numbers in messages count from 0 within their file.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pyarrow.json
 import pyarrow.parquet as pq
 from omegaconf import DictConfig, ListConfig
 
+from recipe.zppo.config import DataConfig
 from recipe.zppo.errors import ConfigError
 
 ANSWER = "reward_model.ground_truth"
@@ -20,6 +21,8 @@ ROWS_PER_BATCH = 4096
 
 def check_training_files(data: DictConfig, prompt_id_key: str) -> int | None:
     """Number of training rows; None where a file is remote and so was not read.
+
+    The id column may be absent while it has its default name: the data set then makes ids of its own.
 
     Raises:
         ConfigError: a file is missing, empty, unreadable or lacks a column; a row lacks question, answer or id; two
@@ -31,15 +34,15 @@ def check_training_files(data: DictConfig, prompt_id_key: str) -> int | None:
         if _is_remote(file):
             num_rows = None
             continue
-        rows = _checked_rows(file, "data.train_files", data.prompt_key, prompt_id_key)
-        duplicates: list[tuple[int, str, tuple[str, int]]] = []
-        for number, row in rows:
-            prompt_id = row[prompt_id_key]
-            if prompt_id in seen:
-                duplicates.append((number, prompt_id, seen[prompt_id]))
-            else:
-                seen[prompt_id] = (file, number)
+        duplicates: list[tuple[int, Any, tuple[str, int]]] = []
+        for number, row in _checked_rows(file, "data.train_files", data.prompt_key, prompt_id_key):
             num_rows = None if num_rows is None else num_rows + 1
+            prompt_id = row.get(prompt_id_key)
+            if not _is_id(prompt_id):
+                continue
+            first = seen.setdefault(prompt_id, (file, number))
+            if first != (file, number):
+                duplicates.append((number, prompt_id, first))
         if duplicates:
             number, prompt_id, (first_file, first_number) = duplicates[0]
             where = f"row {first_number}" if first_file == file else f"row {first_number} of {first_file}"
@@ -72,15 +75,14 @@ def _is_remote(file: str) -> bool:
 
 def _checked_rows(file: str, key: str, prompt_key: str, id_key: str | None) -> Iterator[tuple[int, dict[str, Any]]]:
     """Each row's number and needed columns; raises at the end for the rows without question, answer or id."""
-    wanted = {prompt_key: "question", "reward_model": "answer"} | ({id_key: "id"} if id_key else {})
     lacking: dict[str, list[int]] = {}
     number = -1
-    for number, row in enumerate(_read(file, key, list(wanted))):
+    for number, row in enumerate(_read(file, key, [prompt_key, "reward_model"], id_key)):
         if not _has_question(row[prompt_key]):
             lacking.setdefault(f"question ({prompt_key} has no user message with text)", []).append(number)
         if not _has_answer(row["reward_model"]):
             lacking.setdefault(f"answer ({ANSWER} is empty)", []).append(number)
-        if id_key and not _is_id(row[id_key]):
+        if id_key in row and not _is_id(row[id_key]):
             lacking.setdefault(f"id ({id_key} must be a text or a whole number)", []).append(number)
         yield number, row
     if number < 0:
@@ -89,8 +91,8 @@ def _checked_rows(file: str, key: str, prompt_key: str, id_key: str | None) -> I
         raise ConfigError(f"{key}: {file} row {numbers[0]} has no {what}; {len(numbers)} such row(s) in all")
 
 
-def _read(file: str, key: str, columns: list[str]) -> Iterator[dict[str, Any]]:
-    """Rows of a parquet, JSON or JSONL file, as verl's data set reads them."""
+def _read(file: str, key: str, columns: list[str], id_key: str | None) -> Iterator[dict[str, Any]]:
+    """The given columns of a parquet, JSON or JSONL file, as verl's data set reads them."""
     path = Path(file)
     if not path.is_file():
         raise ConfigError(f"{key}: {file} does not exist")
@@ -101,22 +103,24 @@ def _read(file: str, key: str, columns: list[str]) -> Iterator[dict[str, Any]]:
     try:
         if path.suffix == ".parquet":
             with pq.ParquetFile(path) as parquet:
-                _require_columns(parquet.schema_arrow.names, file, key, columns)
+                columns = _present_columns(parquet.schema_arrow.names, file, key, columns, id_key)
                 for batch in parquet.iter_batches(ROWS_PER_BATCH, columns=columns):
                     yield from batch.to_pylist()
         else:
             table = pyarrow.json.read_json(path)
-            _require_columns(table.column_names, file, key, columns)
-            yield from table.select(columns).to_pylist()
+            yield from table.select(_present_columns(table.column_names, file, key, columns, id_key)).to_pylist()
     except (pa.ArrowException, OSError) as error:
         raise ConfigError(f"{key}: {file} can't be read: {str(error).splitlines()[0]}") from error
 
 
-def _require_columns(present: Iterable[str], file: str, key: str, columns: Iterable[str]) -> None:
-    present = list(present)
+def _present_columns(present: list[str], file: str, key: str, columns: list[str], id_key: str | None) -> list[str]:
+    """`columns`, which must be there, and the id column where it is or must be."""
+    if id_key is not None and (id_key in present or id_key != DataConfig.prompt_id_key):
+        columns = [*columns, id_key]
     for column in columns:
         if column not in present:
             raise ConfigError(f"{key}: {file} has no column {column!r}; it has {', '.join(present) or 'none'}")
+    return columns
 
 
 def _has_question(messages: Any) -> bool:

@@ -79,10 +79,12 @@ def check(config: DictConfig) -> None:
 
     auto_set_device(config)
     try:
-        OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        OmegaConf.to_container(config, resolve=True)
         validate_config(config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
     except Exception as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        # Hydra wraps what the constructor of a verl config raised.
+        cause = error.__cause__ or error
+        reason = (str(cause) or type(cause).__name__).splitlines()[0]
         raise ConfigError(f"verl does not accept the configuration: {reason}") from error
 
 

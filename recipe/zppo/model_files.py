@@ -65,8 +65,8 @@ def check_student_context(config: DictConfig, zppo: ZPPOConfig) -> None:
     if needed > context:
         raise ConfigError(
             f"actor_rollout_ref.rollout.max_model_len: {context} tokens of context are too few for {kind}, "
-            f"{needed} = data.max_prompt_length {prompt} + {candidates} x zppo.reformulation.max_candidate_tokens {each} "
-            f"+ template {template} + data.max_response_length {response}; raise the first or lower the others"
+            f"{needed} = data.max_prompt_length {prompt} + {candidates} x zppo.reformulation.max_candidate_tokens "
+            f"{each} + template {template} + data.max_response_length {response}; raise the first or lower the others"
         )
 
 

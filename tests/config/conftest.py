@@ -1,0 +1,79 @@
+"""A configuration that passes every check: a small data file and model folders that hold a config only."""
+
+import copy
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from recipe.zppo.checks import check_config
+from recipe.zppo.compose import compose
+from recipe.zppo.config import ZPPOConfig
+
+BATCH = 8
+
+
+def row(number: int, **changes: Any) -> dict[str, Any]:
+    """A data row in verl's layout."""
+    question = {
+        "prompt_id": f"q{number}",
+        "data_source": "test",
+        "prompt": [{"role": "user", "content": f"What is {number} + 1?"}],
+        "reward_model": {"style": "rule", "ground_truth": str(number + 1)},
+    }
+    return question | changes
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+class Run:
+    """Overrides of a run that could start, to be spoilt by a test."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.data = write_rows(folder / "train.parquet", [row(i) for i in range(2 * BATCH)])
+        self.student = self.model("student", max_position_embeddings=40_960)
+        self.teacher = self.model("teacher", max_position_embeddings=40_960)
+
+    def model(self, name: str, **config: Any) -> Path:
+        path = self.folder / name
+        path.mkdir(exist_ok=True)
+        (path / "config.json").write_text(json.dumps(config))
+        return path
+
+    def overrides(self, *changes: str) -> list[str]:
+        return [
+            f"data.train_files={self.data}",
+            f"data.val_files={self.data}",
+            f"data.train_batch_size={BATCH}",
+            f"actor_rollout_ref.model.path={self.student}",
+            f"zppo.teacher.path={self.teacher}",
+            *changes,
+        ]
+
+    def check(self, *changes: str) -> ZPPOConfig:
+        config = copy.deepcopy(base_config())
+        for override in self.overrides(*changes):
+            key, _, value = override.partition("=")
+            OmegaConf.update(config, key.lstrip("+"), yaml.safe_load(value), force_add=key.startswith("+"))
+        return check_config(config)
+
+
+@functools.cache
+def base_config() -> DictConfig:
+    """Composing takes Hydra a second: done once, and overridden by hand."""
+    return compose()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(tmp_path)

@@ -1,0 +1,76 @@
+"""The real command refuses a bad configuration in one line, with status 2, before Ray starts."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recipe.zppo.errors import ConfigError
+from recipe.zppo.launch import find_zppo_error, plain_message
+
+from .conftest import Run, row, write_rows
+
+
+def main_zppo(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in `cwd`; Ray, if it were started, would leave its session folder in `cwd`/ray."""
+    environment = os.environ | {"RAY_TMPDIR": str(cwd / "ray"), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "verl.trainer.main_zppo", *arguments]
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+    assert not (cwd / "ray").exists()
+    return done
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("zppo.thresold=0.4", "zppo: zppo.thresold: unknown key; did you mean zppo.threshold?"),
+        ("zppo.threshold=7", "zppo: zppo.threshold: 7.0 is out of range; it must be greater than 0.0 and at most 1.0"),
+        ("data.train_files=none.parquet", "zppo: data.train_files: none.parquet does not exist"),
+        (
+            "actor_rollout_ref.actor.loss_agg_mode=sum",
+            "zppo: verl does not accept the configuration: Invalid loss_agg_mode: sum",
+        ),
+    ],
+)
+def test_refusal(run: Run, override: str, message: str) -> None:
+    done = main_zppo(run.folder, *run.overrides(override))
+    assert done.returncode == 2
+    lines = [line for line in done.stderr.splitlines() if line.startswith("zppo: ")]
+    assert len(lines) == 1 and lines[0].startswith(message)
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_a_run_on_the_cpu_is_refused_alike(run: Run) -> None:
+    write_rows(run.data, [row(i, prompt_id="same") for i in range(16)])
+    done = main_zppo(run.folder, *run.overrides("platform=cpu"))
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1 and "repeats prompt_id='same'" in done.stderr
+
+
+def test_the_composed_config_is_shown_from_any_directory(tmp_path: Path) -> None:
+    shown = main_zppo(tmp_path, "--cfg", "job", "zppo.replay.capacity=77")
+    assert shown.returncode == 0
+    assert "capacity: 77" in shown.stdout and "trainer_mode: zppo" in shown.stdout
+    helped = main_zppo(tmp_path, "--help")
+    assert helped.returncode == 0
+    assert "platform: cpu, gpu" in helped.stdout and "train_batch_size: 384" in helped.stdout
+
+
+def test_a_config_of_the_user_may_inherit_ours(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("defaults: [zppo_trainer, _self_]\nzppo: {seed: 5}\n")
+    shown = main_zppo(tmp_path, "--config-dir", str(tmp_path), "--config-name", "mine", "--cfg", "job")
+    assert shown.returncode == 0, shown.stderr
+    assert "seed: 5" in shown.stdout and "train_batch_size: 384" in shown.stdout
+
+
+def test_an_error_of_ours_is_found_below_the_layers_that_wrap_it() -> None:
+    inner = ConfigError("the cause")
+    outer = RuntimeError("wrapped")
+    outer.cause = inner  # as ray.exceptions.RayTaskError carries it
+    outermost = RuntimeError("wrapped again")
+    outermost.__cause__ = outer
+    assert find_zppo_error(outermost) is inner
+    assert plain_message(inner) == "ConfigError: the cause"
+    assert find_zppo_error(RuntimeError("other")) is None
