@@ -12,14 +12,26 @@ from recipe.zppo.files import write_atomically
 
 
 class StatusFile:
-    """Writes ``{"step", "stage", "since", "pid"}``; stages: start, generate, log_probs, update, checkpoint, validate,
-    sync, done."""
+    """Writes ``{"step", "stage", "since", "pid", "started", "total_steps"}``; stages: start, generate, log_probs,
+    update, checkpoint, validate, done, and ``after <stage>`` between two of them.
+
+    ``started`` is when this process began; ``total_steps`` is null until the trainer knows and sets it.
+    """
 
     def __init__(self, path: str):
         self.path = path
+        self.started = time.time()
+        self.total_steps: int | None = None
 
     def write(self, step: int, stage: str) -> None:
-        content = {"step": step, "stage": stage, "since": time.time(), "pid": os.getpid()}
+        content = {
+            "step": step,
+            "stage": stage,
+            "since": time.time(),
+            "pid": os.getpid(),
+            "started": self.started,
+            "total_steps": self.total_steps,
+        }
 
         def write(path: str) -> None:
             with open(path, "w", encoding="utf-8") as file:
