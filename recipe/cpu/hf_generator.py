@@ -55,6 +55,8 @@ class HFGenerator:
         self.vocab_size = model.get_input_embeddings().weight.shape[0]
         self._pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
         self.eos_token_ids = _eos_token_ids(model, tokenizer)
+        # `generate` fills what a call leaves open (stop tokens, penalties) from here, for all rows alike.
+        model.generation_config = GenerationConfig()
         self._token_id = {
             kind: getattr(self.processor, f"{kind}_token_id", None) for kind in (_IMAGE, _VIDEO) if self.processor
         }
@@ -156,7 +158,7 @@ class HFGenerator:
         self.model.generate(
             **self._model_inputs(requests),
             generation_config=GenerationConfig(
-                do_sample=False, max_new_tokens=sampler.steps, eos_token_id=None, pad_token_id=self._pad
+                do_sample=False, max_new_tokens=sampler.steps, pad_token_id=self._pad
             ),
             logits_processor=[sampler],
             stopping_criteria=[stopping],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -47,7 +48,7 @@ class HFServer:
         self._generator = HFGenerator(
             _load_model(self.model_config, self.config.dtype),
             self.model_config.tokenizer,
-            self.model_config.processor,
+            self.model_config.processor or image_processor_of(self.model_config),
             max_model_len=self.max_model_len,
         )
         self._batcher = Batcher(
@@ -209,6 +210,24 @@ def _with_sdpa(model_config):
             model_config.override_config = {}
         model_config.override_config.setdefault("attn_implementation", "sdpa")
     return model_config
+
+
+def image_processor_of(model_config: HFModelConfig):
+    """Stands in for a vision model's processor where it can't be built; None for a text model.
+
+    Without torchvision transformers has no video processor and refuses to build the whole (verl then warns and goes
+    on with None). Its image half works without, and is all that a server needs for images.
+    """
+    config = model_config.hf_config
+    if getattr(config, "image_token_id", None) is None:
+        return None
+    from transformers import AutoImageProcessor
+
+    return SimpleNamespace(
+        image_processor=AutoImageProcessor.from_pretrained(model_config.local_path),
+        image_token_id=config.image_token_id,
+        video_token_id=getattr(config, "video_token_id", None),
+    )
 
 
 def _load_model(model_config: HFModelConfig, dtype: str):

@@ -10,7 +10,7 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-WORDS = [str(n) for n in range(64)] + [chr(c) for c in range(ord("a"), ord("z") + 1)] + list("+-*=?.{}\\")
+WORDS = [str(n) for n in range(64)] + [chr(c) for c in range(ord("a"), ord("z") + 1)] + list("+-*=?.{}\\\n")
 SPECIAL = ["<pad>", "<unk>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>"]
 SPECIAL += ["<|image_pad|>", "<|video_pad|>"]
 CHAT_TEMPLATE = (
@@ -22,13 +22,13 @@ CHAT_TEMPLATE = (
 
 
 def make_tokenizer():
-    """Word level: a word, number or sign is one token; no vocabulary above len(tokenizer)."""
+    """Word level: a word, number or sign is one token. A newline is one too: verl asks it of a Qwen tokenizer."""
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
     vocab = {token: i for i, token in enumerate(SPECIAL + WORDS)}
     tokenizer = Tokenizer(models.WordLevel(vocab, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\d+|\S"), behavior="removed", invert=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\d+|\n|\S"), behavior="removed", invert=True)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         unk_token="<unk>",
@@ -105,4 +105,20 @@ def qwen3_path(tmp_path_factory, tokenizer) -> Path:
     path = tmp_path_factory.mktemp("qwen3")
     make_qwen3(len(tokenizer)).save_pretrained(path)
     tokenizer.save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def qwen2_vl_path(tmp_path_factory, tokenizer) -> Path:
+    import json
+
+    path = tmp_path_factory.mktemp("qwen2_vl")
+    make_qwen2_vl(tokenizer).save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    image_processor = {
+        "image_processor_type": "Qwen2VLImageProcessor",
+        "processor_class": "Qwen2VLProcessor",
+        "size": {"shortest_edge": 28 * 28, "longest_edge": 112 * 112},
+    }
+    (path / "preprocessor_config.json").write_text(json.dumps(image_processor))
     return path

@@ -1,0 +1,87 @@
+"""What `recipe.cpu.register()` promises to processes that use it and to those that do not. In fresh interpreters."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+def python(code: str, **env: str) -> str:
+    """Run code with recipe.cpu registered as a plug-in would; its standard output."""
+    base = {k: v for k, v in os.environ.items() if k not in ("VERL_PLATFORM", "VERL_ENGINE_DEVICE")}
+    result = subprocess.run(
+        [sys.executable, "-c", "import verl, sys, time; import recipe.cpu; recipe.cpu.register()\n" + code],
+        env={**base, "PYTHONPATH": os.getcwd(), **env},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+PLATFORM = "from verl.utils.device import get_device_name; print(get_device_name())"
+
+
+def test_the_platform_is_opt_in():
+    assert python(PLATFORM) == "cuda"  # verl's own fall-back where there is no accelerator
+    assert python(PLATFORM, VERL_PLATFORM="cpu") == "cpu"
+
+
+def test_registering_is_cheap_and_imports_nothing_heavy():
+    code = """
+before = set(sys.modules); start = time.perf_counter()
+recipe.cpu._done.clear(); recipe.cpu.register()
+print(time.perf_counter() - start < 0.05, [m for m in sys.modules if m.startswith("verl.workers")])
+"""
+    for env in ({}, {"VERL_PLATFORM": "cpu"}):
+        assert python(code, **env) == "True []"
+
+
+def test_without_the_platform_the_registries_gain_names_only():
+    code = """
+import verl.utils.distributed as d, verl.workers.engine as e
+from verl.workers.rollout.replica import RolloutReplicaRegistry as r
+from verl.workers.rollout.base import get_rollout_class
+print(d.initialize_global_process_group_ray.__module__, hasattr(d.initialize_global_process_group_ray, "__wrapped__"),
+      "cpu" in e.EngineRegistry._engines["language_model"]["fsdp2"], "recipe.cpu.hf_rollout" in sys.modules)
+print(r.get("hf").__name__, get_rollout_class("hf").__name__)
+"""
+    assert python(code).splitlines()[-2:] == [
+        "verl.utils.distributed False False False",
+        "HFReplica HFServerAdapter",
+    ]
+
+
+def test_the_engine_is_registered_with_verls_engines():
+    code = """
+from verl.workers.engine import EngineRegistry
+print(EngineRegistry.get_engine_cls("language_model", "fsdp2").__name__)
+"""
+    assert python(code, VERL_PLATFORM="cpu").splitlines()[-1] == "CpuFSDPEngineWithLMHead"
+
+
+def test_a_driver_may_choose_late_but_not_too_late():
+    assert python("recipe.cpu.use_cpu()\n" + PLATFORM) == "cpu"
+    late = PLATFORM + "\ntry: recipe.cpu.use_cpu()\nexcept RuntimeError as e: print(e)"
+    assert "already chosen" in python(late)
+
+
+@pytest.mark.parametrize("name", ["current_device", "memory_allocated", "mem_get_info", "get_rng_state", "Stream"])
+def test_the_device_module_answers(name):
+    from recipe.cpu.platform import PlatformCPU
+
+    assert getattr(PlatformCPU().device_module, name)() is not None
+
+
+def test_after_import_runs_once_and_leaves_the_module_alone():
+    code = """
+from recipe.cpu.after_import import after_import
+seen = []
+after_import("colorsys", lambda m: seen.append(m.rgb_to_hsv(1, 0, 0)))
+import colorsys
+after_import("colorsys", lambda m: seen.append("now"))
+print(seen, type(colorsys.__loader__).__name__, type(colorsys.__spec__.loader).__name__)
+"""
+    assert python(code) == "[(0.0, 1.0, 1), 'now'] SourceFileLoader SourceFileLoader"
