@@ -24,7 +24,8 @@ _BREAK = re.compile(rf"\{{[a-z][a-z0-9_]*\}}|^</?(?:{'|'.join(TAGS)})>$", re.MUL
 
 
 def tags() -> list[str]:
-    return [form for name in TAGS for form in (f"<{name}>", f"</{name}>")]
+    """Tags as they stand in text, and with the line break on their inner side."""
+    return [form for name in TAGS for form in (f"<{name}>", f"</{name}>", f"<{name}>\n", f"\n</{name}>")]
 
 
 def sentences() -> list[str]:

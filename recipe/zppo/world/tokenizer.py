@@ -1,8 +1,9 @@
-r"""A word-level tokenizer with a chat template.
+r"""A word-level tokenizer with Qwen's chat template (ChatML).
 
 Numbers 0 to 63, letters, and the few signs of a bill are one token each; so is every fixed sentence of the
-templates, which keeps the real prompts short: a plain prompt has at most 12 tokens, a response at most 22. White
-space is dropped on reading and never written, so `\boxed{14}` is decoded as it stands. Anything else is `<|unk|>`.
+templates, which keeps the real prompts short. Line breaks are kept (verl's token builder for Qwen asks for a line
+break of one token); a tag takes the line break on its inner side with it. Other white space is dropped on reading and
+never written, so `\boxed{14}` is decoded as it stands. Anything else is `<|unk|>`.
 """
 
 import string
@@ -12,19 +13,19 @@ from transformers import PreTrainedTokenizerFast
 
 from recipe.zppo.world import templates
 
-PAD, UNK, END = "<|pad|>", "<|unk|>", "<|end|>"
+PAD, UNK, START, END = "<|pad|>", "<|unk|>", "<|im_start|>", "<|im_end|>"
 ROLES = ("system", "user", "assistant")
+LINE_BREAKS = ("\n", "\n\n")
 LARGEST_NUMBER = 63
 SIGNS = ("+", "=?", "=", r"\boxed{", "}", ",", ".")
 
 _WORD = r"=\?|\\boxed\{|\d+|\S"
 
-CHAT_TEMPLATE = """\
-{%- for message in messages -%}
+CHAT_TEMPLATE = r"""{%- for message in messages -%}
 {%- if message.role not in ['system', 'user', 'assistant'] -%}
 {{- raise_exception('unknown role: ' + message.role) -}}
 {%- endif -%}
-{{- '<|' + message.role + '|>' -}}
+{{- '<|im_start|>' + message.role + '\n' -}}
 {%- if message.content is string -%}
 {{- message.content -}}
 {%- else -%}
@@ -35,30 +36,32 @@ CHAT_TEMPLATE = """\
 {{- item.text -}}
 {%- endfor -%}
 {%- endif -%}
-{{- '<|end|>' -}}
+{{- '<|im_end|>\n' -}}
 {%- endfor -%}
 {%- if add_generation_prompt -%}
-{{- '<|assistant|>' -}}
+{{- '<|im_start|>assistant\n' -}}
 {%- endif -%}
 """
 
 
 def build_tokenizer(max_length: int = 1024) -> PreTrainedTokenizerFast:
     """The tokenizer; `len()` of it is the models' vocabulary size."""
-    words = [PAD, UNK, END, *(f"<|{role}|>" for role in ROLES)]
+    words = [PAD, UNK, START, END]
     num_special = len(words)
+    words += ROLES
     words += [*map(str, range(LARGEST_NUMBER + 1)), *string.ascii_letters, *SIGNS]
     tokenizer = Tokenizer(models.WordLevel({word: n for n, word in enumerate(words)}, unk_token=UNK))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_WORD), behavior="removed", invert=True)
     tokenizer.decoder = decoders.Fuse()
     tokenizer.add_special_tokens([AddedToken(word, normalized=False, special=True) for word in words[:num_special]])
-    tokenizer.add_tokens([AddedToken(w, normalized=False) for w in (*templates.tags(), *templates.sentences())])
+    fixed = (*LINE_BREAKS, *ROLES, *templates.tags(), *templates.sentences())
+    tokenizer.add_tokens([AddedToken(word, normalized=False) for word in fixed])
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token=PAD,
         unk_token=UNK,
         eos_token=END,
-        extra_special_tokens=[f"<|{role}|>" for role in ROLES],
+        extra_special_tokens=[START],
         padding_side="left",
         model_max_length=max_length,
         clean_up_tokenization_spaces=False,
