@@ -1,0 +1,58 @@
+"""Columns of ids as a few bytes objects: a saved buffer of ten million entries must stay small and quick to load."""
+
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+
+def pack(values: Sequence[str | int]) -> dict[str, Any]:
+    """A dict of plain types that `unpack` turns back into an equal list.
+
+    Integers of 64 bits become 8 bytes each, strings their UTF-8 bytes and 8 bytes for the length; a column that mixes
+    them, or holds larger integers, stays a list.
+    """
+    types = set(map(type, values))
+    if types <= {int}:
+        try:
+            return {"kind": "int", "data": array("q", values).tobytes()}
+        except OverflowError:
+            pass
+    elif types == {str}:
+        encoded = [value.encode("utf-8", "surrogatepass") for value in values]
+        return {"kind": "str", "data": b"".join(encoded), "lengths": array("q", map(len, encoded)).tobytes()}
+    return {"kind": "list", "data": list(values)}
+
+
+def unpack(packed: dict[str, Any]) -> list[str | int]:
+    """The list that was given to `pack`.
+
+    Raises:
+        ValueError: not a result of `pack`.
+    """
+    kind, data = packed.get("kind"), packed.get("data")
+    if kind == "int":
+        return numbers("q", data).tolist()
+    if kind == "str":
+        values, start = [], 0
+        for length in numbers("q", packed.get("lengths")):
+            values.append(data[start : start + length].decode("utf-8", "surrogatepass"))
+            start += length
+        if start != len(data):
+            raise ValueError(f"packed strings of {start} bytes in {len(data)} bytes")
+        return values
+    if kind == "list" and isinstance(data, list):
+        return list(data)
+    raise ValueError(f"packed column of unknown kind {kind!r}")
+
+
+def numbers(typecode: str, data: Any) -> array:
+    """The array whose bytes `data` holds.
+
+    Raises:
+        ValueError: not bytes, or not a whole number of items.
+    """
+    if not isinstance(data, bytes):
+        raise ValueError(f"a packed column holds bytes, not {type(data).__name__}")
+    column = array(typecode)
+    column.frombytes(data)
+    return column

@@ -1,0 +1,325 @@
+"""The prompt replay buffer: hard questions that wait for another visit (Algorithm 1, steps 1 and 6).
+
+It stores questions, never responses: a prompt id, a reference to the data row, and a history of accuracies. After a
+step, `update` gets the accuracy of the *plain* group of every question of the step and
+
+- admits each with accuracy below the threshold; one that is in already keeps its place and its entry accuracy;
+- graduates (removes) each that is in and has reached the threshold;
+- then evicts the oldest admissions while more than `capacity` are left.
+
+A visit is a later step in which a question of the buffer was drawn again: its step and accuracy are kept.
+
+Every operation is O(1) for each question that it touches, whatever the size: entries lie dense in columns, so that a
+uniform draw is a random index; a removal moves the last entry into the hole; the order of admission is a doubly
+linked list of indices. Only visited entries own Python objects beyond their id. `state_dict` is O(size).
+"""
+
+import random
+from array import array
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from operator import index
+from typing import Any, TypeAlias
+
+from recipe.zppo.errors import ReplayBufferError
+from recipe.zppo.packing import numbers, pack, unpack
+
+PromptId: TypeAlias = str | int
+_NONE = -1  # no neighbour in the order of admission
+_FATES = ("admissions", "graduations", "evictions")
+
+
+@dataclass(frozen=True, slots=True)
+class BufferEntry:
+    """One question of the buffer, as it was when asked for.
+
+    Attributes:
+        reference: where the question is found, as given at admission.
+        entry_accuracy, entry_step: plain accuracy and step at admission.
+        visits: (step, accuracy) of each later visit, oldest first.
+    """
+
+    prompt_id: PromptId
+    reference: str | int
+    entry_accuracy: float
+    entry_step: int
+    visits: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateReport:
+    """What an update did, in order. Entries that left carry their last visit; `kept` ones were hard once more."""
+
+    admitted: list[BufferEntry] = field(default_factory=list)
+    kept: list[BufferEntry] = field(default_factory=list)
+    graduated: list[BufferEntry] = field(default_factory=list)
+    evicted: list[BufferEntry] = field(default_factory=list)
+
+
+class PromptReplayBuffer:
+    """See the module. Life cycle, once a step:
+
+        replayed = buffer.sample(k, exclude=new_prompt_ids)
+        ...                                                     # roll out, score
+        report = buffer.update(step, [(prompt_id, plain_accuracy, reference), ...])
+
+    The order of the outcomes is the order of admission: give them in the order of the batch, not of completion.
+    """
+
+    def __init__(self, capacity: int, threshold: float, seed: int) -> None:
+        """
+        Args:
+            capacity: most entries after an update.
+            threshold: tau in (0, 1]; an accuracy below is hard.
+            seed: of the draws.
+        """
+        if capacity < 1:
+            raise ReplayBufferError(f"capacity must be at least 1, got {capacity}")
+        if not 0 < threshold <= 1:
+            raise ReplayBufferError(f"threshold must lie in (0, 1], got {threshold}")
+        self.capacity = capacity
+        self.threshold = threshold
+        self._random = random.Random(seed)
+        self._slots: dict[PromptId, int] = {}
+        self._ids: list[PromptId] = []
+        self._references: list[str | int] = []
+        self._entry_accuracy = array("d")
+        self._entry_step = array("q")
+        self._older, self._newer = array("i"), array("i")
+        self._oldest = self._newest = _NONE
+        self._visits: dict[PromptId, list[tuple[int, float]]] = {}
+        self._num_visits = 0
+        self._last_step = 0
+        self._by_accuracy: dict[str, Counter[float]] = {fate: Counter() for fate in _FATES}
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __contains__(self, prompt_id: PromptId) -> bool:
+        return prompt_id in self._slots
+
+    def __getitem__(self, prompt_id: PromptId) -> BufferEntry:
+        """The entry of a question; `KeyError` if it is not in the buffer."""
+        return self._entry(self._slots[prompt_id])
+
+    def __iter__(self) -> Iterator[BufferEntry]:
+        """All entries, oldest admission first."""
+        slot = self._oldest
+        while slot != _NONE:
+            yield self._entry(slot)
+            slot = self._newer[slot]
+
+    def update(self, step: int, outcomes: Iterable[tuple[PromptId, float, str | int]]) -> UpdateReport:
+        """Takes in the (prompt id, plain accuracy, reference) of the step's questions, new and replayed.
+
+        Raises:
+            ReplayBufferError: an accuracy outside [0, 1], an id twice, or an id or reference that is neither string
+                nor integer. The buffer is then as it was.
+        """
+        checked = self._checked(outcomes)
+        report = UpdateReport()
+        self._last_step = index(step)
+        for prompt_id, accuracy, reference in checked:
+            slot = self._slots.get(prompt_id)
+            if slot is not None:
+                self._visits.setdefault(prompt_id, []).append((self._last_step, accuracy))
+                self._num_visits += 1
+            if accuracy < self.threshold:
+                if slot is None:
+                    report.admitted.append(self._admit(prompt_id, accuracy, reference))
+                else:
+                    report.kept.append(self._entry(slot))
+            elif slot is not None:
+                report.graduated.append(self._remove(slot, "graduations"))
+        while len(self) > self.capacity:
+            report.evicted.append(self._remove(self._oldest, "evictions"))
+        return report
+
+    def sample(self, k: int, exclude: Collection[PromptId] = ()) -> list[BufferEntry]:
+        """`k` entries drawn uniformly without replacement, fewer if there are fewer; none of `exclude`.
+
+        The entries stay in the buffer. O(k + |exclude|): a shuffle of the indices of which only the part that is
+        needed is carried out, passing over the excluded.
+        """
+        if k < 0:
+            raise ReplayBufferError(f"the number of entries to draw must be at least 0, got {k}")
+        excluded = {self._slots[prompt_id] for prompt_id in exclude if prompt_id in self._slots}
+        drawn: list[BufferEntry] = []
+        moved: dict[int, int] = {}  # the shuffled indices, where they are not what they were
+        for position in range(len(self)):
+            if len(drawn) == min(k, len(self) - len(excluded)):
+                break
+            other = self._random.randrange(position, len(self))
+            slot = moved.get(other, other)
+            moved[other] = moved.get(position, position)
+            if slot not in excluded:
+                drawn.append(self._entry(slot))
+        return drawn
+
+    def metrics(self) -> dict[str, float]:
+        """Size, totals since the start, and the same by entry accuracy (`.../from_0.125`)."""
+        admitted, graduated, evicted = (self._by_accuracy[fate] for fate in _FATES)
+        values: dict[str, float] = {
+            "size": len(self),
+            **{fate: counts.total() for fate, counts in self._by_accuracy.items()},
+            "graduation_rate": graduated.total() / max(graduated.total() + evicted.total(), 1),
+            "mean_visits": self._num_visits / max(len(self), 1),
+            "oldest_age": self._last_step - self._entry_step[self._oldest] if self._ids else 0,
+        }
+        for accuracy in sorted(admitted):
+            inside = admitted[accuracy] - graduated[accuracy] - evicted[accuracy]
+            for name, count in (("size", inside), *((fate, self._by_accuracy[fate][accuracy]) for fate in _FATES)):
+                key = f"{name}/from_{accuracy:.3f}"
+                values[key] = values.get(key, 0) + count
+        return values
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that a later draw or metric depends on, in plain types; about 40 bytes and the id an entry."""
+        return {
+            "version": 1,
+            "capacity": self.capacity,
+            "threshold": self.threshold,
+            "random": self._random.getstate(),
+            "ids": pack(self._ids),
+            "references": pack(self._references),
+            "entry_accuracy": self._entry_accuracy.tobytes(),
+            "entry_step": self._entry_step.tobytes(),
+            "newer": self._newer.tobytes(),
+            "visits": {prompt_id: list(visits) for prompt_id, visits in self._visits.items()},
+            "last_step": self._last_step,
+            "by_accuracy": {fate: dict(counts) for fate, counts in self._by_accuracy.items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Becomes the buffer that was saved; it must have been of this capacity and threshold.
+
+        Raises:
+            ReplayBufferError: missing or unknown keys, other limits, or columns that do not fit together. The buffer
+                is then as it was.
+        """
+        fresh = PromptReplayBuffer(self.capacity, self.threshold, 0)
+        expected = fresh.state_dict()
+        if state.keys() != expected.keys():
+            raise ReplayBufferError(
+                f"state of a replay buffer lacks {sorted(expected.keys() - state.keys())} "
+                f"and has unknown {sorted(state.keys() - expected.keys())}"
+            )
+        for key in ("version", "capacity", "threshold"):
+            if state[key] != expected[key]:
+                raise ReplayBufferError(f"saved with {key} {state[key]}, but this buffer has {expected[key]}")
+        try:
+            fresh._fill(state)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ReplayBufferError(f"state of a replay buffer is damaged: {error}") from error
+        self.__dict__ = fresh.__dict__
+
+    def _fill(self, state: dict[str, Any]) -> None:
+        version, internal, gauss = state["random"]
+        self._random.setstate((version, tuple(internal), gauss))
+        self._ids, self._references = unpack(state["ids"]), unpack(state["references"])
+        self._slots = {prompt_id: slot for slot, prompt_id in enumerate(self._ids)}
+        self._entry_accuracy = numbers("d", state["entry_accuracy"])
+        self._entry_step = numbers("q", state["entry_step"])
+        self._newer = numbers("i", state["newer"])
+        size = len(self._ids)
+        columns = (self._slots, self._references, self._entry_accuracy, self._entry_step, self._newer)
+        if size > self.capacity or any(len(column) != size for column in columns):
+            raise ValueError(f"columns of {[len(column) for column in columns]} entries for {size} ids")
+        self._link()
+        self._visits = {prompt_id: [(s, a) for s, a in visits] for prompt_id, visits in state["visits"].items()}
+        if not self._visits.keys() <= self._slots.keys():
+            raise ValueError("visits of questions that are not in the buffer")
+        self._num_visits = sum(map(len, self._visits.values()))
+        self._last_step = index(state["last_step"])
+        self._by_accuracy = {fate: Counter(state["by_accuracy"][fate]) for fate in _FATES}
+
+    def _link(self) -> None:
+        """Both ends and the backward links, from the forward links; they must be one chain over all entries."""
+        size = len(self._ids)
+        self._older = array("i", [_NONE]) * size
+        for slot, newer in enumerate(self._newer):
+            if newer == _NONE:
+                self._newest = slot
+            elif 0 <= newer < size and self._older[newer] == _NONE:
+                self._older[newer] = slot
+            else:
+                raise ValueError("the order of admission is broken")
+        slot, length = self._newest, 0
+        while slot != _NONE and length <= size:
+            self._oldest, slot, length = slot, self._older[slot], length + 1
+        if length != size:
+            raise ValueError("the order of admission is broken")
+
+    def _checked(self, outcomes: Iterable[tuple[PromptId, float, str | int]]) -> list[tuple]:
+        checked, seen = [], set()
+        for prompt_id, accuracy, reference in outcomes:
+            prompt_id, reference = _plain(prompt_id, "prompt id"), _plain(reference, "reference")
+            if prompt_id in seen:
+                raise ReplayBufferError(f"prompt id {prompt_id!r} occurs twice in one update")
+            if not 0 <= accuracy <= 1:
+                raise ReplayBufferError(f"prompt id {prompt_id!r}: accuracy {accuracy} is not in [0, 1]")
+            seen.add(prompt_id)
+            checked.append((prompt_id, float(accuracy), reference))
+        return checked
+
+    def _entry(self, slot: int) -> BufferEntry:
+        prompt_id = self._ids[slot]
+        visits = tuple(self._visits.get(prompt_id, ()))
+        return BufferEntry(
+            prompt_id, self._references[slot], self._entry_accuracy[slot], self._entry_step[slot], visits
+        )
+
+    def _admit(self, prompt_id: PromptId, accuracy: float, reference: str | int) -> BufferEntry:
+        slot = len(self._ids)
+        self._slots[prompt_id] = slot
+        self._ids.append(prompt_id)
+        self._references.append(reference)
+        self._entry_accuracy.append(accuracy)
+        self._entry_step.append(self._last_step)
+        self._older.append(self._newest)
+        self._newer.append(_NONE)
+        self._tie(self._newest, slot)
+        self._tie(slot, _NONE)
+        self._by_accuracy["admissions"][accuracy] += 1
+        return self._entry(slot)
+
+    def _remove(self, slot: int, fate: str) -> BufferEntry:
+        entry = self._entry(slot)
+        self._by_accuracy[fate][entry.entry_accuracy] += 1
+        self._num_visits -= len(self._visits.pop(entry.prompt_id, ()))
+        del self._slots[entry.prompt_id]
+        self._tie(self._older[slot], self._newer[slot])
+
+        last = len(self._ids) - 1
+        columns = (self._ids, self._references, self._entry_accuracy, self._entry_step, self._older, self._newer)
+        for column in columns:
+            moved = column.pop()
+            if slot != last:
+                column[slot] = moved
+        if slot != last:
+            self._slots[self._ids[slot]] = slot
+            self._tie(self._older[slot], slot)
+            self._tie(slot, self._newer[slot])
+        return entry
+
+    def _tie(self, older: int, newer: int) -> None:
+        """Makes two slots neighbours in the order of admission; none on a side makes the other its end."""
+        if older == _NONE:
+            self._oldest = newer
+        else:
+            self._newer[older] = newer
+        if newer == _NONE:
+            self._newest = older
+        else:
+            self._older[newer] = older
+
+
+def _plain(value: Any, name: str) -> str | int:
+    """`value` as Python's own str or int: NumPy's would not compare or pickle alike."""
+    if isinstance(value, str):
+        return str(value)
+    try:
+        return index(value)
+    except TypeError:
+        raise ReplayBufferError(f"a {name} is a string or an integer, not {type(value).__name__}") from None
