@@ -1,0 +1,226 @@
+"""What a run came to, as numbers: held-out accuracy, the fate of hard questions, reformulations, teacher, time.
+
+Plain functions over the rows of `RunFolder.metrics`. A row may lack any key (an older run, a method without buffer or
+teacher): what cannot be known is None, never 0.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from recipe.zppo.run_folder import Row
+
+STEP_PARTS = {
+    "gen": "generation",
+    "old_log_prob": "log-probs",
+    "ref": "reference log-probs",
+    "adv": "advantages",
+    "update_actor": "update",
+    "save_checkpoint": "checkpoint",
+    "update_weights": "weight sync",
+}
+"""verl's ``timing_s/*`` of which ``timing_s/step`` is made, as a person calls them."""
+
+_VALIDATION = re.compile(r"val-core/(.+)/(?:acc|reward)/mean@(\d+)")
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Held-out accuracy after ``step`` (0: before training). ``std_error`` is binomial over the questions."""
+
+    step: int
+    value: float
+    std_error: float | None
+
+
+@dataclass(frozen=True)
+class Validation:
+    """One data source of the validation set, measured at some steps of a run."""
+
+    source: str
+    questions: int | None
+    samples: int
+    """Responses to each question."""
+    history: tuple[Accuracy, ...]
+
+    @property
+    def before(self) -> Accuracy:
+        return self.history[0]
+
+    @property
+    def after(self) -> Accuracy | None:
+        """None while there is one measurement only."""
+        return self.history[-1] if len(self.history) > 1 else None
+
+    @property
+    def z_score(self) -> float | None:
+        """Difference between first and last over its standard error (pooled); None if it cannot be told.
+
+        The two measurements are taken as independent, and several responses to a question as one. Both overstate the
+        noise: the questions are the same, and so are a question's luck and difficulty.
+        """
+        if self.after is None or not self.questions:
+            return None
+        pooled = min(max((self.before.value + self.after.value) / 2, 0.0), 1.0)
+        std_error = math.sqrt(2 * pooled * (1 - pooled) / self.questions)
+        difference = self.after.value - self.before.value
+        return difference / std_error if std_error else 0.0
+
+
+def validations(rows: Sequence[Row]) -> list[Validation]:
+    """Every data source that was validated (verl's ``val-core/<source>/<acc or reward>/mean@<n>``)."""
+    found: dict[tuple[str, int], list[tuple[int, float, float | None]]] = {}
+    for row in rows:
+        for key, value in row.items():
+            if match := _VALIDATION.fullmatch(key):
+                questions = row.get(f"zppo/validation/{match[1]}/questions")
+                found.setdefault((match[1], int(match[2])), []).append((int(row["step"]), value, questions))
+    result = []
+    for (source, samples), measured in sorted(found.items()):
+        history = tuple(Accuracy(step, value, _binomial_error(value, n)) for step, value, n in measured)
+        known = [n for _, _, n in measured if n]
+        result.append(Validation(source, int(known[-1]) if known else None, samples, history))
+    return result
+
+
+def _binomial_error(value: float, questions: float | None) -> float | None:
+    if not questions or not 0 <= value <= 1:
+        return None
+    return math.sqrt(value * (1 - value) / questions)
+
+
+@dataclass(frozen=True)
+class Fate:
+    """Entries of the replay buffer: all, or those admitted at one accuracy."""
+
+    admitted: int
+    graduated: int
+    evicted: int
+    inside: int
+
+    @property
+    def graduation_rate(self) -> float | None:
+        """Of the entries that left the buffer."""
+        left = self.graduated + self.evicted
+        return self.graduated / left if left else None
+
+
+def buffer_fate(rows: Sequence[Row]) -> Fate | None:
+    """Totals since the start; None for a run without buffer."""
+    return _fate(rows, "")
+
+
+def buffer_fate_by_entry(rows: Sequence[Row]) -> dict[float, Fate]:
+    """The same by accuracy at admission, ascending."""
+    last = _last_with(rows, "zppo/buffer/size") or {}
+    prefix = "zppo/buffer/admissions/from_"
+    entries = sorted(key.removeprefix(prefix) for key in last if re.fullmatch(prefix + r"\d+(\.\d+)?", key))
+    fates = {float(entry): _fate(rows, f"/from_{entry}") for entry in entries}
+    return {entry: fate for entry, fate in fates.items() if fate is not None}
+
+
+def _fate(rows: Sequence[Row], suffix: str) -> Fate | None:
+    last = _last_with(rows, "zppo/buffer/size")
+    if last is None:
+        return None
+    counts = [int(last.get(f"zppo/buffer/{name}{suffix}", 0)) for name in ("admissions", "graduations", "evictions")]
+    return Fate(*counts, inside=int(last.get(f"zppo/buffer/size{suffix}", 0)))
+
+
+@dataclass(frozen=True)
+class Reformulations:
+    """BCQ or NCQ groups of a run."""
+
+    groups: int
+    solved: int
+    """Groups with at least one right rollout."""
+    accuracy: float | None
+    """Mean over groups of the share of right rollouts."""
+    not_fitting: int
+    failed: int
+
+
+def reformulations(rows: Sequence[Row], kind: str) -> Reformulations:
+    name = f"zppo/{kind}"
+    return Reformulations(
+        groups=int(total(rows, f"{name}/count")),
+        solved=round(sum(row.get(f"{name}/count", 0) * row.get(f"{name}/solved_share", 0) for row in rows)),
+        accuracy=weighted_mean(rows, f"{name}/accuracy", f"{name}/count"),
+        not_fitting=int(total(rows, f"{name}/does_not_fit")),
+        failed=int(total(rows, f"{name}/failed")),
+    )
+
+
+@dataclass(frozen=True)
+class Teacher:
+    asked: int
+    """Hard questions put to the teacher."""
+    solved_share: float | None
+    """Of these, those with at least one right rollout."""
+    accuracy: float | None
+    failed_requests: int
+    late: int
+    seconds: float
+    hidden_share: float | None
+    """Part of the teacher's time during which nobody waited for it."""
+    compressions: int
+    fall_backs: dict[str, int]
+    """Compressions that fell back on the tail of the response, by reason."""
+
+
+def teacher(rows: Sequence[Row]) -> Teacher | None:
+    """None if the teacher was never asked, and nothing was compressed."""
+    seconds, exposed = total(rows, "zppo/time_s/teacher"), total(rows, "zppo/time_s/teacher_exposed")
+    prefix = "zppo/compression/fall_back_"
+    keys = sorted({key for row in rows for key in row if key.startswith(prefix)} - {f"{prefix}share"})
+    outcome = Teacher(
+        asked=int(total(rows, "zppo/teacher/asked")),
+        solved_share=weighted_mean(rows, "zppo/teacher/solved_share", "zppo/teacher/asked"),
+        accuracy=weighted_mean(rows, "zppo/teacher/accuracy", "zppo/teacher/asked"),
+        failed_requests=int(total(rows, "zppo/teacher/failed_requests")),
+        late=int(total(rows, "zppo/teacher/late")),
+        seconds=seconds,
+        hidden_share=max(0.0, 1 - exposed / seconds) if seconds else None,
+        compressions=int(total(rows, "zppo/compression/count")),
+        fall_backs={key.removeprefix(prefix): n for key in keys if (n := int(total(rows, key)))},
+    )
+    return outcome if outcome.asked or outcome.compressions else None
+
+
+@dataclass(frozen=True)
+class StepTime:
+    mean_s: float
+    parts_s: dict[str, float]
+    """Mean of each part over all steps, a checkpoint every ten steps counting a tenth; ``other`` is the rest."""
+    validation_s: float | None
+    """Mean of one validation; not part of a step."""
+
+
+def step_time(rows: Sequence[Row]) -> StepTime | None:
+    timed = [row for row in rows if "timing_s/step" in row]
+    if not timed:
+        return None
+    mean_s = total(timed, "timing_s/step") / len(timed)
+    parts = {name: total(timed, f"timing_s/{key}") / len(timed) for key, name in STEP_PARTS.items()}
+    parts = {name: seconds for name, seconds in parts.items() if seconds}
+    parts["other"] = max(0.0, mean_s - sum(parts.values()))
+    tests = [row["timing_s/testing"] for row in timed if "timing_s/testing" in row]
+    return StepTime(mean_s, parts, sum(tests) / len(tests) if tests else None)
+
+
+def total(rows: Sequence[Row], key: str) -> float:
+    return sum(row.get(key, 0.0) for row in rows)
+
+
+def weighted_mean(rows: Sequence[Row], key: str, weight: str) -> float | None:
+    """Mean of ``key`` over the steps that have both, weighted; None over nothing."""
+    both = [row for row in rows if key in row and row.get(weight)]
+    weights = sum(row[weight] for row in both)
+    return sum(row[key] * row[weight] for row in both) / weights if weights else None
+
+
+def _last_with(rows: Sequence[Row], key: str) -> Row | None:
+    return next((row for row in reversed(rows) if key in row), None)

@@ -1,0 +1,277 @@
+"""A run in terms that a person understands: ``python -m recipe.zppo.summary RUN_DIR [--json]``.
+
+RUN_DIR is the ``trainer.default_local_dir`` of the run, which may be finished, under way, or killed. Exit status 2,
+with one line, where there is nothing to summarise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from recipe.zppo import outcome
+from recipe.zppo.errors import ZPPOError
+from recipe.zppo.processes import started_at
+from recipe.zppo.run_folder import RunFolder, read_json_lines
+
+NOISE_Z = 1.96
+"""Standard errors beyond which a difference counts as more than noise (95%, two-sided)."""
+
+_PLACES = {
+    "checkpoint": "checkpoint",
+    "hf_model": "Hugging Face model",
+    "metrics": "metrics",
+    "rollouts": "rollouts",
+    "tensorboard": "TensorBoard",
+    "log": "log",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """Everything that is shown; ``as_dict`` is the form of ``--json``."""
+
+    run: str
+    state: str
+    """finished, under way, or stopped."""
+    stage: str | None
+    steps: int
+    total_steps: int | None
+    held_out: list[outcome.Validation]
+    buffer: outcome.Fate | None
+    buffer_by_entry_accuracy: dict[float, outcome.Fate]
+    bcq: outcome.Reformulations
+    ncq: outcome.Reformulations
+    teacher: outcome.Teacher | None
+    teacher_error: str | None
+    """Cause of a failed teacher request, if there was one."""
+    rollouts_failed: int
+    step_time: outcome.StepTime | None
+    student_tokens: int
+    teacher_tokens: int
+    places: dict[str, str]
+
+    @classmethod
+    def of(cls, folder: RunFolder) -> Summary:
+        """
+        Raises:
+            RunFolderError: the folder has no metrics.
+        """
+        rows = folder.require_metrics()
+        status = folder.status() or {}
+        teacher = outcome.teacher(rows)
+        total_steps = status.get("total_steps")
+        return cls(
+            run=str(folder.path),
+            state=_state(status),
+            stage=str(status["stage"]) if "stage" in status else None,
+            steps=int(rows[-1]["step"]),
+            total_steps=total_steps if isinstance(total_steps, int) else None,
+            held_out=outcome.validations(rows),
+            buffer=outcome.buffer_fate(rows),
+            buffer_by_entry_accuracy=outcome.buffer_fate_by_entry(rows),
+            bcq=outcome.reformulations(rows, "bcq"),
+            ncq=outcome.reformulations(rows, "ncq"),
+            teacher=teacher,
+            teacher_error=_teacher_error(folder) if teacher and teacher.failed_requests else None,
+            rollouts_failed=int(outcome.total(rows, "zppo/rollouts/failed")),
+            step_time=outcome.step_time(rows),
+            student_tokens=int(outcome.total(rows, "zppo/tokens/student")),
+            teacher_tokens=int(outcome.total(rows, "zppo/tokens/teacher")),
+            places={name: str(path) for name, path in folder.places().items()},
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        content = dataclasses.asdict(self)
+        for held_out, validation in zip(content["held_out"], self.held_out, strict=True):
+            after, z_score = validation.after, validation.z_score
+            held_out["before"] = dataclasses.asdict(validation.before)
+            held_out["after"] = dataclasses.asdict(after) if after else None
+            held_out["z_score"] = z_score
+            held_out["more_than_noise"] = None if z_score is None else abs(z_score) > NOISE_Z
+        if self.buffer is not None:
+            content["buffer"]["graduation_rate"] = self.buffer.graduation_rate
+        for entry, fate in self.buffer_by_entry_accuracy.items():
+            content["buffer_by_entry_accuracy"][entry]["graduation_rate"] = fate.graduation_rate
+        return content
+
+
+def _state(status: dict[str, Any]) -> str:
+    if status.get("stage") == "done":
+        return "finished"
+    pid, since = status.get("pid"), status.get("since")
+    if isinstance(pid, int) and isinstance(since, (int, float)):
+        started = started_at(pid)
+        if started is not None and started <= since + 1:  # else the number belongs to another process by now
+            return "under way"
+    return "stopped"
+
+
+def _teacher_error(folder: RunFolder) -> str | None:
+    """The last cause that the rollout files name; they are large, so the last three only."""
+    for path in reversed(folder.rollout_files()[-3:]):
+        for line in read_json_lines(path):
+            teacher = line.get("teacher")
+            if isinstance(teacher, dict) and teacher.get("error"):
+                return " ".join(str(teacher["error"]).split())[:200]
+    return None
+
+
+# ---------------------------------------------------------------------- for people
+
+
+def print_summary(summary: Summary, console: Console) -> None:
+    def line(text: str) -> None:
+        # Text, so that a bracket in a path is no markup; soft_wrap, so that a path can be copied.
+        console.print(Text(text), soft_wrap=True, highlight=False)
+
+    of_total = f" of {summary.total_steps}" if summary.total_steps is not None else ""
+    console.rule("[bold]ZPPO run", align="left")
+    line(summary.run)
+    stage = f", last seen in stage '{summary.stage}'" if summary.stage and summary.state != "finished" else ""
+    line(f"{summary.state}: {summary.steps}{of_total} steps{stage}")
+
+    sections = {
+        "Held-out accuracy (plain questions, no candidates)": list(_held_out_lines(summary)),
+        "Hard questions in the replay buffer": list(_buffer_lines(summary)),
+        "Reformulated questions": list(_reformulation_lines(summary)),
+        "Teacher": list(_teacher_lines(summary)),
+        "Time and tokens": list(_time_lines(summary)),
+        "Where things lie": [f"{_PLACES[name]:<20}{path}" for name, path in summary.places.items()],
+    }
+    for title, lines in sections.items():
+        if lines:
+            console.print(f"\n[bold]{title}")
+            for text in lines:
+                line(f"  {text}")
+
+
+def _held_out_lines(summary: Summary) -> Iterator[str]:
+    if not summary.held_out:
+        yield "not measured (see trainer.val_before_train and trainer.test_freq)"
+    for validation in summary.held_out:
+        questions = f", {validation.questions} questions" if validation.questions else ""
+        samples = f", {validation.samples} answers to each" if validation.samples > 1 else ""
+        before, after = validation.before, validation.after
+        yield f"{validation.source}{questions}{samples}"
+        yield f"  {_moment(before):<18}{_with_error(before)}"
+        if after is None:
+            yield "  measured once so far"
+            continue
+        yield f"  {_moment(after):<18}{_with_error(after)}"
+        points = 100 * (after.value - before.value)
+        yield f"  {'difference':<18}{points:+.1f} points, {_verdict(validation.z_score)}"
+
+
+def _moment(accuracy: outcome.Accuracy) -> str:
+    return "before training" if accuracy.step == 0 else f"after step {accuracy.step}"
+
+
+def _with_error(accuracy: outcome.Accuracy) -> str:
+    error = "" if accuracy.std_error is None else f" ± {accuracy.std_error:.1%}"
+    return f"{accuracy.value:.1%}{error}"
+
+
+def _verdict(z_score: float | None) -> str:
+    if z_score is None:
+        return "noise unknown: the number of questions was not logged"
+    size = f"{abs(z_score):.1f} standard errors"
+    return f"more than noise ({size})" if abs(z_score) > NOISE_Z else f"within noise ({size})"
+
+
+def _buffer_lines(summary: Summary) -> Iterator[str]:
+    fate = summary.buffer
+    if fate is None:
+        return
+    yield f"{fate.admitted} entered: {fate.graduated} graduated, {fate.evicted} evicted, {fate.inside} still inside"
+    if fate.graduation_rate is not None:
+        yield f"{_share(fate.graduated, fate.graduated + fate.evicted)} of those that left have graduated"
+    zero = summary.buffer_by_entry_accuracy.get(0.0)
+    if zero is not None and zero.graduation_rate is not None:
+        yield (
+            f"{_share(zero.graduated, zero.graduated + zero.evicted)} of those that entered without one right answer "
+            "and left"
+        )
+
+
+def _reformulation_lines(summary: Summary) -> Iterator[str]:
+    for name, kind in (("BCQ (one candidate right, one wrong)", summary.bcq), ("NCQ (all wrong)", summary.ncq)):
+        if kind.groups and kind.accuracy is not None:
+            yield (
+                f"{name}: {kind.groups} built, {_share(kind.solved, kind.groups)} solved by at least one answer, "
+                f"{kind.accuracy:.1%} of all answers right"
+            )
+        if kind.not_fitting or kind.failed:
+            yield f"  lost: {kind.not_fitting} too long for the context, {kind.failed} without answers"
+
+
+def _teacher_lines(summary: Summary) -> Iterator[str]:
+    teacher = summary.teacher
+    if teacher is None:
+        return
+    if teacher.asked:
+        solved = "" if teacher.solved_share is None else f", solved {teacher.solved_share:.1%} of them"
+        yield f"asked {teacher.asked} hard questions{solved}"
+    if teacher.hidden_share is not None:
+        yield f"busy for {_duration(teacher.seconds)}, {teacher.hidden_share:.1%} of it hidden behind other work"
+    fall_backs = sum(teacher.fall_backs.values())
+    if teacher.compressions:
+        reasons = ", ".join(f"{name} {count}" for name, count in teacher.fall_backs.items())
+        yield (
+            f"{teacher.compressions} candidates made, {fall_backs} ({fall_backs / teacher.compressions:.1%}) by falling "
+            f"back on the end of the response{f': {reasons}' if reasons else ''}"
+        )
+    if teacher.failed_requests or teacher.late:
+        cause = f"; last cause: {summary.teacher_error}" if summary.teacher_error else ""
+        yield f"FAILED: {teacher.failed_requests} requests, {teacher.late} questions answered too late{cause}"
+
+
+def _time_lines(summary: Summary) -> Iterator[str]:
+    time_ = summary.step_time
+    if time_ is not None:
+        parts = ", ".join(f"{name} {seconds:.2f}" for name, seconds in time_.parts_s.items())
+        yield f"{time_.mean_s:.2f} s a step: {parts}"
+        if time_.validation_s is not None:
+            yield f"{time_.validation_s:.2f} s a validation"
+    if summary.student_tokens:
+        yield f"{summary.student_tokens:,} tokens by the student, {summary.teacher_tokens:,} by the teacher"
+    if summary.rollouts_failed:
+        yield f"FAILED: {summary.rollouts_failed} rollouts gave no response"
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part} of {whole} ({part / whole:.1%})"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else time.strftime("%H:%M:%S", time.gmtime(seconds))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m recipe.zppo.summary", description="Summary of a ZPPO run.")
+    parser.add_argument("run_dir", help="folder of the run (its trainer.default_local_dir)")
+    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
+    options = parser.parse_args(arguments)
+    try:
+        summary = Summary.of(RunFolder(options.run_dir))
+    except ZPPOError as error:
+        print(f"zppo: {error}", file=sys.stderr)
+        return 2
+    if options.json:
+        print(json.dumps(summary.as_dict(), indent=2, ensure_ascii=False))
+    else:
+        print_summary(summary, Console())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

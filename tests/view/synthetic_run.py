@@ -1,0 +1,112 @@
+"""A run's folder without a run: the project's own metrics, buffer and logs over rollouts that are drawn at random."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from pathlib import Path
+
+from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.metrics import step_metrics, validation_counts
+from recipe.zppo.metrics_log import MetricsLog
+from recipe.zppo.pending import StepWork
+from recipe.zppo.pipeline import StepResult
+from recipe.zppo.records import Candidate, Group, Question, Rollout, TeacherAnswers, TeacherRollout
+from recipe.zppo.replay_buffer import PromptReplayBuffer
+from recipe.zppo.rollout_log import RolloutLog
+from recipe.zppo.selection import Kind
+from recipe.zppo.status import StatusFile
+
+GROUP = 8
+VAL_QUESTIONS = 256
+
+
+def write_run(folder: Path, *, steps: int = 12, total_steps: int = 12, seed: int = 0, teacher_dies_at: int = 99) -> Path:
+    """Metrics, rollouts, status and checkpoints of ``steps`` steps: 16 new questions each, 4 replayed, 4 reformulated."""
+    rng = random.Random(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    buffer = PromptReplayBuffer(capacity=40, threshold=0.5, seed=seed)
+    log = MetricsLog(str(folder / "metrics.jsonl"))
+    rollout_log = RolloutLog(str(folder / "rollouts"), None)
+    status = StatusFile(str(folder / "status.json"))
+    status.total_steps = total_steps
+    log.resume(0)
+    log.log(_validation(0.203125), 0)
+    strength: dict[str, float] = {}
+    for step in range(1, steps + 1):
+        names = [f"q{step}-{i}" for i in range(16)]
+        strength |= {name: rng.choice([-4.0, -4.0, -4.0, -1.5, 0.0, 2.0]) for name in names}
+        replayed = [entry.prompt_id for entry in buffer.sample(4)]
+        questions = [_question(name, name in replayed) for name in names + replayed]
+        plain = [
+            _group(q, Kind.PLAIN, step, _sigmoid(strength[q.prompt_id] + step / total_steps * 3), rng)
+            for q in questions
+        ]
+        hard = sorted((g for g in plain if g.accuracy < 0.5), key=lambda g: g.accuracy)
+        dead = step >= teacher_dies_at
+        teacher = {g.question.prompt_id: _teacher(rng, dead) for g in hard}
+        kinds = [Kind.NCQ, Kind.NCQ] if dead else [Kind.BCQ, Kind.NCQ]
+        reformulated = [
+            _group(g.question, kind, step, 0.4 if kind is Kind.BCQ else 0.15, rng) for g in hard[:2] for kind in kinds
+        ]
+        counts = Counter({"compression/teacher": 20, "compression/tail:answer_changed": 2})
+        result = StepResult(
+            step=step,
+            plain=plain,
+            reformulated=reformulated,
+            teacher=teacher,
+            builder=StepWork(step, 4, {}, {}, None, plain={g.question.prompt_id: g for g in plain}),
+            counts=counts,
+            seconds={"plain": 1.5, "rollout": 2.0, "wait": 2.2, "teacher": 1.0, "exposed": 0.1},
+        )
+        report = buffer.update(step, [(g.question.prompt_id, g.accuracy, g.question.row) for g in plain])
+        metrics = step_metrics(result, report, buffer, ZPPOConfig())
+        metrics |= {"actor/entropy": 0.5 + 0.2 * step / total_steps, "actor/pg_loss": rng.gauss(0, 0.01)}
+        metrics |= {"timing_s/gen": 2.2, "timing_s/old_log_prob": 0.4, "timing_s/update_actor": 1.2}
+        metrics |= {"timing_s/step": 4.0 + 0.1 * (step % 2)}
+        if step == total_steps:
+            metrics |= _validation(0.8203125) | {"timing_s/testing": 3.0}
+        log.log(metrics, step)
+        rollout_log.write(result)
+        status.write(step, "update")
+    rollout_log.close()
+    if steps == total_steps:
+        status.write(steps, "done")
+        checkpoint = folder / f"global_step_{steps}"
+        (checkpoint / "actor").mkdir(parents=True)
+        (checkpoint / "zppo_complete.json").write_text("{}")
+    log.finish()
+    return folder
+
+
+def _validation(accuracy: float) -> dict[str, float]:
+    metrics = {"val-core/price_list/acc/mean@1": accuracy, "val-aux/price_list/reward/mean@1": accuracy}
+    uids = [str(i) for i in range(VAL_QUESTIONS)]
+    return metrics | validation_counts(["price_list"] * VAL_QUESTIONS, uids, None)
+
+
+def _question(name: str, replayed: bool) -> Question:
+    data = {"raw_prompt": [{"role": "user", "content": name}], "reward_model": {"ground_truth": "1"}}
+    return Question(name, 0, replayed, data)
+
+
+def _group(question: Question, kind: Kind, step: int, chance: float, rng: random.Random) -> Group:
+    uid = f"{step}.{question.prompt_id}.{kind.value}"
+    group = Group(uid, kind, question, step)
+    for session in range(GROUP):
+        reward = float(rng.random() < chance)
+        group.rollouts.append(Rollout(session, f"{uid}_{session}_0", "text", reward, "1", 10, 22))
+    if kind is not Kind.PLAIN:
+        group.candidates = (Candidate("text", "student", False, "2", "teacher"),)
+    return group
+
+
+def _teacher(rng: random.Random, dead: bool) -> TeacherAnswers:
+    if dead:
+        return TeacherAnswers(failed=4, error="connection refused\nby server 0")
+    return TeacherAnswers(tuple(TeacherRollout("text", float(rng.random() < 0.9), 22) for _ in range(4)))
+
+
+def _sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
