@@ -157,9 +157,7 @@ class HFGenerator:
         stopping = RowStopping(params, self.eos_token_ids, aborted)
         self.model.generate(
             **self._model_inputs(requests),
-            generation_config=GenerationConfig(
-                do_sample=False, max_new_tokens=sampler.steps, pad_token_id=self._pad
-            ),
+            generation_config=GenerationConfig(do_sample=False, max_new_tokens=sampler.steps, pad_token_id=self._pad),
             logits_processor=[sampler],
             stopping_criteria=[stopping],
         )

@@ -216,15 +216,18 @@ def image_processor_of(model_config: HFModelConfig):
     """Stands in for a vision model's processor where it can't be built; None for a text model.
 
     Without torchvision transformers has no video processor and refuses to build the whole (verl then warns and goes
-    on with None). Its image half works without, and is all that a server needs for images.
+    on with None). The image half has a version for PIL, and is all that a server needs for images.
     """
     config = model_config.hf_config
     if getattr(config, "image_token_id", None) is None:
         return None
-    from transformers import AutoImageProcessor
+    import transformers
+    from transformers.image_processing_base import ImageProcessingMixin
 
+    settings, _ = ImageProcessingMixin.get_image_processor_dict(model_config.local_path)
+    name = settings.get("image_processor_type", "").removesuffix("Fast") + "Pil"
     return SimpleNamespace(
-        image_processor=AutoImageProcessor.from_pretrained(model_config.local_path),
+        image_processor=getattr(transformers, name).from_pretrained(model_config.local_path),
         image_token_id=config.image_token_id,
         video_token_id=getattr(config, "video_token_id", None),
     )

@@ -86,9 +86,7 @@ def test_rows_end_at_their_own_budget_or_stop_token(generator, tokenizer):
     first = free.token_ids.index(stop)
     budgets = [1, 4, 30, 30]
     asked = [generator.request(prompt, params(seed=3, max_tokens=n, ignore_eos=True)) for n in budgets[:3]]
-    asked.append(
-        generator.request(prompt, params(seed=3, max_tokens=30, ignore_eos=True, stop_token_ids=(stop,)))
-    )
+    asked.append(generator.request(prompt, params(seed=3, max_tokens=30, ignore_eos=True, stop_token_ids=(stop,))))
     lengths = [len(r.token_ids) for r in generator.generate(asked)]
     assert lengths == [1, 4, 30, first + 1]
 
