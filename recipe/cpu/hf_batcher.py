@@ -1,7 +1,8 @@
 """One thread that owns the model: gathers requests into batches, and runs everything else between batches.
 
-Requests that arrive together are generated together. A batch starts once no request has arrived for `quiet_s`, at
-the latest `gather_s` after its first one, or as soon as it is full. Arrivals during a batch wait for the next.
+Requests that arrive together are generated together, unless their prompts differ much in length. A batch starts once
+no request has arrived for `quiet_s`, at the latest `gather_s` after its first one, or as soon as it is full. Arrivals
+during a batch wait for the next.
 
 Nothing waits for ever: a failing batch fails its own requests; whatever ends the thread fails those that wait and
 every later one, with the cause.
@@ -139,16 +140,28 @@ class Batcher:
             return None, None
 
     def _take(self) -> list[_Waiting]:
-        """The oldest requests that fit together; at least one."""
+        """The oldest request and what fits with it, in order of arrival: bounds kept, prompts of a similar length.
+
+        Rows are padded to the longest prompt, so one long prompt among many short ones multiplies the work of all.
+        """
         batch: list[_Waiting] = []
+        left: deque[_Waiting] = deque()
+        oldest = len(self._waiting[0].request.prompt_ids)
         prompt = budget = 0
-        while self._waiting and len(batch) < self._config.max_seqs:
-            request = self._waiting[0].request
-            prompt = max(prompt, len(request.prompt_ids))
-            budget = max(budget, request.params.max_tokens)
-            if batch and (len(batch) + 1) * (prompt + budget) > self._config.max_padded_tokens:
-                break
-            batch.append(self._waiting.popleft())
+        for item in self._waiting:
+            length = len(item.request.prompt_ids)
+            longest = max(prompt, length)
+            largest = max(budget, item.request.params.max_tokens)
+            similar = oldest / 2 - 16 <= length <= oldest * 2 + 16
+            fits = len(batch) < self._config.max_seqs and (
+                (len(batch) + 1) * (longest + largest) <= self._config.max_padded_tokens
+            )
+            if not batch or (similar and fits):
+                batch.append(item)
+                prompt, budget = longest, largest
+            else:
+                left.append(item)
+        self._waiting = left
         return batch
 
     def _answer(self, batch: Sequence[_Waiting]) -> None:

@@ -57,13 +57,13 @@ def make(model):
 def test_what_arrives_together_is_one_batch_and_late_arrivals_the_next(make, model):
     batcher = make(quiet_s=0.05)
     model.gate.clear()
-    first = [batcher.submit(request(i + 1)) for i in range(20)]
+    first = [batcher.submit(request(i + 1)) for i in range(15)]
     assert model.started.wait(5)
     late = [batcher.submit(request(i + 1)) for i in range(3)]
     model.gate.set()
-    assert [f.result(5).token_ids for f in first] == [[i + 1] for i in range(20)]
+    assert [f.result(5).token_ids for f in first] == [[i + 1] for i in range(15)]
     assert [f.result(5).token_ids for f in late] == [[1], [2], [3]]
-    assert [len(b) for b in model.batches] == [20, 3]
+    assert [len(b) for b in model.batches] == [15, 3]
 
 
 def test_a_steady_trickle_does_not_hold_a_batch_back(make, model):
@@ -88,7 +88,15 @@ def test_batches_are_bounded_by_rows_and_by_padded_tokens(make, model):
     for future in [tokens.submit(request(n, 10)) for n in (5, 5, 5, 40, 200, 5)]:
         future.result(5)
     sizes = [[len(r.prompt_ids) for r in b] for b in model.batches]
-    assert sizes == [[5, 5, 5], [40], [200], [5]]  # one that exceeds the bound by itself still runs
+    assert sizes == [[5, 5, 5, 5], [40], [200]]  # one that exceeds the bound by itself still runs
+
+
+def test_long_prompts_do_not_share_a_batch_with_short_ones(make, model):
+    batcher = make(quiet_s=0.05)
+    lengths = [200, 10, 12, 190, 20, 300]
+    futures = [batcher.submit(request(n)) for n in lengths]
+    assert [f.result(5).token_ids for f in futures] == [[n] for n in lengths]
+    assert [[len(r.prompt_ids) for r in b] for b in model.batches] == [[200, 190, 300], [10, 12, 20]]
 
 
 def test_a_failing_batch_fails_its_requests_only(make, model):

@@ -47,6 +47,21 @@ def test_seeded_request_does_not_depend_on_its_batch(generator):
         assert a.log_probs == pytest.approx(b.log_probs, abs=1e-5)
 
 
+def test_groups_of_one_prompt_share_its_prefill_and_nothing_else(generator):
+    """8 responses a prompt, prompts of different lengths, in a mixed order: as if each were asked alone."""
+    asked = [
+        generator.request(prompt, params(seed=10 * i + j, max_tokens=6 + j))
+        for j in range(8)
+        for i, prompt in enumerate(prompts(3, generator.vocab_size))
+    ]
+    shared = generator.generate(asked)
+    prefill = generator._shared_prefill(asked, generator._model_inputs(asked))
+    assert prefill is not None and prefill.get_seq_length() == max(len(r.prompt_ids) for r in asked) - 1
+    for a, b in zip(shared, [generator.generate([request])[0] for request in asked], strict=True):
+        assert a.token_ids == b.token_ids
+        assert a.log_probs == pytest.approx(b.log_probs, abs=1e-5)
+
+
 def test_other_seed_gives_other_tokens(generator):
     prompt = prompts(1, generator.vocab_size)[0]
     responses = generator.generate([generator.request(prompt, params(seed=s, ignore_eos=True)) for s in range(20)])
@@ -221,7 +236,7 @@ def test_weights_are_checked(tokenizer):
     names = generator.load_weights(weights)
     generator.check_complete(names)
     assert all(torch.equal(a, b) for a, b in zip(source.parameters(), target.parameters(), strict=True))
-    with pytest.raises(ValueError, match="left out 1 weights.*norm"):
+    with pytest.raises(ValueError, match=r"left out 1 weights.*norm"):
         generator.check_complete(names - {"model.norm.weight"})
     with pytest.raises(ValueError, match="'elsewhere'"):
         generator.load_weights([("elsewhere", torch.zeros(1))])
