@@ -227,8 +227,8 @@ def _teacher_lines(summary: Summary) -> Iterator[str]:
     if teacher.compressions:
         reasons = ", ".join(f"{name} {count}" for name, count in teacher.fall_backs.items())
         yield (
-            f"{teacher.compressions} candidates made, {fall_backs} ({fall_backs / teacher.compressions:.1%}) by falling "
-            f"back on the end of the response{f': {reasons}' if reasons else ''}"
+            f"{teacher.compressions} candidates made, {fall_backs} ({fall_backs / teacher.compressions:.1%}) by falling"
+            f" back on the end of the response{f': {reasons}' if reasons else ''}"
         )
     if teacher.failed_requests or teacher.late:
         cause = f"; last cause: {summary.teacher_error}" if summary.teacher_error else ""

@@ -22,8 +22,10 @@ GROUP = 8
 VAL_QUESTIONS = 256
 
 
-def write_run(folder: Path, *, steps: int = 12, total_steps: int = 12, seed: int = 0, teacher_dies_at: int = 99) -> Path:
-    """Metrics, rollouts, status and checkpoints of ``steps`` steps: 16 new questions each, 4 replayed, 4 reformulated."""
+def write_run(
+    folder: Path, *, steps: int = 12, total_steps: int = 12, seed: int = 0, teacher_dies_at: int = 99
+) -> Path:
+    """All files of ``steps`` steps; each has 16 new questions, 4 replayed and 4 reformulated ones."""
     rng = random.Random(seed)
     folder.mkdir(parents=True, exist_ok=True)
     buffer = PromptReplayBuffer(capacity=40, threshold=0.5, seed=seed)

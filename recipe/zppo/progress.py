@@ -1,0 +1,149 @@
+"""How a run stands, in words and numbers, from its folder: what `recipe.zppo.watch` shows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from recipe.zppo import outcome
+from recipe.zppo.run_folder import Row, RunFolder
+
+_STAGES = {
+    "start": "starting up: Ray, the servers of student and teacher, the training engine",
+    "validate": "validating on held-out questions",
+    "generate": "answers of student and teacher are generated",
+    "after generate": "preparing the batch",
+    "log_probs": "computing log-probs",
+    "after log_probs": "computing advantages",
+    "update": "updating the student",
+    "after update": "finishing the step",
+    "checkpoint": "saving a checkpoint",
+    "after checkpoint": "handing the new weights to the student's servers",
+    "done": "done",
+}
+_RECENT_STEPS = 20
+_SILENCE_S = 120.0
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """One look at a run."""
+
+    stage: str = ""
+    step: int = 0
+    """The step under way; 0 before the first."""
+    finished: int = 0
+    """Steps whose metrics are there."""
+    total: int | None = None
+    stage_seconds: float = 0.0
+    seconds_to_go: float | None = None
+    done: bool = False
+    rows: list[Row] = field(default_factory=list)
+
+    @property
+    def words(self) -> str:
+        """What is going on, for a person."""
+        return _STAGES.get(self.stage, self.stage) if self.stage else "starting: nothing written yet"
+
+    @property
+    def words_with_time(self) -> str:
+        """The same, with how long it has been so where that is worth knowing."""
+        worth = self.stage == "start" or (self.stage_seconds > _SILENCE_S and not self.done)
+        return f"{self.words} (for {clock(self.stage_seconds)})" if worth else self.words
+
+
+class ProgressReader:
+    """Looks at a run's folder again and again; the metrics are parsed only when their file has changed.
+
+    ``since``: what was written before that time is of an earlier run in the same folder and does not count.
+    """
+
+    def __init__(self, folder: RunFolder, since: float = 0.0, now: Callable[[], float] = time.time):
+        self.folder, self.since, self._now = folder, since, now
+        self._seen: tuple[float, int] | None = None
+        self._rows: list[Row] = []
+
+    def look(self) -> Progress:
+        status = self.folder.status() or {}
+        if _number(status, "since") < self.since:
+            status = {}
+        rows = self._metrics(began=max(self.since, _number(status, "started"))) if status else []
+        progress = Progress(
+            stage=str(status.get("stage", "")),
+            step=int(_number(status, "step")),
+            finished=int(rows[-1]["step"]) if rows else 0,
+            total=int(_number(status, "total_steps")) or None,
+            stage_seconds=max(0.0, self._now() - _number(status, "since")) if status else 0.0,
+            done=status.get("stage") == "done",
+            rows=rows,
+        )
+        if progress.total is not None and self._seen is not None:
+            progress.seconds_to_go = self._to_go(rows, progress.total - progress.finished, self._seen[0])
+        return progress
+
+    def _metrics(self, began: float) -> list[Row]:
+        """Rows, or none while the file is still that of an earlier run: the trainer rewrites it when it resumes."""
+        try:
+            stat = self.folder.metrics_file.stat()
+        except OSError:
+            return []
+        if stat.st_mtime < began - 1:  # clocks of file systems are coarse; a run takes longer to start
+            return []
+        if self._seen != (stat.st_mtime, stat.st_size):
+            self._seen, self._rows = (stat.st_mtime, stat.st_size), self.folder.metrics()
+        return self._rows
+
+    def _to_go(self, rows: Sequence[Row], steps: int, last_write: float) -> float | None:
+        timed = [row for row in rows if "timing_s/step" in row][-_RECENT_STEPS:]
+        if not timed:
+            return None
+        per_step = (outcome.total(timed, "timing_s/step") + outcome.total(timed, "timing_s/testing")) / len(timed)
+        return max(0.0, last_write + steps * per_step - self._now())
+
+
+def figures(row: Row) -> dict[str, str]:
+    """The numbers of a step that matter, by label; what the step does not have is left out."""
+    shown: dict[str, str] = {}
+
+    def show(label: str, text: str, *keys: str) -> None:
+        if all(key in row for key in keys):
+            shown[label] = text.format(*(row[key] for key in keys))
+
+    show("accuracy new", "{:.1%}", "zppo/accuracy/new")
+    show("accuracy replayed", "{:.1%}", "zppo/accuracy/replayed")
+    show("hard", "{:.0%}", "zppo/hard_share")
+    for kind in ("bcq", "ncq"):
+        count, accuracy = f"zppo/{kind}/count", f"zppo/{kind}/accuracy"
+        show(kind.upper(), "{:.0f}", count)
+        show(kind.upper(), "{:.0f} ({:.0%} right)", count, accuracy)
+    show("buffer", "{:.0f}", "zppo/buffer/size")
+    show("graduated", "{:.0f}", "zppo/buffer/graduations")
+    if row.get("zppo/teacher/failed_requests"):
+        show("teacher failures", "{:.0f}", "zppo/teacher/failed_requests")
+    show("step time", "{:.1f} s", "timing_s/step")
+    return shown
+
+
+def last_validation(rows: Sequence[Row]) -> str | None:
+    """Held-out accuracy of every data source, the newest beside the first."""
+    texts = []
+    for validation in outcome.validations(rows):
+        text = f"{validation.source} {validation.history[-1].value:.1%}"
+        if validation.after is not None:
+            text += f" after step {validation.after.step} (first {validation.before.value:.1%})"
+        texts.append(text)
+    return ", ".join(texts) or None
+
+
+def clock(seconds: float) -> str:
+    """``1:02:03`` or ``2:03``."""
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+
+
+def _number(status: dict[str, Any], key: str) -> float:
+    value = status.get(key)
+    return float(value) if isinstance(value, (int, float)) else 0.0

@@ -1,0 +1,73 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from recipe.zppo.run_folder import RunFolder, RunFolderError, read_json_lines
+
+
+def test_what_is_not_a_whole_line_is_passed_over(tmp_path: Path):
+    lines = [
+        '{"step": 0, "a": 1}',
+        "garbage",
+        "[1, 2]",
+        '"text"',
+        "",
+        "\x00\xff",
+        "[" * 100_000,
+        '{"step": 1, "a": null, "b": "text", "c": true, "d": NaN, "e": 1e999, "f": 7}',
+        '{"a": 3}',
+        '{"step": "2"}',
+        f'{{"step": 3, "big": {"9" * 400}}}',
+        '{"step": 4, "a": 0.',
+    ]
+    (tmp_path / "metrics.jsonl").write_bytes("\n".join(lines).encode("utf-8"))
+    assert RunFolder(tmp_path).metrics() == [{"step": 0, "a": 1}, {"step": 1, "f": 7}, {"step": 3}]
+
+
+def test_lines_of_one_step_become_one_row_and_steps_ascend(tmp_path: Path):
+    lines = [{"step": 2, "a": 1, "b": 1}, {"step": 1, "a": 5}, {"step": 2, "b": 2, "c": 3}]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert RunFolder(tmp_path).metrics() == [{"step": 1, "a": 5}, {"step": 2, "a": 1, "b": 2, "c": 3}]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '"x"', "\x00"])
+def test_a_damaged_status_is_none(tmp_path: Path, content: str):
+    (tmp_path / "status.json").write_text(content)
+    assert RunFolder(tmp_path).status() is None
+
+
+def test_rollout_files_come_in_the_order_of_steps(tmp_path: Path):
+    (tmp_path / "rollouts").mkdir()
+    for name in ("step_1000000.jsonl", "step_000002.jsonl", "step_000010.jsonl", "step_3.jsonl.17.tmp", "notes"):
+        (tmp_path / "rollouts" / name).touch()
+    names = [path.name for path in RunFolder(tmp_path).rollout_files()]
+    assert names == ["step_000002.jsonl", "step_000010.jsonl", "step_1000000.jsonl"]
+
+
+def test_places_name_what_exists_only(tmp_path: Path):
+    folder = RunFolder(tmp_path)
+    assert folder.places() == {}
+    (tmp_path / "global_step_4" / "actor").mkdir(parents=True)
+    assert folder.places() == {}, "a checkpoint without its last file is none"
+    (tmp_path / "global_step_4" / "zppo_complete.json").touch()
+    (tmp_path / "global_step_8").mkdir()
+    (tmp_path / "hf_model").mkdir()
+    assert folder.places() == {"checkpoint": tmp_path / "global_step_4", "hf_model": tmp_path / "hf_model"}
+
+
+def test_no_such_folder(tmp_path: Path):
+    with pytest.raises(RunFolderError, match="is not a folder"):
+        RunFolder(tmp_path / "missing")
+
+
+def test_no_metrics(tmp_path: Path):
+    with pytest.raises(RunFolderError, match=r"has no metrics\.jsonl"):
+        RunFolder(tmp_path).require_metrics()
+    (tmp_path / "metrics.jsonl").write_text('{"step": 0, "val')
+    with pytest.raises(RunFolderError, match="has no metrics yet"):
+        RunFolder(tmp_path).require_metrics()
+
+
+def test_no_file_has_no_lines(tmp_path: Path):
+    assert list(read_json_lines(tmp_path / "missing")) == []

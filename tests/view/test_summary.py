@@ -1,0 +1,106 @@
+import json
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from recipe.zppo import summary
+from recipe.zppo.status import StatusFile
+
+
+def run(capsys: pytest.CaptureFixture, *arguments: str) -> tuple[int, str, str]:
+    status = summary.main(list(arguments))
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_a_finished_run_in_words(finished_run: Path, capsys):
+    status, out, _ = run(capsys, str(finished_run))
+    assert status == 0
+    assert "finished: 12 of 12 steps" in out
+    assert "price_list, 256 questions" in out
+    assert "before training   20.3% ± 2.5%" in out
+    assert "after step 12     82.0% ± 2.4%" in out
+    assert "+61.7 points, more than noise (14.0 standard errors)" in out
+    assert "4.05 s a step: generation 2.20, log-probs 0.40, update 1.20, other 0.25" in out
+    assert "90.0% of it hidden" in out
+    assert f"{finished_run}/global_step_12\n" in out
+    assert f"{finished_run}/rollouts\n" in out
+    assert "TensorBoard" not in out, "there is none"
+    assert "FAILED" not in out
+
+
+def test_counts_agree_with_the_rollouts(finished_run: Path, capsys):
+    """The summary reads metrics; the rollout files tell the same by another way."""
+    _, out, _ = run(capsys, str(finished_run), "--json")
+    numbers = json.loads(out)
+    groups = [
+        json.loads(line) for path in (finished_run / "rollouts").iterdir() for line in path.read_text().splitlines()
+    ]
+    for kind in ("bcq", "ncq"):
+        mine = [group for group in groups if group["kind"] == kind]
+        assert numbers[kind]["groups"] == len(mine) > 0
+        assert numbers[kind]["solved"] == sum(any(r["reward"] for r in group["responses"]) for group in mine)
+        assert numbers[kind]["accuracy"] == pytest.approx(sum(group["accuracy"] for group in mine) / len(mine))
+    tokens = sum(response["num_tokens"] for group in groups for response in group["responses"])
+    assert numbers["student_tokens"] == tokens
+    fate = numbers["buffer"]
+    assert fate["admitted"] == fate["graduated"] + fate["evicted"] + fate["inside"]
+    by_entry = Counter()
+    for entry in numbers["buffer_by_entry_accuracy"].values():
+        by_entry.update({name: entry[name] for name in ("admitted", "graduated", "evicted", "inside")})
+    assert all(fate[name] == by_entry[name] for name in by_entry)
+    assert numbers["held_out"][0]["more_than_noise"] is True
+    assert numbers["places"]["metrics"] == str(finished_run / "metrics.jsonl")
+
+
+def test_a_killed_run_whose_teacher_died(broken_run: Path, tmp_path: Path, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(broken_run, folder)
+    with open(folder / "metrics.jsonl", "a") as file:
+        file.write('{"step": 8, "zppo/accu')
+    content = json.loads((folder / "status.json").read_text())
+    (folder / "status.json").write_text(json.dumps(content | {"pid": 2**22 + 1}))
+    status, out, _ = run(capsys, str(folder))
+    assert status == 0
+    assert "stopped: 7 of 40 steps, last seen in stage 'update'" in out
+    assert "measured once so far" in out
+    assert "FAILED: " in out and "last cause: connection refused by server 0" in out
+    assert "checkpoint" not in out
+
+
+def test_a_run_under_way(broken_run: Path, tmp_path: Path):
+    folder = tmp_path / "run"
+    shutil.copytree(broken_run, folder)
+    StatusFile(str(folder / "status.json")).write(8, "generate")  # names this process, which is alive
+    assert summary.Summary.of(summary.RunFolder(folder)).state == "under way"
+    content = json.loads((folder / "status.json").read_text())
+    (folder / "status.json").write_text(json.dumps(content | {"since": 1.0}))
+    assert summary.Summary.of(summary.RunFolder(folder)).state == "stopped", "the number is another process's by now"
+
+
+@pytest.mark.parametrize("line", ['{"step": 0}', '{"step": 3, "zppo/bcq/count": 2}', '{"step": 1, "timing_s/step": 1}'])
+def test_missing_keys_are_no_error(tmp_path: Path, capsys, line: str):
+    (tmp_path / "metrics.jsonl").write_text(line + "\n")
+    (tmp_path / "status.json").write_text('{"stage": 7, "pid": "x", "total_steps": [], "since": null}')
+    for arguments in ([], ["--json"]):
+        status, out, err = run(capsys, str(tmp_path), *arguments)
+        assert (status, err) == (0, "") and out
+
+
+def test_a_path_is_printed_whole_on_a_narrow_terminal(finished_run: Path, tmp_path: Path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    folder = tmp_path / "a[bold]b" / ("x" * 60)
+    folder.mkdir(parents=True)
+    shutil.copy(finished_run / "metrics.jsonl", folder)
+    _, out, _ = run(capsys, str(folder))
+    assert f"{folder}{os.sep}metrics.jsonl" in out
+
+
+@pytest.mark.parametrize("name, reason", [("", "has no metrics.jsonl"), ("missing", "is not a folder")])
+def test_nothing_to_summarise_is_one_line(tmp_path: Path, capsys, name: str, reason: str):
+    status, out, err = run(capsys, str(tmp_path / name))
+    assert status == 2 and out == ""
+    assert err.startswith("zppo: ") and reason in err and err.count("\n") == 1
