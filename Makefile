@@ -1,0 +1,54 @@
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# The first of these that runs, is 3.11 or 3.12, and can make a virtual environment; or say PYTHON=/path/to/python3.12
+PYTHON ?= $(shell for p in python3.11 python3.12 python3 python; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' >/dev/null 2>&1 \
+	&& { echo $$p; break; }; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+ARGS ?=
+
+export OMP_NUM_THREADS ?= 1
+export HF_HUB_OFFLINE ?= 1
+export RAY_USAGE_STATS_ENABLED ?= 0
+
+.PHONY: help venv quickstart test test-fast lint format bench clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+venv: $(STAMP) ## Make the virtual environment from the pinned versions
+
+$(STAMP): setup.py pyproject.toml constraints/cpu-py311.txt constraints/cpu-py312.txt
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or 3.12 with venv and ensurepip found; set PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	pins=constraints/cpu-$$($(BIN)/python -c 'import sys; print("py%d%d" % sys.version_info[:2])').txt; \
+	$(BIN)/python -m pip install --quiet -c $$pins setuptools && \
+	$(BIN)/python -m pip install --quiet -c $$pins --no-build-isolation -e '.[cpu,dev]'
+	$(BIN)/python -m pip check
+	touch $@
+
+quickstart: $(STAMP) ## Train with ZPPO on the CPU, from nothing to a summary (ARGS="key=value ..." go to the trainer)
+	PYTHON=$(BIN)/python examples/quickstart/run_cpu.sh $(ARGS)
+
+test: $(STAMP) ## Run all tests (ARGS="..." go to pytest)
+	$(BIN)/python -m pytest $(ARGS)
+
+test-fast: $(STAMP) ## Run the tests that do not train
+	$(BIN)/python -m pytest -m "not e2e" $(ARGS)
+
+lint: $(STAMP) ## Check style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(STAMP) ## Fix style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP) ## Run the benchmarks on synthetic data
+	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file" $(ARGS); done
+
+clean: ## Remove the virtual environment, caches and outputs
+	rm -rf $(VENV) build dist open_zppo.egg-info .pytest_cache .ruff_cache .hypothesis outputs
