@@ -35,6 +35,7 @@ setup(
         "numpy>=2.0.0",
         "omegaconf>=2.3",
         "pandas",
+        "psutil",
         "pyarrow>=19.0.0",
         "rich",
         "tensorboard",
@@ -47,7 +48,9 @@ setup(
         # verl's own pins for vLLM rollout and FSDP training; flash-attn is built against an installed torch.
         "gpu": ["torch==2.11.0", "vllm==0.24.0", "transformers==5.9.0", "qwen_vl_utils", "liger-kernel>=0.8.2"],
         "megatron": ["megatron-bridge==0.5.2", "megatron-core"],
-        "dev": ["hypothesis", "pre-commit", "pytest", "ruff"],
+        # recipe.zppo.plots
+        "plots": ["matplotlib"],
+        "dev": ["hypothesis", "matplotlib", "pre-commit", "pytest", "ruff"],
     },
     entry_points={"verl.plugins": ["zppo = recipe.zppo.plugin"]},
     classifiers=[
