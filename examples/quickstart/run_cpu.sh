@@ -11,6 +11,8 @@ RUN=${RUN:-${ZPPO_HOME}/quickstart}
 
 "${PYTHON}" -m recipe.zppo.world "${WORLD}"
 
+# The trainer's log is long; it goes to a file, and progress is shown instead.
+mkdir -p "${RUN}"
 "${PYTHON}" -m verl.trainer.main_zppo \
     platform=cpu \
     data.train_files="${WORLD}/train.parquet" \
@@ -31,6 +33,11 @@ RUN=${RUN:-${ZPPO_HOME}/quickstart}
     trainer.total_training_steps=40 \
     trainer.save_freq=20 \
     trainer.test_freq=20 \
-    "$@"
+    "$@" > "${RUN}/train.log" 2>&1 &
+trainer=$!
+trap 'kill "${trainer}" 2> /dev/null || true' EXIT
+
+"${PYTHON}" -m recipe.zppo.watch "${RUN}" --log "${RUN}/train.log" --pid "${trainer}"
+wait "${trainer}"
 
 "${PYTHON}" -m recipe.zppo.summary "${RUN}"
