@@ -27,3 +27,7 @@ class AdvantageError(ZPPOError, ValueError):
 
 class CompressionError(ZPPOError, ValueError):
     """A limit under which no candidate can be compressed."""
+
+
+class RewardError(ZPPOError, ValueError):
+    """A data row whose gold answer cannot be graded against."""

@@ -1,0 +1,113 @@
+"""What becomes of the teacher's answer to a compression request (Fig. 16).
+
+A summary stands in for a rollout only if it ends where the rollout ended: its final answer must be the rollout's, or
+a BCQ would show a wrong "correct" candidate. Otherwise the rollout's own end is shown, bounded, and the reason is
+counted. Both are a model's text; `recipe.zppo.prompts` makes them safe.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from recipe.zppo.errors import CompressionError
+from recipe.zppo.reward import extract_answer
+
+
+class Fallback(StrEnum):
+    """Why a summary is not used."""
+
+    NO_SUMMARY = "no_summary"
+    ANSWER_CHANGED = "answer_changed"
+    TOO_LONG = "too_long"
+
+
+class Tokenizer(Protocol):
+    """The part of a Hugging Face tokenizer that is used here."""
+
+    def encode(self, text: str, *, add_special_tokens: bool) -> Sequence[int]: ...
+
+    def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool) -> str: ...
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The text that is shown as candidate."""
+
+    text: str
+
+
+_TAG = re.compile(r"<(/?)summary>", re.IGNORECASE)
+_TEXT = re.compile(r"\\(?:text|textbf|mathrm)\s*\{([^{}]*)\}")
+
+# No token is longer than this many characters in the tokenizers in use, white-space runs apart.
+_CHARACTERS_A_TOKEN = 64
+
+
+def parse_summary(text: str) -> str | None:
+    """The content of the last `<summary>...</summary>` without tags inside, stripped; `None` if there is none.
+
+    The last, because a model that thinks aloud may mention the tags before it uses them. Linear in the text.
+    """
+    opened, content = None, None
+    for tag in _TAG.finditer(text):
+        if not tag.group(1):
+            opened = tag.end()
+        elif opened is not None:
+            content = text[opened : tag.start()].strip() or content
+            opened = None
+    return content
+
+
+def accept_summary(
+    original_response: str, summary_text: str | None, max_tokens: int, count_tokens: Callable[[str], int]
+) -> Accepted | Fallback:
+    """Decides whether a parsed summary stands in for the response.
+
+    Args:
+        original_response: the rollout that was compressed.
+        summary_text: result of `parse_summary`.
+        max_tokens: most tokens of a candidate (512 in the paper).
+        count_tokens: number of tokens of a text, for the model that reads the candidate.
+
+    Returns:
+        The summary, or the first reason against it: there is none; its boxed answer is not the response's (compared as
+        by `normalized_answer`; a response without a box must get a summary without one); it is too long.
+    """
+    if not summary_text or not summary_text.strip():
+        return Fallback.NO_SUMMARY
+    if normalized_answer(original_response) != normalized_answer(summary_text):
+        return Fallback.ANSWER_CHANGED
+    # What cannot fit is not tokenized: a runaway summary may have megabytes.
+    if len(summary_text) > max_tokens * _CHARACTERS_A_TOKEN or count_tokens(summary_text) > max_tokens:
+        return Fallback.TOO_LONG
+    return Accepted(summary_text.strip())
+
+
+def normalized_answer(text: str) -> str | None:
+    """The boxed answer of a text as the candidate-match audit compares it (App. F.7).
+
+    Lower case, white space folded, `\\text{...}` (and `\\textbf`, `\\mathrm`) replaced by its content; `None` without
+    a boxed answer.
+    """
+    answer = extract_answer(text)
+    return None if answer is None else " ".join(_TEXT.sub(r"\1", answer).lower().split())
+
+
+def bounded_tail(text: str, max_tokens: int, tokenizer: Tokenizer) -> str:
+    """The last `max_tokens` tokens of a response: where the answer is.
+
+    A response within the limit comes back as it is. Only as much of the end as can matter is tokenized.
+
+    Raises:
+        CompressionError: `max_tokens` below 1.
+    """
+    if max_tokens < 1:
+        raise CompressionError(f"a candidate needs at least 1 token, got max_tokens {max_tokens}")
+    end = text[-max_tokens * _CHARACTERS_A_TOKEN :]
+    tokens = tokenizer.encode(end, add_special_tokens=False)
+    if len(tokens) <= max_tokens:
+        return end
+    # A byte-level token can hold part of a character, which decodes to U+FFFD at the cut.
+    return tokenizer.decode(tokens[-max_tokens:], skip_special_tokens=False).lstrip("\ufffd")

@@ -1,0 +1,127 @@
+"""A summary stands in for a response only if it ends in the same answer and fits."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recipe.zppo.compression import (
+    Accepted,
+    Fallback,
+    accept_summary,
+    bounded_tail,
+    normalized_answer,
+    parse_summary,
+)
+from recipe.zppo.errors import CompressionError
+
+
+class ByteTokenizer:
+    """One token a byte of UTF-8, as byte-level tokenizers have for rare characters."""
+
+    def encode(self, text, *, add_special_tokens):
+        assert not add_special_tokens
+        self.encoded = len(text)
+        return list(text.encode())
+
+    def decode(self, token_ids, *, skip_special_tokens):
+        assert not skip_special_tokens
+        return bytes(token_ids).decode(errors="replace")
+
+
+@pytest.mark.parametrize(
+    ("text", "summary"),
+    [
+        ("<summary>a</summary>", "a"),
+        ("I think <summary>draft</summary> no: <SUMMARY>\n b \\boxed{2}\n</Summary> done", "b \\boxed{2}"),
+        ("in <summary>...</summary> tags.</think><summary>real</summary>", "real"),
+        ("<summary>first <summary>second</summary>", "second"),
+        ("<summary>a</summary></summary>", "a"),
+        ("<summary>a</summary><summary> </summary>", "a"),
+        ("<summary>a</summary> <summary>cut off", "a"),
+        ("<summary>cut off", None),
+        ("a</summary>", None),
+        ("</summary><summary>", None),
+        ("<summary> \n</summary>", None),
+        ("", None),
+    ],
+)
+def test_the_last_summary_that_is_whole_counts(text, summary):
+    assert parse_summary(text) == summary
+
+
+@given(st.lists(st.sampled_from(["<summary>", "</summary>", "x", " "]), max_size=12).map("".join))
+def test_a_summary_lies_between_its_tags_and_holds_none(text):
+    summary = parse_summary(text)
+    if summary is None:
+        assert not any(part.strip() for part in _whole_pairs(text))
+    else:
+        assert summary and "summary>" not in summary and summary in [part.strip() for part in _whole_pairs(text)]
+
+
+def _whole_pairs(text):
+    """Every stretch between an opening tag and a closing one without a tag inside, slowly."""
+    starts = [i + 9 for i in range(len(text)) if text.startswith("<summary>", i)]
+    ends = [i for i in range(len(text)) if text.startswith("</summary>", i)]
+    return [text[s:e] for s in starts for e in ends if s <= e and "summary>" not in text[s:e]]
+
+
+@pytest.mark.parametrize("unit", ["<summary>", "</summary>", "<summary>x</summary>", "<summary", "a "])
+def test_a_megabyte_of_tags_is_parsed_in_linear_time(unit):
+    start = time.process_time()
+    parse_summary(unit * (1_000_000 // len(unit)))
+    assert time.process_time() - start < 2
+
+
+ORIGINAL = "<think>long</think> so \\boxed{ \\text{Two}  apples}"
+
+
+@pytest.mark.parametrize(
+    ("original", "summary", "result"),
+    [
+        (ORIGINAL, "short. \\boxed{two apples}", Accepted("short. \\boxed{two apples}")),
+        (ORIGINAL, " \\boxed{2}, no \\boxed{TWO APPLES} ", Accepted("\\boxed{2}, no \\boxed{TWO APPLES}")),
+        (ORIGINAL, "short. \\boxed{2}", Fallback.ANSWER_CHANGED),
+        (ORIGINAL, "short, no box", Fallback.ANSWER_CHANGED),
+        ("it never ends", "no box either", Accepted("no box either")),
+        ("it never ends", "invented \\boxed{3}", Fallback.ANSWER_CHANGED),
+        (ORIGINAL, None, Fallback.NO_SUMMARY),
+        (ORIGINAL, " \n", Fallback.NO_SUMMARY),
+        (ORIGINAL, "x" * 31 + "\\boxed{two apples}", Fallback.TOO_LONG),
+        (ORIGINAL, "x" * 30 + "\\boxed{two apples}", Accepted("x" * 30 + "\\boxed{two apples}")),
+    ],
+)  # fmt: skip
+def test_what_is_accepted_and_why_not(original, summary, result):
+    assert accept_summary(original, summary, 48, len) == result
+
+
+def test_a_summary_of_megabytes_is_refused_without_counting_its_tokens():
+    def count(text):
+        raise AssertionError("tokenized")
+
+    assert accept_summary("none", "x" * 10_000_000, 512, count) is Fallback.TOO_LONG
+
+
+def test_answers_are_compared_without_case_space_and_text_commands():
+    assert normalized_answer("\\boxed{\\text{ A\n b}  \\mathrm{CM}}") == "a b cm"
+    assert normalized_answer("no box") is None
+
+
+@given(st.text(max_size=60), st.integers(1, 80))
+def test_the_tail_is_the_end_of_the_text_within_the_limit(text, limit):
+    tail = bounded_tail(text.replace("\ufffd", ""), limit, ByteTokenizer())
+    text = text.replace("\ufffd", "")
+    assert text.endswith(tail) and len(tail.encode()) <= limit
+    assert tail == text or len(tail.encode()) > limit - 4  # at most one cut character is lost
+
+
+def test_only_the_end_of_a_long_text_is_tokenized():
+    tokenizer = ByteTokenizer()
+    assert bounded_tail("y" * 10_000_000 + "\\boxed{1}", 9, tokenizer) == "\\boxed{1}"
+    assert tokenizer.encoded < 1000
+
+
+def test_a_limit_below_one_token_is_an_error():
+    with pytest.raises(CompressionError, match="max_tokens 0"):
+        bounded_tail("x", 0, ByteTokenizer())

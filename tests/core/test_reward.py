@@ -1,0 +1,152 @@
+"""The reward agrees with mathruler where mathruler answers, is 0 or 1, and never hangs or raises on a response."""
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mathruler.grader import grade_answer
+
+from recipe.zppo.errors import RewardError
+from recipe.zppo.reward import MAX_ANSWER, compute_score, extract_answer, is_bounded, is_correct
+
+
+def score(answer, gold):
+    result = compute_score("any", f"<think>x</think> so \\boxed{{{answer}}}", gold)
+    assert result["score"] is not True and result["score"] == result["acc"] and result["score"] in (0.0, 1.0)
+    return result["score"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"),
+    [
+        *[("14", "14"), ("14.0", "14"), ("1,000", "1000"), ("\\frac{1}{2}", "0.5"), ("\\dfrac12", "\\frac{1}{2}")],
+        *[("2\\sqrt{3}", "\\sqrt{12}"), ("x^2+2x+1", "(x+1)^2"), ("\\text{Paris}", "paris"), ("(1, 2)", "(1,2)")],
+        *[("\\pi/2", "0.5\\pi"), ("3+x", "x+3"), ("7 \\text{ cm}", "7"), ("\\$5", "5"), ("2\\pi r", "2 r \\pi")],
+        *[("15", "14"), ("1/3", "0.33"), ("B", "A"), ("\\sqrt{12}", "3"), ("x+1", "x+2"), ("(2,1)", "(1,2)")],
+        *[("3/6", "1/2"), ("2.5", "5"), ("ln(4)", "2ln(2)"), ("(x+1)^9", "(1+x)^9"), ("1/(1+x)", "1/(x+1)")],
+    ],
+)
+def test_ordinary_answers_are_graded_as_by_mathruler(answer, gold):
+    assert score(answer, gold) == float(grade_answer(answer, gold))
+
+
+def test_some_of_those_are_right_and_some_are_wrong():
+    assert [score("2\\sqrt{3}", "\\sqrt{12}"), score("x^2+2x+1", "(x+1)^2"), score("15", "14")] == [1.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"),
+    [
+        *[("x=45^\\circ", "x=45"), ("45°", "45"), ("45", "45^{\\circ}"), ("4\\degree", "4°")],
+        *[("\\angle A = 30^ \\circ", "\\angle A=30")],
+        *[("about 50\\%", "about 50"), ("50%", "50 \\%"), ("(30^{\\circ},60^{\\circ})", "(30, 60)")],
+    ],
+)  # fmt: skip
+def test_marks_of_degree_and_percent_do_not_matter(answer, gold):
+    assert score(answer, gold) == score(gold, answer) == 1.0
+
+
+@pytest.mark.parametrize(("answer", "gold"), [("°", "%"), ("%", "°"), ("°", "5"), ("5", "°")])
+def test_nothing_but_marks_equals_no_other_answer(answer, gold):
+    assert score(answer, gold) == 0.0
+
+
+def test_the_second_pass_needs_a_box():
+    assert compute_score("any", "45°", "45")["score"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("\\boxed{1} and \\boxed{ \\frac{1}{2} }.", "\\frac{1}{2}"),
+        ("\\boxed{None}", "None"),
+        ("\\boxed{ None }", "None"),
+        ("\\boxed{1} then \\boxed{None of", None),
+        ("no box", None),
+        ("\\boxed{}", None),
+        ("\\boxed{  }", None),
+        ("\\boxed{1", None),
+        ("", None),
+        ("\\boxed{" + "1" * MAX_ANSWER + "}", "1" * MAX_ANSWER),
+        ("\\boxed{" + "1" * (MAX_ANSWER + 1) + "}", None),
+    ],
+)
+def test_the_last_box_is_the_answer_if_it_is_whole_and_short(text, answer):
+    assert extract_answer(text) == answer
+    assert compute_score("any", text, "x")["answer"] == (answer or "")
+
+
+def test_no_box_is_wrong_even_where_none_is_the_answer():
+    assert compute_score("any", "I give up", "None")["score"] == 0.0
+    assert compute_score("any", "\\boxed{None}", "None")["score"] == 1.0
+
+
+@pytest.mark.parametrize("gold", [5, 5.0, "5", " 5 ", ["5"], (5,), np.array(["5"]), np.int64(5), np.array(5.0)])
+def test_gold_answers_of_the_types_that_data_rows_hold(gold):
+    assert (score("5", gold), score("6", gold)) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize("gold", [None, "", "  ", [], ["1", "2"], {"a": 1}, [None]])
+def test_a_gold_answer_that_is_missing_or_of_another_type_is_an_error(gold):
+    with pytest.raises(RewardError, match="gold answer"):
+        compute_score("any", "\\boxed{1}", gold)
+
+
+HOSTILE = [
+    *["9**9**9", "9^9^9", "(((((((9^9)^9)^9)^9)^9)^9)^9)^9", "2^-99999999", "2^+9999999999", "2^9_999_999_999"],
+    *["1<<99999999999", "ff(99999999,99999999)", "rf(99999999,9999999)", "99999999!", "eye(99999)", "1e999999999"],
+    *["(((x+y)^9+1)^9+x)", "((x+1/y)^9+1/(x+1))^9", "121/(96+ln(89))+10779215329", "x^2^9999999", "lcm(1,2)"],
+    *["sqrt(2+sqrt(3+sqrt(5+sqrt(7+sqrt(11)))))", "x.__class__", "id.__self__", "(" * 500, "{" * 400 + "}" * 400],
+    *["\\frac" * 100, "\\sqrt" * 100, "1," * 250, "-" * 500, "1" * 500, "9" * 500 + "!", "\\text{" * 80 + "}" * 80],
+    *["day " * 125, "\\" * 500, "^" * 400, "\x00", "\ud800", "²" * 9, "x" + " " * 500 + "y", "٣" * 30, "1e400", "nan"],
+]
+
+
+@pytest.mark.parametrize("answer", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_answers_are_graded_in_a_moment(answer):
+    start = time.process_time()
+    assert score(answer, "x+0.5y") == 0.0
+    assert compute_score("any", "\\boxed{x+0.5y}", answer)["score"] == 0.0  # a hostile gold answer neither
+    assert time.process_time() - start < 3
+
+
+@pytest.mark.parametrize("unit", ["\\boxed{", "{", "}", "\\boxed{1}", "\\boxed{1", "a ", "\\boxed{}"])
+def test_megabytes_are_graded_in_a_moment(unit):
+    start = time.process_time()
+    compute_score("any", unit * (2_000_000 // len(unit)), "5")
+    assert time.process_time() - start < 1
+
+
+def test_an_unbounded_answer_is_still_right_when_it_is_the_same():
+    assert score("9**9**9", "9**9**9") == score("(a+b)^9^9", "( a + b )^9^9") == 1.0
+
+
+ALPHABET = st.sampled_from([*"0159xyπ+-*/^(){}[].,!%°<=_ ", "\\frac", "\\sqrt", "sqrt(", "\\text{", "pi", "ln(", "**"])
+
+
+@settings(max_examples=300)
+@given(st.lists(ALPHABET, max_size=25).map("".join), st.sampled_from(["5", "x+1", "(1,2)", "45^\\circ"]))
+def test_no_text_raises(answer, gold):
+    score(answer, gold)
+    assert is_correct(answer, answer) or not answer.strip()
+
+
+@pytest.mark.parametrize(
+    ("expression", "bounded"),
+    [
+        *[("(x+1)^9", True), ("6z^5+15z^4-22z^3-8z^2+17z-6", True), ("(x^2+1)^3", True), ("x^-2", True), ("2^n", True)],
+        *[
+            ("((x+1)^3+1)^9", False),
+            ("x^12", False),
+            ("(x)^(2)", False),
+            ("x^", False),
+            ("eye9", False),
+            ("a.b", False),
+        ],
+        *[("ln(2)+3ln(5)", True), ("999999ln(2)", False), ("2ln(x^2)", False), ("x" * 161, False), ("a|b", False)],
+    ],
+)
+def test_what_sympy_may_see(expression, bounded):
+    assert is_bounded(expression) == bounded
