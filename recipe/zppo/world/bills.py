@@ -75,7 +75,7 @@ class PriceList:
         return self.prices | wrong
 
     def draw_wrong_prices(self, bill: Bill, rng: random.Random, max_price: int = 9) -> Prices:
-        """Prices under which the bill's total is wrong, as a student would err: by belief where it can, else by a slip."""
+        """Prices that make the bill's total wrong, as a student would err: by belief where it can, else by a slip."""
         if self.level(bill):
             for _ in range(20):
                 belief = self.draw_belief(rng)

@@ -14,6 +14,7 @@ import queue
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -133,9 +134,10 @@ def _readable(price_list: PriceList) -> dict:
 def _pretrain_side_by_side(folder: Path, settings: WorldSettings) -> Iterator[tuple[str, dict]]:
     """Trains both models into `folder`; yields (name, report) as they go."""
     reports: queue.Queue[tuple[str, dict | None]] = queue.Queue()
-    children = {name: _start_pretraining(name, folder, settings) for name in MODELS}
+    children: dict[str, subprocess.Popen] = {}
     try:
-        for name, child in children.items():
+        for name in MODELS:
+            child = children[name] = _start_pretraining(name, folder, settings)
             threading.Thread(target=_forward_reports, args=(name, child, reports), daemon=True).start()
         running = set(MODELS)
         while running:
@@ -161,17 +163,16 @@ def _start_pretraining(name: str, folder: Path, settings: WorldSettings) -> subp
         "OMP_NUM_THREADS": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
-    with open(_log(folder, name), "w") as log:
-        child = subprocess.Popen(
+    with tempfile.TemporaryFile() as pickled, open(_log(folder, name), "w") as log:
+        pickled.write(pickle.dumps(settings))
+        pickled.seek(0)
+        return subprocess.Popen(
             [sys.executable, "-m", "recipe.zppo.world.pretrain", name, str(folder / name)],
-            stdin=subprocess.PIPE,
+            stdin=pickled,
             stdout=subprocess.PIPE,
             stderr=log,
             env=environment,
         )
-    child.stdin.write(pickle.dumps(settings))
-    child.stdin.close()
-    return child
 
 
 def _forward_reports(name: str, child: subprocess.Popen, reports: queue.Queue) -> None:

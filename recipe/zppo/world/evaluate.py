@@ -5,15 +5,17 @@ question with less than half of them right; BCQ and NCQ with candidates that the
 """
 
 import argparse
+import contextlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 
 import pandas as pd
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers.utils import logging
 
 from recipe.zppo.prompts import Messages, bcq_messages, compression_messages, ncq_messages, with_closer
 from recipe.zppo.world.paths import WorldPaths
@@ -49,7 +51,13 @@ class Sampler:
 
     @classmethod
     def load(cls, path: Path, seed: int = 0) -> "Sampler":
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+        show_bars = logging.is_progress_bar_enabled()
+        logging.disable_progress_bar()
+        try:
+            model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+        finally:
+            if show_bars:
+                logging.enable_progress_bar()
         return cls(model, AutoTokenizer.from_pretrained(path), seed)
 
     def __call__(self, conversations: Sequence[Messages], num_samples: int) -> list[list[str]]:
@@ -121,14 +129,26 @@ def measure(student: Sampler, teacher: Sampler, questions: list[Messages], answe
     }
 
 
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """One torch thread inside: for models this small more threads wait for each other, badly so on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def measure_world(paths: WorldPaths, limit: int) -> dict[str, float]:
-    """:func:`measure` on the first `limit` training questions, and plain accuracy of both models on the held-out ones."""
-    student, teacher = Sampler.load(paths.student), Sampler.load(paths.teacher)
-    measured = measure(student, teacher, *load_questions(paths.train_file, limit))
-    for split, file in (("val", paths.val_file), ("shifted", paths.shifted_file)):
-        questions = load_questions(file, limit)
-        measured[f"{split}_plain_accuracy"] = fmean(plain_outcomes(student, *questions))
-        measured[f"{split}_teacher_accuracy"] = fmean(plain_outcomes(teacher, *questions, TEACHER_GROUP_SIZE))
+    """:func:`measure` on the first `limit` training questions, and both models' plain accuracy on the others."""
+    with one_thread():
+        student, teacher = Sampler.load(paths.student), Sampler.load(paths.teacher)
+        measured = measure(student, teacher, *load_questions(paths.train_file, limit))
+        for split, file in (("val", paths.val_file), ("shifted", paths.shifted_file)):
+            questions = load_questions(file, limit)
+            measured[f"{split}_plain_accuracy"] = fmean(plain_outcomes(student, *questions))
+            measured[f"{split}_teacher_accuracy"] = fmean(plain_outcomes(teacher, *questions, TEACHER_GROUP_SIZE))
     return {name: round(value, 4) for name, value in measured.items()}
 
 
@@ -136,7 +156,7 @@ def _accuracy(texts: Sequence[str], answer: str) -> float:
     return fmean(boxed_answer(text) == answer for text in texts)
 
 
-def _mean(values) -> float:
+def _mean(values: Iterable[float]) -> float:
     values = list(values)
     return fmean(values) if values else 0.0
 
@@ -150,11 +170,12 @@ def main() -> None:
     args = parser.parse_args()
     from recipe.zppo.world.build import default_path
 
-    torch.set_num_threads(1)
     paths = WorldPaths(args.world or default_path())
-    student, teacher = Sampler.load(args.student or paths.student), Sampler.load(paths.teacher)
     file = {"train": paths.train_file, "val": paths.val_file, "shifted": paths.shifted_file}[args.split]
-    print(json.dumps(measure(student, teacher, *load_questions(file, args.limit)), indent=2))
+    with one_thread():
+        student, teacher = Sampler.load(args.student or paths.student), Sampler.load(paths.teacher)
+        measured = measure(student, teacher, *load_questions(file, args.limit))
+    print(json.dumps(measured, indent=2))
 
 
 if __name__ == "__main__":

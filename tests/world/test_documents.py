@@ -1,0 +1,104 @@
+"""Pre-training documents: right where they must be, and rendered as the trainer renders them."""
+
+import random
+import re
+
+import pytest
+
+from recipe.zppo.world import bills
+from recipe.zppo.world.documents import Corpus, encode
+from recipe.zppo.world.evaluate import boxed_answer, inner_summary
+from recipe.zppo.world.pretrain import IGNORED, _draw_batches
+
+CANDIDATE = re.compile(r"<candidate>\n(.*?)\n</candidate>", re.DOTALL)
+
+
+@pytest.fixture
+def corpus(settings, price_list):
+    return Corpus(settings, price_list, random.Random(7))
+
+
+def asked(document) -> tuple[str, ...]:
+    return tuple(document.messages[0]["content"].split("=?")[0].split("+"))
+
+
+def test_the_teacher_is_always_right(corpus, price_list):
+    for _ in range(200):
+        document = corpus.teacher_plain()
+        assert boxed_answer(document.response) == str(price_list.total(asked(document)))
+
+
+def test_the_student_is_right_about_easy_bills_and_mostly_wrong_about_hard_ones(corpus, price_list):
+    hard = []
+    for _ in range(500):
+        document = corpus.student_plain()
+        right = boxed_answer(document.response) == str(price_list.total(asked(document)))
+        if price_list.level(asked(document)):
+            hard.append(right)
+        else:
+            assert right
+    assert sum(hard) / len(hard) < 0.15
+
+
+def test_bcq_shows_one_right_and_one_wrong_candidate_and_follows_one_of_them(corpus, price_list):
+    follows_right = first_is_right = 0
+    for _ in range(500):
+        document = corpus.bcq()
+        truth = str(price_list.total(asked(document)))
+        shown = CANDIDATE.findall(document.messages[0]["content"])
+        assert [boxed_answer(text) == truth for text in shown].count(True) == 1 and len(shown) == 2
+        assert document.response.replace("<think>", "").replace("</think>", "") in shown
+        follows_right += boxed_answer(document.response) == truth
+        first_is_right += boxed_answer(shown[0]) == truth
+    assert follows_right / 500 == pytest.approx(0.6, abs=0.08)
+    assert first_is_right / 500 == pytest.approx(0.5, abs=0.08)
+
+
+def test_ncq_shows_wrong_candidates_only(corpus, price_list):
+    for _ in range(200):
+        document = corpus.ncq()
+        text = document.messages[0]["content"]
+        truth = str(price_list.total(asked(document)))
+        shown = [boxed_answer(candidate) for candidate in CANDIDATE.findall(text)]
+        assert 3 <= len(shown) <= 8 and truth not in shown
+        assert text.split("WRONG: ")[1].split(". Below")[0] == ", ".join(
+            rf"\boxed{{{answer}}}" for answer in dict.fromkeys(shown)
+        )
+
+
+def test_a_summary_repeats_what_stands_in_the_response(corpus):
+    for _ in range(200):
+        document = corpus.compression()
+        assert f"<response>\n{inner_summary(document.response)}\n</response>" in document.messages[0]["content"]
+
+
+def test_every_kind_is_within_the_vocabulary(corpus, tokenizer):
+    for model in ("student", "teacher"):
+        for draw in corpus.kinds(model).values():
+            for _ in range(50):
+                prompt, response = encode(draw(), tokenizer)
+                assert tokenizer.unk_token_id not in prompt + response
+                assert response[-1] == tokenizer.eos_token_id
+
+
+def test_a_step_has_the_documents_asked_for_and_loss_on_responses_only(corpus, settings, tokenizer):
+    batches = _draw_batches(corpus, "student", settings.student_pretraining, tokenizer)
+    assert sum(len(ids) for ids, _ in batches) == settings.student_pretraining.batch_documents
+    assistant = tokenizer.convert_tokens_to_ids("assistant")
+    for ids, labels in batches:
+        for row_ids, row_labels in zip(ids.tolist(), labels.tolist(), strict=True):
+            start = row_ids.index(assistant) + 2  # the role's name and a line break
+            end = row_ids.index(tokenizer.eos_token_id, start) + 1
+            assert row_labels[start:end] == row_ids[start:end]
+            assert set(row_labels[:start] + row_labels[end:]) <= {IGNORED}
+
+
+def test_wrong_candidates_of_hard_bills_are_what_the_student_believes(corpus, price_list):
+    believed = 0
+    for _ in range(300):
+        bill = corpus.bill()
+        while price_list.level(bill) != 1:
+            bill = corpus.bill()
+        prices = price_list.draw_wrong_prices(bill, corpus.rng)
+        believed += bills.chain(bill, prices) == bills.chain(bill, price_list.prices | price_list.wrong_prices)
+    assert believed == 300
