@@ -1,0 +1,281 @@
+"""The figures that the paper draws of a run, one function each. Needs matplotlib.
+
+Each function takes the run's metrics as a frame, one row a step, the metric names as columns (`metrics_frame`), and
+gives a figure, or None if the run has not what it shows. Numbers in the docstrings are the paper's figures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from recipe.zppo import outcome
+from recipe.zppo.run_folder import Row
+
+# Okabe and Ito's colours, which the colour-blind can tell apart.
+EASY, HARD, BCQ, NCQ = "#009E73", "#BBBBBB", "#0072B2", "#D55E00"
+GRADUATED, EVICTED = "#009E73", "#CC79A7"
+CURVES = {"new": BCQ, "replayed": NCQ, "BCQ": BCQ, "NCQ": NCQ}  # others are black
+_STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "grid.color": "#E5E5E5",
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+}
+_styled = matplotlib.rc_context(_STYLE)
+_PANEL = (4.4, 3.1)
+_MAX_LEVELS = 8
+
+
+def metrics_frame(rows: Sequence[Row]) -> pd.DataFrame:
+    """One row a step from 1 on, indexed by step; missing values are NaN."""
+    frame = pd.DataFrame([row for row in rows if row["step"] >= 1])
+    return frame.astype({"step": int}).set_index("step") if len(frame) else frame
+
+
+@_styled
+def cumulative_graduations(frame: pd.DataFrame) -> Figure | None:
+    """Questions graduated so far, by accuracy at entry (Fig. 4)."""
+    counts = by_entry_accuracy(frame, "graduations")
+    if counts.empty:
+        return None
+    figure, (axes,) = _panels(1)
+    for level, colour in zip(counts, _level_colours(len(counts.columns)), strict=True):
+        axes.plot(counts.index, counts[level], color=colour, linewidth=1.8, label=f"{level:.1%}")
+    axes.set(title="Graduations so far, by accuracy at entry", ylabel="questions")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(title="accuracy at entry", loc="upper left")
+    return figure
+
+
+@_styled
+def batch_and_turnover(frame: pd.DataFrame) -> Figure | None:
+    """What the batch is made of; graduated against evicted questions (Fig. 5)."""
+    shares = _columns(
+        frame, {"easy": "zppo/batch/easy_share", "BCQ": "zppo/batch/bcq_share", "NCQ": "zppo/batch/ncq_share"}
+    )
+    totals = _columns(frame, {"graduated": "zppo/buffer/graduations", "evicted": "zppo/buffer/evictions"})
+    if shares.shape[1] < 3:
+        return None
+    figure, panels = _panels(1 if totals.empty else 2)
+    shares = shares.dropna()
+    shares.insert(1, "hard, plain", (1 - shares.sum(axis=1)).clip(lower=0))
+    panels[0].stackplot(
+        shares.index, shares.to_numpy().T, labels=list(shares), colors=[EASY, HARD, BCQ, NCQ], alpha=0.85, linewidth=0
+    )
+    _percent(panels[0], limits=(0, 1))
+    panels[0].set(title="Groups of a step's batch", ylabel="share")
+    _tight_steps(panels[0], shares.index)
+    _legend_below(panels[0], 4)
+    if len(panels) > 1:
+        for name, colour in (("graduated", GRADUATED), ("evicted", EVICTED)):
+            if name in totals:
+                panels[1].plot(totals.index, totals[name], color=colour, linewidth=1.8, label=name)
+        panels[1].set(title="Questions that left the buffer", ylabel="questions so far")
+        panels[1].yaxis.set_major_locator(MaxNLocator(integer=True))
+        _legend_below(panels[1], 2)
+    return figure
+
+
+@_styled
+def buffer_composition(frame: pd.DataFrame) -> Figure | None:
+    """Questions in the buffer by accuracy at entry (Fig. 20)."""
+    sizes = by_entry_accuracy(frame, "size")
+    if sizes.empty:
+        return None
+    figure, (axes,) = _panels(1)
+    axes.stackplot(
+        sizes.index,
+        sizes.to_numpy().T,
+        labels=[f"{level:.1%}" for level in sizes],
+        colors=_level_colours(len(sizes.columns)),
+        linewidth=0,
+    )
+    axes.plot(sizes.index, sizes.sum(axis=1), color="black", linewidth=0.8)
+    axes.set(title="Buffer, by accuracy at entry", ylabel="questions", ylim=(0, None))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    _tight_steps(axes, sizes.index)
+    axes.legend(title="accuracy at entry", loc="center left", bbox_to_anchor=(1.0, 0.5), reverse=True)
+    return figure
+
+
+@_styled
+def fate_by_entry_accuracy(frame: pd.DataFrame) -> Figure | None:
+    """Of the questions that left the buffer: graduated and evicted, by accuracy at entry (Figs. 21 and 23)."""
+    graduated, evicted = by_entry_accuracy(frame, "graduations"), by_entry_accuracy(frame, "evictions")
+    if graduated.empty or evicted.empty:
+        return None
+    counts = pd.DataFrame({"graduated": graduated.iloc[-1], "evicted": evicted.iloc[-1]}).fillna(0)
+    left = counts.sum(axis=1)
+    counts, left = counts[left > 0], left[left > 0]
+    if counts.empty:
+        return None
+    figure, (axes,) = _panels(1)
+    places = range(len(counts))
+    rate = counts["graduated"] / left
+    axes.bar(places, rate, color=GRADUATED, width=0.7, label="graduated")
+    axes.bar(places, 1 - rate, bottom=rate, color=EVICTED, alpha=0.45, width=0.7, label="evicted")
+    for place, share, done, total in zip(places, rate, counts["graduated"], left, strict=True):
+        axes.annotate(f"{share:.0%}\n{done:.0f}/{total:.0f}", (place, 0.97), ha="center", va="top", fontsize=8)
+    axes.set_xticks(list(places), [f"{level:.1%}" for level in counts.index])
+    axes.set(title="Questions that left the buffer")
+    axes.set_xlabel("accuracy at entry")
+    axes.grid(visible=False, axis="x")
+    _percent(axes, limits=(0, 1))
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), reverse=True)
+    return figure
+
+
+@_styled
+def training_signal(frame: pd.DataFrame) -> Figure | None:
+    """Rollout accuracy, share of positive advantages, entropy (Fig. 22)."""
+    accuracy = _columns(
+        frame,
+        {"new": "zppo/accuracy/new", "replayed": "zppo/accuracy/replayed", "all plain": "zppo/accuracy/all"},
+    )
+    drawings: list[Callable[[Axes], None]] = []
+    if not accuracy.empty:
+        drawings.append(lambda axes: _curves(axes, accuracy, "Accuracy of plain rollouts", "right answers"))
+    for key, title, unit, percent in (
+        ("zppo/batch/positive_advantage_share", "Positive advantages", "share of rollouts", True),
+        ("actor/entropy", "Entropy", "nats a token", False),
+    ):
+        values = _columns(frame, {"": key})
+        if not values.empty:
+            drawings.append(lambda axes, v=values, t=title, u=unit, p=percent: _curves(axes, v, t, u, percent=p))
+    return _drawn(drawings)
+
+
+@_styled
+def loss_and_reformulations(frame: pd.DataFrame) -> Figure | None:
+    """Policy loss; accuracy of BCQ and NCQ rollouts (Fig. 25)."""
+    loss = _columns(frame, {"": "actor/pg_loss"})
+    accuracy = _columns(frame, {"BCQ": "zppo/bcq/accuracy", "NCQ": "zppo/ncq/accuracy"})
+    drawings: list[Callable[[Axes], None]] = []
+    if not loss.empty:
+        drawings.append(lambda axes: _curves(axes, loss, "Policy loss", "loss", percent=False))
+    if not accuracy.empty:
+        drawings.append(lambda axes: _curves(axes, accuracy, "Accuracy of reformulated questions", "right answers"))
+    return _drawn(drawings)
+
+
+@_styled
+def held_out_accuracy(validations: Sequence[outcome.Validation]) -> Figure | None:
+    """Accuracy on held-out questions with 95% intervals (not in the paper, which evaluates at the end)."""
+    if not any(validation.after for validation in validations):
+        return None
+    figure, (axes,) = _panels(1)
+    for validation in validations:
+        errors = [1.96 * (accuracy.std_error or 0.0) for accuracy in validation.history]
+        steps = [accuracy.step for accuracy in validation.history]
+        values = [accuracy.value for accuracy in validation.history]
+        axes.errorbar(steps, values, yerr=errors, marker="o", markersize=4, capsize=3, label=validation.source)
+    axes.set(title="Held-out accuracy", ylabel="right answers")
+    _percent(axes, limits=(0, 1))
+    axes.legend(loc="lower right")
+    return figure
+
+
+def all_figures(rows: Sequence[Row]) -> dict[str, Figure]:
+    """Every figure that the run has data for, by file name; none before the second step."""
+    frame = metrics_frame(rows)
+    if len(frame) < 2:
+        return {}
+    drawn: Mapping[str, Figure | None] = {
+        "held_out_accuracy": held_out_accuracy(outcome.validations(rows)),
+        "cumulative_graduations": cumulative_graduations(frame),
+        "batch_and_turnover": batch_and_turnover(frame),
+        "buffer_composition": buffer_composition(frame),
+        "fate_by_entry_accuracy": fate_by_entry_accuracy(frame),
+        "training_signal": training_signal(frame),
+        "loss_and_reformulations": loss_and_reformulations(frame),
+    }
+    return {name: figure for name, figure in drawn.items() if figure is not None}
+
+
+def by_entry_accuracy(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """``zppo/buffer/<name>/from_<accuracy>`` as one column an entry accuracy, ascending; 0 before its first entry.
+
+    Groups that lost rollouts enter at odd fractions; more than eight levels are gathered into eighths.
+    """
+    prefix = f"zppo/buffer/{name}/from_"
+    levels = {column: float(column.removeprefix(prefix)) for column in frame if column.startswith(prefix)}
+    counts = frame[sorted(levels, key=levels.__getitem__)].dropna(how="all").fillna(0).rename(columns=levels)
+    if counts.shape[1] > _MAX_LEVELS:
+        counts = counts.T.groupby(lambda level: math.floor(level * 8 + 1e-3) / 8).sum().T
+    return counts
+
+
+# ---------------------------------------------------------------------- drawing
+
+
+def _columns(frame: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    """The named columns that the run has, under their new names; rows without any of them left out."""
+    present = {key: name for name, key in names.items() if key in frame}
+    return frame[list(present)].rename(columns=present).dropna(how="all")
+
+
+def _panels(count: int) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(_PANEL[0] * count, _PANEL[1]), dpi=160, layout="constrained")
+    panels = list(figure.subplots(1, count, squeeze=False)[0])
+    for axes in panels:
+        axes.set_xlabel("step")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure, panels
+
+
+def _drawn(drawings: Sequence[Callable[[Axes], None]]) -> Figure | None:
+    if not drawings:
+        return None
+    figure, panels = _panels(len(drawings))
+    for draw, axes in zip(drawings, panels, strict=True):
+        draw(axes)
+    return figure
+
+
+def _curves(axes: Axes, values: pd.DataFrame, title: str, unit: str, *, percent: bool = True) -> None:
+    """Each step's value faintly, and its mean over a tenth of the run."""
+    window = max(1, len(values) // 10)
+    for name in values:
+        column, colour = values[name].dropna(), CURVES.get(name, "black")
+        if window > 1:
+            axes.plot(column.index, column, color=colour, alpha=0.25, linewidth=0.8)
+        smooth = column.rolling(window, min_periods=1, center=True).mean()
+        marker = "o" if len(column) == 1 else ""
+        axes.plot(smooth.index, smooth, color=colour, linewidth=1.8, marker=marker, label=name or None)
+    axes.set(title=title, ylabel=unit)
+    if percent:
+        _percent(axes, limits=(0, None))
+    if any(values.columns):
+        _legend_below(axes, len(values.columns))
+
+
+def _percent(axes: Axes, *, limits: tuple[float, float | None]) -> None:
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.set_ylim(*limits)
+
+
+def _legend_below(axes: Axes, columns: int) -> None:
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=columns, handlelength=1.4, columnspacing=1.2)
+
+
+def _tight_steps(axes: Axes, steps: pd.Index) -> None:
+    if len(steps) > 1:
+        axes.set_xlim(steps[0], steps[-1])
+
+
+def _level_colours(count: int) -> list:
+    """From dark (never right at entry) to light."""
+    return [matplotlib.colormaps["viridis"](0.92 * i / max(count - 1, 1)) for i in range(count)]

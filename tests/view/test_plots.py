@@ -1,0 +1,105 @@
+import json
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from recipe.zppo import plots
+from recipe.zppo.run_folder import RunFolder
+
+figures = pytest.importorskip("recipe.zppo.figures")
+
+ALL = {
+    "held_out_accuracy",
+    "cumulative_graduations",
+    "batch_and_turnover",
+    "buffer_composition",
+    "fate_by_entry_accuracy",
+    "training_signal",
+    "loss_and_reformulations",
+}
+
+
+@pytest.fixture(scope="module")
+def rows(finished_run: Path) -> list[dict]:
+    return RunFolder(finished_run).metrics()
+
+
+@pytest.fixture(scope="module")
+def frame(rows) -> pd.DataFrame:
+    return figures.metrics_frame(rows)
+
+
+def test_every_figure_is_written(finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+    out = tmp_path / "new" / "folder"
+    assert plots.main([str(finished_run), "--out", str(out)]) == 0
+    assert {path.stem for path in out.iterdir()} == ALL
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in out.iterdir())
+    assert set(capsys.readouterr().out.split()) == {str(path) for path in out.iterdir()}
+    assert not (finished_run / "plots").exists()
+
+
+def test_curves_are_the_metrics(frame, finished_run: Path):
+    lines = [json.loads(line) for line in (finished_run / "metrics.jsonl").read_text().splitlines()][1:]
+    (axes,) = figures.cumulative_graduations(frame).axes
+    for line, level in zip(axes.lines, ("0.000", "0.125", "0.250", "0.375"), strict=True):
+        assert list(line.get_xdata()) == list(range(1, 13))
+        assert list(line.get_ydata()) == [row.get(f"zppo/buffer/graduations/from_{level}", 0) for row in lines]
+    turnover = figures.batch_and_turnover(frame).axes[1]
+    assert list(turnover.lines[1].get_ydata()) == [row["zppo/buffer/evictions"] for row in lines]
+    accuracy, positive, entropy = figures.training_signal(frame).axes
+    assert [line.get_label() for line in accuracy.lines] == ["new", "replayed", "all plain"]
+    assert list(entropy.lines[0].get_ydata()) == pytest.approx([row["actor/entropy"] for row in lines])
+    assert len(positive.lines) == 1
+
+
+def test_composition_of_the_buffer_adds_up_to_its_size(frame):
+    sizes = figures.by_entry_accuracy(frame, "size")
+    assert list(sizes.sum(axis=1)) == list(frame["zppo/buffer/size"])
+    assert list(sizes) == [0.0, 0.125, 0.25, 0.375]
+
+
+def test_odd_entry_accuracies_are_gathered_into_eighths():
+    """Groups that lost rollouts: thirds, fifths, sevenths."""
+    levels = ["0.000", "0.125", "0.143", "0.167", "0.200", "0.250", "0.286", "0.333", "0.375", "0.400"]
+    columns = {f"zppo/buffer/size/from_{level}": 1.0 for level in levels}
+    sizes = figures.by_entry_accuracy(figures.metrics_frame([{"step": 1} | columns]), "size")
+    assert sizes.iloc[0].to_dict() == {0.0: 1, 0.125: 4, 0.25: 3, 0.375: 2}
+
+
+def test_bars_show_the_rate_of_those_that_left(frame):
+    (axes,) = figures.fate_by_entry_accuracy(frame).axes
+    graduated, evicted = axes.containers
+    last = frame.iloc[-1]
+    for bar, rest, level in zip(graduated, evicted, axes.get_xticklabels(), strict=True):
+        name = f"from_{float(level.get_text().rstrip('%')) / 100:.3f}"
+        done, lost = last[f"zppo/buffer/graduations/{name}"], last[f"zppo/buffer/evictions/{name}"]
+        assert bar.get_height() == pytest.approx(done / (done + lost))
+        assert bar.get_height() + rest.get_height() == pytest.approx(1)
+
+
+def test_a_method_without_buffer_or_reformulation_gets_what_there_is():
+    rows = [{"step": step, "zppo/accuracy/new": 0.5, "actor/pg_loss": 0.1} for step in (1, 2, 3)]
+    assert set(figures.all_figures(rows)) == {"training_signal", "loss_and_reformulations"}
+
+
+def test_what_half_a_run_has_is_drawn(broken_run: Path, tmp_path: Path):
+    paths = plots.write_plots(RunFolder(broken_run), tmp_path)
+    assert {path.stem for path in paths} == ALL - {"held_out_accuracy"}, "measured once so far"
+
+
+@pytest.mark.parametrize("lines", ["", '{"step": 0, "a": 1}', '{"step": 1, "zppo/accuracy/new": 1}\n{"step": 2, "zp'])
+def test_nothing_to_draw_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture, lines: str):
+    (tmp_path / "metrics.jsonl").write_text(lines)
+    assert plots.main([str(tmp_path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("zppo: ") and captured.err.count("\n") == 1
+    assert not (tmp_path / "plots").exists()
+
+
+def test_without_matplotlib_the_error_says_what_to_install(finished_run: Path, tmp_path: Path, capsys, monkeypatch):
+    monkeypatch.delitem(sys.modules, "recipe.zppo.figures")
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert plots.main([str(finished_run), "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err == "zppo: plots need matplotlib: pip install 'open-zppo[plots]'\n"
