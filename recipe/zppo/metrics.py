@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from recipe.zppo.config import ZPPOConfig
@@ -134,6 +135,15 @@ def actor_metrics(output: dict[str, Any]) -> dict[str, Any]:
     if "actor/mfu" in renamed:
         renamed["perf/mfu/actor"] = renamed.pop("actor/mfu")
     return reduce_metrics(renamed)
+
+
+def validation_counts(
+    data_sources: Iterable[str], uids: Iterable[str], expected: Mapping[tuple[str, str], int] | None
+) -> dict[str, int]:
+    """Validation questions of each data source; ``expected`` names those as well of which every rollout failed."""
+    seen = {(str(source), str(uid)) for source, uid in zip(data_sources, uids, strict=True)}
+    counts = Counter(source for source, _ in seen | set(expected or ()))
+    return {f"zppo/validation/{source}/questions": count for source, count in counts.items()}
 
 
 def _accuracy(groups: list[Group]) -> float | None:

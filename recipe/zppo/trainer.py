@@ -137,6 +137,7 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
 
     def _init_dataloader(self) -> None:
         super()._init_dataloader()
+        self.status.total_steps = self.total_training_steps
         self.questions = QuestionSource(self)
 
     def _build_replay_buffer(self) -> ValidationQueue:
@@ -187,3 +188,8 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
 
     def on_validate_begin(self) -> None:
         self.status.write(self.global_steps, "validate")
+
+    def _val_metrics_update(self, data_sources: list[str], sample_uids: list[str], *args: Any, **kwargs: Any) -> dict:
+        """verl's validation metrics, and of how many questions they are, without which nobody can tell their noise."""
+        metrics = super()._val_metrics_update(data_sources, sample_uids, *args, **kwargs)
+        return metrics | zppo_metrics.validation_counts(data_sources, sample_uids, kwargs.get("expected_acc_counts"))
