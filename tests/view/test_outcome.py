@@ -109,3 +109,19 @@ def test_parts_of_a_step_add_up_to_it():
     assert sum(times.parts_s.values()) == pytest.approx(times.mean_s) == 5.0
     assert times.validation_s == 9.0
     assert outcome.step_time([{"step": 0}]) is None
+
+
+def test_the_names_are_those_that_verl_logs():
+    """verl's own function, and our count of questions beside it; the third question gave no answer at all."""
+    from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+
+    from recipe.zppo.metrics import validation_counts
+
+    sources, uids = ["a/b"] * 4 + ["c"], ["1", "1", "2", "2", "4"]
+    scores = {"reward": [1.0, 0.0, 1.0, 1.0, 1.0], "acc": [1.0, 0.0, 1.0, 1.0, None]}
+    expected = {("a/b", "1"): 2, ("a/b", "2"): 2, ("a/b", "3"): 2, ("c", "4"): 1}
+    metrics = PPOTrainerSync._val_metrics_update(None, sources, uids, scores, [], expected_acc_counts=expected)
+    first, second = outcome.validations([{"step": 0} | metrics | validation_counts(sources, uids, expected)])
+    assert (first.source, first.samples, first.questions) == ("a/b", 2, 3)
+    assert first.before.value == pytest.approx((0.5 + 1 + 0) / 3)
+    assert (second.source, second.samples, second.questions, second.before.value) == ("c", 1, 1, 1.0)
