@@ -89,16 +89,17 @@ def check(config: DictConfig) -> None:
 
 
 def find_zppo_error(error: BaseException) -> ZPPOError | None:
-    """The first error of ours in a chain of causes; Ray wraps what a worker raised, in layers."""
-    return next((link for link in _chain(error) if isinstance(link, ZPPOError)), None)
+    """The first error of ours in a chain of causes, as it was raised: not Ray's copies, which carry tracebacks."""
+    from ray.exceptions import RayError
+
+    return next(
+        (link for link in _chain(error) if isinstance(link, ZPPOError) and not isinstance(link, RayError)), None
+    )
 
 
 def plain_message(error: ZPPOError) -> str:
-    """The message that was raised, without Ray's copy of the worker's traceback."""
-    inner = next(
-        (link for link in _chain(error) if isinstance(link, ZPPOError) and not hasattr(link, "traceback_str")), error
-    )
-    return f"{type(inner).__name__}: {inner}"
+    """Kind and message, in one line if the message is one."""
+    return f"{type(error).__name__}: {error}"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -74,3 +74,32 @@ def test_an_error_of_ours_is_found_below_the_layers_that_wrap_it() -> None:
     assert find_zppo_error(outermost) is inner
     assert plain_message(inner) == "ConfigError: the cause"
     assert find_zppo_error(RuntimeError("other")) is None
+
+
+RAISES_IN_A_WORKER = """
+import ray
+from recipe.zppo.errors import ConfigError
+from recipe.zppo.launch import find_zppo_error, plain_message
+
+@ray.remote(num_cpus=0)
+class Inner:
+    def fail(self):
+        raise ConfigError("row 7 is the cause")
+
+@ray.remote(num_cpus=0)
+class Outer:
+    def run(self):
+        ray.get(Inner.remote().fail.remote())
+
+ray.init(num_cpus=1, num_gpus=0, include_dashboard=False, log_to_driver=False)
+try:
+    ray.get(Outer.remote().run.remote(), timeout=100)
+except Exception as error:
+    print(plain_message(find_zppo_error(error)))
+"""
+
+
+@pytest.mark.e2e
+def test_an_error_of_ours_crosses_two_ray_actors_as_one_line() -> None:
+    done = subprocess.run([sys.executable, "-c", RAISES_IN_A_WORKER], capture_output=True, text=True, timeout=200)
+    assert done.stdout.splitlines()[-1:] == ["ConfigError: row 7 is the cause"], done.stderr[-2000:]
