@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
+from recipe.zppo.advantage import group_statistics
 from recipe.zppo.config import ZPPOConfig
 from recipe.zppo.pipeline import StepResult
 from recipe.zppo.records import Group
@@ -82,16 +85,15 @@ def _teacher_metrics(result: StepResult, threshold: float) -> dict[str, float | 
 
 def _batch_metrics(groups: list[Group], threshold: float) -> dict[str, float | None]:
     easy = [g for g in groups if g.kind is Kind.PLAIN and g.accuracy >= threshold]
+    rewards = [(rollout.reward, group.uid) for group in groups for rollout in group.rollouts]
+    statistics = group_statistics(*map(np.array, zip(*rewards, strict=True)))
     return {
         "zppo/batch/groups": len(groups),
         "zppo/batch/easy_share": len(easy) / len(groups) if groups else None,
         "zppo/batch/bcq_share": _mean(group.kind is Kind.BCQ for group in groups),
         "zppo/batch/ncq_share": _mean(group.kind is Kind.NCQ for group in groups),
-        "zppo/batch/trivial_group_share": _mean(group.num_correct in (0, len(group.rollouts)) for group in groups),
-        # An advantage is positive iff the reward exceeds the group's mean: step 2 scales, and its mean is zero.
-        "zppo/batch/positive_advantage_share": _mean(
-            rollout.reward > group.accuracy for group in groups for rollout in group.rollouts
-        ),
+        "zppo/batch/trivial_group_share": statistics.trivial_group_share,
+        "zppo/batch/positive_advantage_share": statistics.positive_advantage_share,
         "zppo/tokens/student": sum(rollout.num_tokens for group in groups for rollout in group.rollouts),
         "zppo/tokens/student_mean": _mean(rollout.num_tokens for group in groups for rollout in group.rollouts),
     }

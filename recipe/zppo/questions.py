@@ -33,7 +33,7 @@ class QuestionSource:
         new = [self._question(batch, i, replayed=False) for i in range(len(batch["prompt_id"]))]
         unique = list({question.prompt_id: question for question in new}.values())
         sampled = buffer.sample(num_replay, exclude={question.prompt_id for question in unique}) if num_replay else []
-        replayed = [self.get(prompt_id, row, True) for prompt_id, row in sampled]
+        replayed = [self.get(entry.prompt_id, entry.reference, True) for entry in sampled]
         assert len(new) == trainer.config.data.train_batch_size
         return [*unique, *replayed], len(new)
 

@@ -13,7 +13,7 @@ from verl.utils.fs import copy_to_local
 
 from recipe.zppo import prompts
 from recipe.zppo.candidates import Draft
-from recipe.zppo.compression import accept_summary, bounded_tail
+from recipe.zppo.compression import Fallback, accept_summary, bounded_tail, parse_summary
 from recipe.zppo.config import ZPPOConfig
 from recipe.zppo.records import Candidate, TeacherAnswers, TeacherRollout
 from recipe.zppo.reward import extract_answer
@@ -83,12 +83,11 @@ class TeacherClient:
         except Exception as error:  # whatever the servers raise: the run goes on with the tail, counted
             logger.warning("compression failed: %s", error)
             return self.without_teacher(draft, "request_failed")
-        summary, reason = accept_summary(
-            draft.text, reply, max_tokens=self.config.reformulation.max_candidate_tokens, encode=self._encode
-        )
-        if summary is None:
-            return self.without_teacher(draft, reason)
-        return self._candidate(draft, summary, "teacher")
+        limit = self.config.reformulation.max_candidate_tokens
+        decision = accept_summary(draft.text, parse_summary(reply), limit, lambda text: len(self._encode(text)))
+        if isinstance(decision, Fallback):
+            return self.without_teacher(draft, decision.value)
+        return self._candidate(draft, decision.text, "teacher")
 
     def without_teacher(self, draft: Draft, reason: str = "no_teacher") -> Candidate:
         """Compression mode ``none`` or ``truncate``, and the fall-back of ``teacher``."""
@@ -96,7 +95,7 @@ class TeacherClient:
         if mode == "none":
             return self._candidate(draft, draft.text, "none")
         limit = self.config.reformulation.max_candidate_tokens
-        text = bounded_tail(draft.text, limit, self._encode, self.worker.tokenizer.decode)
+        text = bounded_tail(draft.text, limit, self.worker.tokenizer)
         return self._candidate(draft, text, "truncate" if mode == "truncate" else f"tail:{reason}")
 
     def _candidate(self, draft: Draft, text: str, compression: str) -> Candidate:

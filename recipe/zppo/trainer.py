@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 import transfer_queue as tq
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
@@ -22,7 +22,7 @@ from recipe.zppo.pipeline_thread import PipelineThread
 from recipe.zppo.questions import QuestionSource
 from recipe.zppo.replay_buffer import PromptReplayBuffer
 from recipe.zppo.rollout_log import RolloutLog
-from recipe.zppo.selection import Kind
+from recipe.zppo.selection import Kind, reformulation_cap
 from recipe.zppo.status import StatusFile
 from recipe.zppo.teacher_pool import start_teacher
 from recipe.zppo.validation import ValidationQueue
@@ -45,6 +45,9 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         self.buffer = PromptReplayBuffer(self.zppo.replay.capacity, self.zppo.threshold, self.zppo.seed)
         self.pipeline: PipelineThread | None = None
         self.pending_state: dict[str, Any] | None = None
+        with open_dict(config.algorithm):  # where verl hands its settings to an advantage estimator
+            config.algorithm.zppo_advantage_norm = self.zppo.advantage.norm
+            config.algorithm.zppo_advantage_eps = self.zppo.advantage.eps
         super().__init__(config)
         # verl asks for the name "sync" where it means "no asynchronous rollouts" (trainer_base.py:676, 841, 942, 1348)
         self.trainer_mode = "sync"
@@ -88,7 +91,7 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
     def _num_replay(self) -> int:
         if not self.zppo.replay.enable:
             return 0
-        return int(self.zppo.replay.fraction * self.config.data.train_batch_size + 1e-9)
+        return reformulation_cap(self.zppo.replay.fraction, self.config.data.train_batch_size)
 
     # ------------------------------------------------------------------ batch
 
