@@ -49,6 +49,7 @@ def check_config(config: DictConfig) -> ZPPOConfig:
         check_settings(config)
         check_batch(config, zppo)
         check_resume(config)
+        check_saving(config, zppo)
         check_teacher_pool(config, zppo)
         check_reward_function(config)
         check_models(config, zppo)
@@ -116,6 +117,21 @@ def check_enough_rows(config: DictConfig, num_rows: int) -> None:
         raise ConfigError(
             f"data.train_batch_size: {size} new prompts a step can't be met by {usable} training rows; "
             "lower it, or give more data"
+        )
+    steps, wanted = usable // size * config.trainer.total_epochs, config.trainer.total_training_steps
+    if wanted is not None and wanted > steps:
+        raise ConfigError(
+            f"trainer.total_training_steps: {wanted} steps of {size} prompts are more than the {steps} that "
+            f"{usable} rows and trainer.total_epochs={config.trainer.total_epochs} give; raise the epochs or lower it"
+        )
+
+
+def check_saving(config: DictConfig, zppo: ZPPOConfig) -> None:
+    """The final model is written from a checkpoint, and verl saves one at the end only if it saves at all."""
+    if zppo.export.hf_model and config.trainer.save_freq <= 0:
+        raise ConfigError(
+            f"zppo.export.hf_model: the model is written from the last checkpoint, but trainer.save_freq="
+            f"{config.trainer.save_freq} saves none; set a positive one, or zppo.export.hf_model=false"
         )
 
 

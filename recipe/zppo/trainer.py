@@ -16,6 +16,8 @@ import recipe.zppo.advantage_estimator  # noqa: F401  (registers the estimator "
 from recipe.zppo import metrics as zppo_metrics
 from recipe.zppo.checkpoint import CheckpointMixin
 from recipe.zppo.config import validate_zppo
+from recipe.zppo.errors import ConfigError
+from recipe.zppo.export import export_hf_model
 from recipe.zppo.metrics_log import MetricsLog, attach_metrics_log
 from recipe.zppo.pipeline import PipelineSettings, QuestionPipeline, StepResult
 from recipe.zppo.pipeline_thread import PipelineThread
@@ -141,6 +143,13 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
     def _init_dataloader(self) -> None:
         super()._init_dataloader()
         self.status.total_steps = self.total_training_steps
+        available = self.steps_per_epoch * self.config.trainer.total_epochs
+        if self.total_training_steps > available:  # verl would stop there without a word, and without a checkpoint
+            raise ConfigError(
+                f"trainer.total_training_steps: {self.total_training_steps} steps need more than the {available} that "
+                f"trainer.total_epochs={self.config.trainer.total_epochs} of {len(self.train_dataset)} prompts give; "
+                "raise trainer.total_epochs or lower it"
+            )
         self.questions = QuestionSource(self)
 
     def _build_replay_buffer(self) -> ValidationQueue:
@@ -157,6 +166,9 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         try:
             super().fit(agent_loop_manager)
             self.rollout_log.close()
+            if self.zppo.export.hf_model:
+                self.status.write(self.total_training_steps, "export")
+                export_hf_model(self.config.trainer.default_local_dir, self.config.actor_rollout_ref.actor.strategy)
             self.status.write(self.total_training_steps, "done")
         finally:
             self.pipeline.close()

@@ -260,3 +260,13 @@ def test_resume(run: Run) -> None:
 
 def test_mandatory_key(run: Run) -> None:
     assert refused(run, "data.train_batch_size=???").startswith("a mandatory key is not set: ")
+
+
+def test_final_model_needs_checkpoints(run: Run) -> None:
+    assert refused(run, "trainer.save_freq=-1").startswith("zppo.export.hf_model: the model is written from the last")
+    run.check("trainer.save_freq=-1", "zppo.export.hf_model=false")
+
+
+def test_more_steps_than_the_data_give(run: Run) -> None:
+    assert refused(run, "trainer.total_training_steps=3").startswith("trainer.total_training_steps: 3 steps of 8")
+    run.check("trainer.total_training_steps=3", "trainer.total_epochs=2")

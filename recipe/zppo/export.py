@@ -1,0 +1,48 @@
+"""The student of the last checkpoint as a Hugging Face model, by verl's own merger."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import subprocess
+import sys
+
+from recipe.zppo.checkpoint_files import latest_complete
+
+logger = logging.getLogger(__name__)
+
+_TIMEOUT_S = 3600
+_BACKENDS = {"fsdp": "fsdp", "fsdp2": "fsdp", "megatron": "megatron"}
+
+
+def export_hf_model(run_dir: str, strategy: str) -> str | None:
+    """Write ``<run_dir>/hf_model`` from the newest complete checkpoint; it appears whole.
+
+    The merger runs in a process of its own, since it loads the whole model. Where it fails (shards that lie on other
+    nodes' own disks, say), the run is not lost: the cause and the command to run by hand are logged.
+
+    Returns:
+        the folder, or None if there is no checkpoint or the merger failed.
+    """
+    checkpoint = latest_complete(run_dir)
+    if strategy not in _BACKENDS:
+        logger.error("zppo: no Hugging Face model: verl's merger does not read actor.strategy=%s", strategy)
+        return None
+    if checkpoint is None:
+        logger.warning("no checkpoint in %s: no Hugging Face model is written", run_dir)
+        return None
+    target, temporary = os.path.join(run_dir, "hf_model"), os.path.join(run_dir, "hf_model.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    command = [sys.executable, "-m", "verl.model_merger", "merge", "--backend", _BACKENDS[strategy]]
+    command += ["--local_dir", os.path.join(checkpoint, "actor"), "--target_dir"]
+    try:
+        subprocess.run([*command, temporary], check=True, capture_output=True, text=True, timeout=_TIMEOUT_S)
+    except (subprocess.SubprocessError, OSError) as error:
+        detail = (getattr(error, "stderr", None) or str(error)).strip().splitlines()[-1:]
+        logger.error("zppo: no Hugging Face model: %s; by hand: %s", detail, " ".join([*command, target]))
+        shutil.rmtree(temporary, ignore_errors=True)
+        return None
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(temporary, target)
+    return target

@@ -1,0 +1,202 @@
+"""Three steps of the whole method on the whole stack, looked at from every side."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from recipe.zppo.prompts import BCQ, CLOSER
+from recipe.zppo.selection import HardQuestion, Kind, Reformulation, select_reformulations
+from tests.e2e.conftest import Training
+
+pytestmark = pytest.mark.e2e
+
+STEPS = (1, 2, 3)
+PROMISED = (
+    "accuracy/all",
+    "accuracy/new",
+    "hard_share",
+    "all_wrong_share",
+    "bcq/count",
+    "ncq/count",
+    "bcq/eligible_share",
+    "ncq/eligible_share",
+    "teacher/accuracy",
+    "teacher/solved_share",
+    "buffer/size",
+    "buffer/admissions",
+    "buffer/graduations",
+    "buffer/evictions",
+    "batch/positive_advantage_share",
+    "batch/trivial_group_share",
+    "compression/fall_back_share",
+    "time_s/plain",
+    "time_s/generation",
+    "time_s/teacher",
+    "time_s/teacher_exposed",
+    "time_s/teacher_hidden_share",
+)
+
+
+@pytest.fixture(scope="module")
+def finished(world, tmp_path_factory):
+    """A finished same_step run, with the batches that it trained on."""
+    folder = tmp_path_factory.mktemp("train")
+    training = Training(world, folder)
+    root = str(Path(__file__).parents[2])
+    env = {"VERL_USE_EXTERNAL_MODULES": "tests.e2e.spy", "ZPPO_SPY_DIR": str(folder), "PYTHONPATH": root}
+    training.run("trainer.val_before_train=true", "trainer.test_freq=3", env=env)
+    return training
+
+
+def batch(training, step):
+    return torch.load(training.folder / f"batch_{step}.pt", weights_only=False)
+
+
+def test_no_teacher_token_has_a_loss_and_every_loss_token_is_the_students_own(finished):
+    for step in STEPS:
+        texts = {line["uid"]: line for line in finished.rollouts(step)}
+        rows = [row for row in batch(finished, step) if not row["padding"]]
+        kinds = {row["uid"].rsplit(".", 1)[1] for row in rows}
+        assert {"plain", "ncq"} <= kinds
+        tokenizer = AutoTokenizer.from_pretrained(finished.world.student)
+        for row in rows:
+            assert row["loss_mask"] == row["response_mask"] == [1] * len(row["responses"])
+            # What the student's server sampled, token by token: its log-probs are those of the trainer's policy.
+            assert row["rollout_log_probs"] == pytest.approx(row["old_log_probs"], abs=1e-4)
+            text = tokenizer.decode(row["responses"], skip_special_tokens=True)
+            assert text in [response["text"] for response in texts[row["uid"]]["responses"]]
+            prompt = tokenizer.decode(row["prompts"])
+            for candidate in texts[row["uid"]]["candidates"]:
+                assert candidate["text"] in prompt
+
+
+def test_prompts_are_the_papers(finished):
+    tokenizer = AutoTokenizer.from_pretrained(finished.world.student)
+    seen = set()
+    for step in STEPS:
+        for row in batch(finished, step):
+            if row["padding"]:
+                continue
+            kind = row["uid"].rsplit(".", 1)[1]
+            prompt = tokenizer.decode(row["prompts"])
+            assert prompt.count(CLOSER.text) == 1
+            assert prompt.endswith(f"{CLOSER.text}<|im_end|>\n<|im_start|>assistant\n")
+            opened = prompt.count("<candidate>\n")
+            assert opened == {"plain": 0, "bcq": 2}.get(kind, opened)
+            assert prompt.startswith(BCQ.text[:20], prompt.find("Here are")) == (kind == "bcq")
+            seen.add(kind)
+    assert seen == {"plain", "bcq", "ncq"}
+
+
+def test_reformulations_are_those_of_algorithm_1(finished):
+    for step in STEPS:
+        lines = finished.rollouts(step)
+        plain = [line for line in lines if line["kind"] == "plain"]
+        questions = [
+            HardQuestion(
+                line["prompt_id"],
+                line["accuracy"],
+                sum(r["reward"] == 0 for r in line["responses"]),
+                sum(r["reward"] == 1 for r in line.get("teacher", {"responses": []})["responses"]),
+            )
+            for line in plain
+        ]
+        want = select_reformulations(questions, threshold=0.5, cap=4, seed=0, step=step)
+        got = {Reformulation(line["prompt_id"], Kind(line["kind"])) for line in lines if line["kind"] != "plain"}
+        # A teacher that was still at work when the step no longer needed it is not in the log; it decided nothing.
+        assert got == set(want)
+
+
+def test_candidates_say_what_the_prompt_says_of_them(finished):
+    for step in STEPS:
+        lines = finished.rollouts(step)
+        plain = {line["prompt_id"]: line for line in lines if line["kind"] == "plain"}
+        for line in lines:
+            wrong = [r for r in plain[line["prompt_id"]]["responses"] if r["reward"] == 0]
+            if line["kind"] == "bcq":
+                assert sorted((c["source"], c["correct"]) for c in line["candidates"]) == [
+                    ("student", False),
+                    ("teacher", True),
+                ]
+            if line["kind"] == "ncq":
+                assert [c["answer"] for c in line["candidates"]] == [r["answer"] for r in wrong]
+                assert all(c["source"] == "student" for c in line["candidates"])
+
+
+def test_advantages_are_the_two_step_estimators(finished):
+    for step in STEPS:
+        rows = batch(finished, step)
+        rewards = {}
+        for line in finished.rollouts(step):
+            rewards[line["uid"]] = [response["reward"] for response in line["responses"]]
+        means = {uid: sum(r) / len(r) for uid, r in rewards.items()}
+        inside = [r - means[uid] for uid, group in rewards.items() if len(set(group)) > 1 for r in group]
+        sigma = math.sqrt(sum(a * a for a in inside) / len(inside))
+        for row in rows:
+            if row["padding"]:
+                assert not any(row["advantages"])
+                continue
+            session = int(row["key"].split("_")[1])
+            want = (rewards[row["uid"]][session] - means[row["uid"]]) / (sigma + 1e-6)
+            assert row["advantages"] == pytest.approx([want] * len(row["advantages"]), rel=1e-4, abs=1e-6)
+
+
+def test_exactly_four_updates_whatever_the_batch(finished):
+    sizes = set()
+    for step in STEPS:
+        info = torch.load(finished.folder / f"info_{step}.pt", weights_only=False)
+        rows = batch(finished, step)
+        sizes.add(len(rows))
+        assert info["num_mini_batch"] == 4
+        assert len(rows) % 4 == 0
+    optimizer = torch.load(
+        finished.run_dir / "global_step_3/actor/optim_world_size_1_rank_0.pt", weights_only=False, map_location="cpu"
+    )
+    steps = {int(state["step"]) for state in optimizer["state"].values()}
+    assert steps == {4 * len(STEPS)}
+    assert len(sizes) > 1  # otherwise this test shows nothing
+
+
+def test_buffer_follows_plain_groups_only(finished):
+    size, inside = 0, {}
+    for step in STEPS:
+        plain = [line for line in finished.rollouts(step) if line["kind"] == "plain"]
+        for line in plain:
+            if line["replayed"]:
+                assert line["prompt_id"] in inside
+            if line["accuracy"] < 0.5:
+                inside.setdefault(line["prompt_id"], step)
+            else:
+                inside.pop(line["prompt_id"], None)
+        for prompt_id in list(inside)[: max(0, len(inside) - 12)]:
+            del inside[prompt_id]
+        size = finished.metrics()[step]["zppo/buffer/size"]
+        assert size == len(inside)
+    assert size > 0
+
+
+def test_metrics_are_there_from_the_first_step(finished):
+    metrics = finished.metrics()
+    assert list(metrics) == [0, *STEPS]
+    for step in STEPS:
+        missing = [name for name in PROMISED if f"zppo/{name}" not in metrics[step]]
+        assert not missing
+        assert {"actor/entropy", "actor/pg_clipfrac", "timing_s/step", "timing_s/gen"} <= metrics[step].keys()
+        assert metrics[step]["training/rollout_probs_diff_max"] < 1e-4
+    assert any(name.startswith("val-core/price_list/acc") for name in metrics[0])
+    assert any(name.startswith("val-core/price_list/acc") for name in metrics[3])
+    assert list((finished.run_dir / "tensorboard").glob("events.*"))
+    assert json.loads((finished.run_dir / "status.json").read_text())["stage"] == "done"
+
+
+def test_final_model_is_one_that_transformers_loads_and_that_has_learnt(finished):
+    model = AutoModelForCausalLM.from_pretrained(finished.run_dir / "hf_model")
+    before = AutoModelForCausalLM.from_pretrained(finished.world.student)
+    moved = [not torch.equal(a, b) for a, b in zip(model.parameters(), before.parameters(), strict=True)]
+    assert any(moved)
+    tokenizer = AutoTokenizer.from_pretrained(finished.run_dir / "hf_model")
+    assert tokenizer.chat_template
