@@ -77,7 +77,7 @@ def test_teacher_time_that_nobody_waited_for_is_hidden():
     rows = [
         {"step": 1, "zppo/time_s/teacher": 3.0, "zppo/time_s/teacher_exposed": 1.0, "zppo/teacher/asked": 2},
         {"step": 2, "zppo/time_s/teacher": 1.0, "zppo/time_s/teacher_exposed": 0.0, "zppo/teacher/asked": 2},
-        {"step": 2, "zppo/compression/fall_back_x": 2, "zppo/compression/fall_back_share": 0.5},
+        {"step": 2, "zppo/compression/fall_back_x": 2, "zppo/compression/fall_back_share": 1.0},
     ]
     teacher = outcome.teacher(rows)
     assert teacher.hidden_share == pytest.approx(0.75)
