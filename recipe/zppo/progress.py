@@ -21,6 +21,8 @@ _STAGES = {
     "after update": "finishing the step",
     "checkpoint": "saving a checkpoint",
     "after checkpoint": "handing the new weights to the student's servers",
+    "export": "writing the final model in Hugging Face format",
+    "after export": "ending",
     "done": "done",
 }
 _RECENT_STEPS = 20
