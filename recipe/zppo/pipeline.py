@@ -120,6 +120,7 @@ class QuestionPipeline:
                 self._spawn(self._plain_phase(work, questions, source, started)),
                 self._spawn(self._reformulated_phase(source, counts)),
             )
+            gathered.add_done_callback(lambda future: future.cancelled() or future.exception())  # looked at
             done, _ = await asyncio.wait(
                 [gathered, self._fatal], timeout=self.settings.step_timeout_s, return_when=asyncio.FIRST_COMPLETED
             )
@@ -371,6 +372,7 @@ class QuestionPipeline:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() and self._fatal and not self._fatal.done():
             self._fatal.set_exception(task.exception())
+            self._fatal.exception()  # looked at; `run_step` raises it
 
     def _cancel_all(self) -> None:
         for task in list(self._tasks):

@@ -36,7 +36,7 @@ def make_questions(names: Sequence[str], replayed: bool = False) -> list[Questio
 
 
 class SimulatedWorkers:
-    """`Workers` of the pipeline. ``correct[prompt_id]`` student and ``teacher[prompt_id]`` teacher rollouts are right."""
+    """`Workers` whose student gets ``correct[prompt_id]`` rollouts right, and the teacher ``teacher[prompt_id]``."""
 
     def __init__(self, correct: dict[str, int], teacher: dict[str, int], latency_seed: int = 0, scale: float = 0.002):
         self.correct, self.teacher = correct, teacher

@@ -163,7 +163,7 @@ def test_rollout_servers_that_hang_end_the_run_with_what_was_waited_for():
     workers = SimulatedWorkers(dict.fromkeys(NAMES, 4), dict.fromkeys(NAMES, 0))
     workers.hang_student = set(NAMES)
     pipeline = QuestionPipeline(workers, settings(rollout_timeout_s=0.05))
-    with pytest.raises(RolloutError, match="zppo.timeouts.rollout_s=0.05"):
+    with pytest.raises(RolloutError, match=r"zppo.timeouts.rollout_s=0.05"):
         asyncio.run(pipeline.run_step(1, make_questions(NAMES), len(NAMES)))
 
 

@@ -1,0 +1,63 @@
+"""What a run does when something outside of it fails."""
+
+import time
+
+import psutil
+import pytest
+
+from tests.e2e.conftest import LIMIT_S, MARK, kill
+
+pytestmark = pytest.mark.e2e
+
+BROKEN_REWARD = """
+def compute_score(data_source, solution_str, ground_truth, extra_info=None, **kwargs):
+    raise KeyError("no such unit")
+"""
+
+
+def servers(mark: str) -> list[psutil.Process]:
+    """The rollout servers of a run, oldest first: the teacher's is started before the student's."""
+    found = []
+    for process in psutil.process_iter(["name", "cmdline", "create_time"]):
+        try:
+            if "HFServer" in " ".join(process.info["cmdline"] or []) and process.environ().get(MARK) == mark:
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            continue
+    return sorted(found, key=lambda process: process.info["create_time"])
+
+
+def test_teacher_that_dies_degrades_to_ncq_and_the_run_goes_on(training):
+    run = training("teacher")
+    process = run.start(
+        "zppo.teacher.max_retries=1", "zppo.teacher.dead_after_failures=2", "zppo.teacher.retry_after_s=1000"
+    )
+    deadline = time.monotonic() + LIMIT_S
+    while (run.status().get("step"), run.status().get("stage")) != (1, "update"):
+        assert process.poll() is None and time.monotonic() < deadline, run.log()[-3000:]
+        time.sleep(0.02)
+    teacher, _student = servers(process.mark)
+    teacher.kill()
+    try:
+        assert process.wait(LIMIT_S) == 0, run.log()[-3000:]
+    finally:
+        kill(process)
+    metrics = run.metrics()
+    assert metrics[1]["zppo/teacher/failed_requests"] == 0
+    assert metrics[1]["zppo/bcq/count"] > 0
+    for step in (2, 3):
+        assert metrics[step]["zppo/teacher/failed_requests"] > 0
+        assert metrics[step]["zppo/bcq/count"] == 0
+        assert metrics[step]["zppo/ncq/count"] > 0
+        assert metrics[step]["zppo/compression/fall_back_share"] == 1.0
+
+
+def test_reward_function_that_raises_stops_the_run_with_its_row(training):
+    run = training("reward")
+    path = run.folder / "reward.py"
+    path.write_text(BROKEN_REWARD)
+    log = run.run(f"reward.custom_reward_function.path={path}", status=1)
+    last = [line for line in log.splitlines() if line.startswith("zppo:")][-1]
+    assert "the reward function failed on row" in last
+    assert "price_list-train-" in last
+    assert "no such unit" in last

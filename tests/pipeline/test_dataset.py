@@ -1,0 +1,61 @@
+"""Ids and lengths of the training prompts."""
+
+import pandas as pd
+import pytest
+from omegaconf import OmegaConf
+
+from recipe.zppo.dataset import ZPPODataset
+from recipe.zppo.prompts import CLOSER
+from recipe.zppo.run_errors import DataError
+from recipe.zppo.world.tokenizer import build_tokenizer
+
+
+def row(question: str, **extra) -> dict:
+    return {
+        "data_source": "test",
+        "prompt": [{"role": "user", "content": question}],
+        "reward_model": {"style": "rule", "ground_truth": "1"},
+        **extra,
+    }
+
+
+def dataset(tmp_path, rows, max_prompt_length=32) -> ZPPODataset:
+    path = tmp_path / "rows.parquet"
+    pd.DataFrame(rows).to_parquet(path)
+    config = {
+        "max_prompt_length": max_prompt_length,
+        "filter_overlong_prompts": True,
+        "filter_overlong_prompts_workers": 1,
+        "cache_dir": str(tmp_path),
+    }
+    return ZPPODataset(str(path), build_tokenizer(), OmegaConf.create(config))
+
+
+def test_ids_come_from_the_column(tmp_path):
+    data = dataset(tmp_path, [row("a+b=?", prompt_id=7), row("b+c=?", prompt_id=9)])
+    assert data.prompt_ids == ["7", "9"]
+    assert (data[1]["prompt_id"], data[1]["row"]) == ("9", 1)
+
+
+def test_without_a_column_ids_are_of_the_content_and_unique(tmp_path):
+    rows = [row("a+b=?"), row("b+c=?"), row("a+b=?")]
+    first, again = dataset(tmp_path, rows), dataset(tmp_path, rows[::-1])
+    assert len(set(first.prompt_ids)) == 3
+    assert set(first.prompt_ids) == set(again.prompt_ids)
+    assert first.prompt_ids[1] == again.prompt_ids[1]
+
+
+def test_duplicate_ids_are_refused(tmp_path):
+    with pytest.raises(DataError, match="duplicate prompt ids"):
+        dataset(tmp_path, [row("a+b=?", prompt_id="x"), row("b+c=?", prompt_id="x")])
+
+
+def test_length_counts_the_closer_and_what_is_dropped_is_counted(tmp_path):
+    rows = [row("a+b=?", prompt_id="short"), row("a+b+c+d+e+f+g=?", prompt_id="long")]
+    tokenizer = build_tokenizer()
+    plain = [{"role": "user", "content": f"a+b=?\n\n{CLOSER.text}"}]
+    ids = tokenizer.apply_chat_template(plain, add_generation_prompt=True, tokenize=True, return_dict=False)
+    exact = dataset(tmp_path, rows, max_prompt_length=len(ids))
+    assert (exact.prompt_ids, exact.num_dropped) == (["short"], 1)
+    with pytest.raises(DataError, match=f"max_prompt_length={len(ids) - 1}"):
+        dataset(tmp_path, rows, max_prompt_length=len(ids) - 1)

@@ -1,0 +1,118 @@
+"""The gate in front of the teacher: limits, retries, and a teacher that is left alone while it is dead."""
+
+import asyncio
+
+import pytest
+
+from recipe.zppo.teacher import RequestGate, TeacherDownError
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Teacher:
+    """Fails as often as it is told to, then answers."""
+
+    def __init__(self, failures: int = 0):
+        self.failures, self.calls, self.running, self.most_running = failures, 0, 0, 0
+
+    async def __call__(self) -> str:
+        self.calls += 1
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        await asyncio.sleep(0.001)
+        self.running -= 1
+        if self.failures:
+            self.failures -= 1
+            raise ConnectionError("gone")
+        return "answer"
+
+
+def gate(clock=None, **changes) -> RequestGate:
+    options = dict(max_concurrent=4, timeout_s=1.0, max_retries=2, dead_after_failures=5, retry_after_s=60.0)
+    return RequestGate(**(options | changes), now=clock or Clock())
+
+
+def test_a_failed_request_is_tried_again():
+    teacher = Teacher(failures=2)
+    assert asyncio.run(gate().run(teacher)) == "answer"
+    assert teacher.calls == 3
+
+
+def test_the_last_failure_is_raised():
+    teacher = Teacher(failures=9)
+    with pytest.raises(ConnectionError, match="gone"):
+        asyncio.run(gate().run(teacher))
+    assert teacher.calls == 3
+
+
+def test_a_request_that_hangs_ends_at_its_limit():
+    with pytest.raises(TimeoutError, match=r"no answer within 0.01 s"):
+        asyncio.run(gate(timeout_s=0.01, max_retries=0).run(asyncio.Event().wait))
+
+
+def test_a_bad_request_is_not_the_teachers_fault():
+    async def too_long():
+        raise ValueError("too long")
+
+    async def run():
+        one = gate(dead_after_failures=1)
+        with pytest.raises(ValueError, match="too long"):
+            await one.run(too_long)
+        assert not one.is_down
+
+    asyncio.run(run())
+
+
+def test_no_more_than_the_limit_at_once():
+    async def run():
+        teacher, one = Teacher(), gate(max_concurrent=3)
+        await asyncio.gather(*(one.run(teacher) for _ in range(20)))
+        return teacher
+
+    teacher = asyncio.run(run())
+    assert teacher.calls == 20
+    assert teacher.most_running == 3
+
+
+def test_a_dead_teacher_is_left_alone_then_probed_once_at_a_time():
+    async def run():
+        clock, teacher = Clock(), Teacher(failures=3)
+        one = gate(clock, dead_after_failures=3, max_retries=0)
+        for _ in range(3):
+            with pytest.raises(ConnectionError):
+                await one.run(teacher)
+        assert one.is_down
+        with pytest.raises(TeacherDownError, match="3 times in a row"):
+            await one.run(teacher)
+        assert teacher.calls == 3
+        clock.now = 61.0
+        probes = await asyncio.gather(*(one.run(teacher) for _ in range(4)), return_exceptions=True)
+        assert probes.count("answer") == 1
+        assert teacher.calls == 4
+        assert not one.is_down
+        assert await one.run(teacher) == "answer"
+
+    asyncio.run(run())
+
+
+def test_a_probe_that_fails_keeps_the_teacher_down_for_another_while():
+    async def run():
+        clock, teacher = Clock(), Teacher(failures=2)
+        one = gate(clock, dead_after_failures=1, max_retries=3)
+        with pytest.raises(ConnectionError):
+            await one.run(teacher)
+        assert teacher.calls == 1  # retries stop once it is down
+        clock.now = 61.0
+        with pytest.raises(ConnectionError):
+            await one.run(teacher)
+        clock.now = 100.0
+        with pytest.raises(TeacherDownError):
+            await one.run(teacher)
+
+    asyncio.run(run())
