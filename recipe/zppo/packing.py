@@ -2,14 +2,16 @@
 
 from array import array
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from typing import Any
 
 
 def pack(values: Sequence[str | int]) -> dict[str, Any]:
     """A dict of plain types that `unpack` turns back into an equal list.
 
-    Integers of 64 bits become 8 bytes each, strings their UTF-8 bytes and 8 bytes for the length; a column that mixes
-    them, or holds larger integers, stays a list.
+    Integers of 64 bits become 8 bytes each, strings their UTF-8 bytes and 8 bytes for the length in characters; a
+    column that mixes them, or holds larger integers, stays a list. Strings are joined before they are encoded: one
+    bytes object for each would take three times the memory of the result.
     """
     types = set(map(type, values))
     if types <= {int}:
@@ -18,8 +20,8 @@ def pack(values: Sequence[str | int]) -> dict[str, Any]:
         except OverflowError:
             pass
     elif types == {str}:
-        encoded = [value.encode("utf-8", "surrogatepass") for value in values]
-        return {"kind": "str", "data": b"".join(encoded), "lengths": array("q", map(len, encoded)).tobytes()}
+        data = "".join(values).encode("utf-8", "surrogatepass")
+        return {"kind": "str", "data": data, "lengths": array("q", map(len, values)).tobytes()}
     return {"kind": "list", "data": list(values)}
 
 
@@ -33,13 +35,11 @@ def unpack(packed: dict[str, Any]) -> list[str | int]:
     if kind == "int":
         return numbers("q", data).tolist()
     if kind == "str":
-        values, start = [], 0
-        for length in numbers("q", packed.get("lengths")):
-            values.append(data[start : start + length].decode("utf-8", "surrogatepass"))
-            start += length
-        if start != len(data):
-            raise ValueError(f"packed strings of {start} bytes in {len(data)} bytes")
-        return values
+        text, lengths = data.decode("utf-8", "surrogatepass"), numbers("q", packed.get("lengths"))
+        ends = list(accumulate(lengths, initial=0))
+        if min(lengths, default=0) < 0 or ends[-1] != len(text):
+            raise ValueError(f"packed strings of {ends[-1]} characters in {len(text)} characters")
+        return [text[start:end] for start, end in pairwise(ends)]
     if kind == "list" and isinstance(data, list):
         return list(data)
     raise ValueError(f"packed column of unknown kind {kind!r}")

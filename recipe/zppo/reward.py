@@ -13,6 +13,7 @@ to the same string. A time limit would need a signal or a process; verl calls re
 import builtins
 import math
 import re
+from functools import lru_cache
 from typing import Any
 
 import sympy
@@ -61,6 +62,7 @@ def extract_answer(text: str) -> str | None:
     return answer or None
 
 
+@lru_cache(maxsize=4096)  # the rollouts of a question repeat their answers, and sympy takes milliseconds for each
 def is_correct(answer: str, gold: str) -> bool:
     """Whether an extracted answer equals the gold one, marks of degree and percent apart."""
     if _equal(answer, gold):

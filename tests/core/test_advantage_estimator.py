@@ -51,3 +51,12 @@ def test_a_real_group_whose_uid_looks_like_padding_counts():
     mask = torch.tensor([[1], [1], [0]])
     rows = recipe.zppo.advantage_estimator.padding_rows(np.array(["pad1", "x", "pad2"]), mask)
     assert rows.tolist() == [False, False, True]
+
+
+def test_the_callers_mask_stays_as_it_is_whatever_its_type():
+    for dtype in (torch.int64, torch.float32, torch.bool):
+        mask = torch.tensor([[1, 1], [1, 0]]).to(dtype)
+        compute = recipe.zppo.advantage_estimator.compute_zppo_advantage
+        advantages, _ = compute(torch.tensor([[0.0, 1.0], [0.0, 0.0]]), mask, np.array(["a", "a"]))
+        assert mask.tolist() == torch.tensor([[1, 1], [1, 0]]).to(dtype).tolist()
+        assert advantages.dtype == torch.float32 and (advantages[0] > 0).all() and advantages[1, 1] == 0
