@@ -26,7 +26,8 @@ def register() -> None:
     """Make the names `cpu` (platform) and `hf` (rollout) known to verl; idempotent.
 
     With `VERL_PLATFORM=cpu` also arrange for the engines and the patches, each applied when the verl module that
-    it belongs to is imported. Imports nothing but `verl.plugin.platform`, which `import verl` has loaded anyway.
+    it belongs to is imported, and let verl find vLLM's CPU build where that is installed. Imports nothing but
+    `verl.plugin.platform`, which `import verl` has loaded anyway.
     """
     from recipe.cpu import platform  # noqa: F401  (its decorator registers the class)
     from recipe.cpu.after_import import after_import
@@ -45,9 +46,10 @@ def register() -> None:
     if selected() and "engines" not in _done:
         _done.add("engines")
         after_import("verl.workers.engine", _register_engines)
-        from recipe.cpu import verl_patches
+        from recipe.cpu import verl_patches, vllm_cpu
 
         verl_patches.apply_when_imported()
+        vllm_cpu.answer_for_vllm()
 
 
 def use_cpu() -> None:

@@ -1,6 +1,7 @@
-"""Changes to verl 0.9.1 that no hook of verl's can make. All of them, and only with VERL_PLATFORM=cpu.
+"""Changes to verl 0.9.1, and to vLLM 0.28.0 for verl's sake, that no hook can make. All of them, only on the CPU.
 
-Each names the place in verl that it works around; tests/cpu/test_verl_patches.py fails when verl stops needing it.
+Each names the place that it works around; tests/cpu/test_verl_patches.py, and test_vllm_cpu.py for vLLM, fail when it
+is no longer needed.
 """
 
 from __future__ import annotations
@@ -30,3 +31,21 @@ def one_backend_for_cpu(module: ModuleType) -> None:
         return original(timeout_second=timeout_second, backend=backend or "cpu:gloo")
 
     module.initialize_global_process_group_ray = initialize_global_process_group_ray
+
+
+def keep_weights_beside_packed_ones(module: ModuleType) -> None:
+    """vllm/model_executor/layers/utils.py:269 packs a linear layer's weight for oneDNN and drops the weight itself.
+
+    verl then synchronises weights into layers that have none (verl/workers/rollout/vllm_rollout/utils.py:393): the
+    receiver dies of the shapes, and the sender waits for ever. With the weights kept, verl loads them and packs them
+    anew after each sync (`process_weights_after_loading`, same file, :350). Costs a second copy of the weights.
+    """
+    original = module.dispatch_cpu_unquantized_gemm
+    if hasattr(original, "__wrapped__"):
+        return
+
+    @functools.wraps(original)
+    def dispatch_cpu_unquantized_gemm(layer, remove_weight):
+        return original(layer, remove_weight=False)
+
+    module.dispatch_cpu_unquantized_gemm = dispatch_cpu_unquantized_gemm
