@@ -23,6 +23,7 @@ mkdir -p "${RUN}"
     actor_rollout_ref.model.path="${WORLD}/student" \
     actor_rollout_ref.actor.optim.lr=1.5e-4 \
     actor_rollout_ref.rollout.max_model_len=512 \
+    actor_rollout_ref.rollout.full_determinism=true \
     zppo.teacher.path="${WORLD}/teacher" \
     zppo.teacher.n_gpus_per_node=1 \
     zppo.replay.capacity=40 \

@@ -39,9 +39,9 @@ class TeacherClient:
         if client is None:
             return
         teacher = config.teacher
-        path = copy_to_local(teacher.path)
-        self.tokenizer = hf_tokenizer(path, trust_remote_code=False)
-        self.processor = hf_processor(path, trust_remote_code=False)
+        path, trust = copy_to_local(teacher.path), worker.model_config.trust_remote_code
+        self.tokenizer = hf_tokenizer(path, trust_remote_code=trust)
+        self.processor = hf_processor(path, trust_remote_code=trust)
         self.special_tokens += tuple(self.tokenizer.all_special_tokens)
         self.max_model_len = int(
             teacher.inference.get("max_model_len") or worker.config.actor_rollout_ref.rollout.max_model_len
@@ -60,7 +60,7 @@ class TeacherClient:
 
         async def rollout(seed: int) -> TeacherRollout:
             text, num_tokens = await self._generate(question, seed, self.config.teacher.response_length)
-            return TeacherRollout(text, await self._grade(data, text), num_tokens)
+            return TeacherRollout(text, await self._grade(dict(data) | {"raw_prompt": question}, text), num_tokens)
 
         results = await asyncio.gather(*(rollout(seed) for seed in seeds), return_exceptions=True)
         for result in results:
@@ -75,7 +75,7 @@ class TeacherClient:
 
     async def compress(self, draft: Draft, seed: int, teacher: bool) -> Candidate:
         """The draft as a candidate: the teacher's summary (Fig. 16) if it keeps the answer, else the bounded tail."""
-        if not teacher or self.config.compression.mode != "teacher":
+        if not teacher or self.client is None or self.config.compression.mode != "teacher":
             return self.without_teacher(draft, "no_teacher")
         messages = prompts.compression_messages(draft.text, special_tokens=self.special_tokens)
         try:
@@ -132,5 +132,5 @@ class TeacherClient:
             response_mask=[1] * len(response_ids),
             metrics={},
         )
-        await self.worker._compute_score([output], kwargs=dict(data))
+        await self.worker._compute_score([output], kwargs=data)
         return float(output.reward_score)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any
 
+import transfer_queue as tq
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
-from recipe.zppo.run_errors import WaitTimeoutError
+from recipe.zppo.run_errors import RewardFunctionError, RolloutError, WaitTimeoutError
+
+logger = logging.getLogger(__name__)
 
 
 class ValidationQueue(ReplayBuffer):
@@ -33,6 +37,19 @@ class ValidationQueue(ReplayBuffer):
     def sample(self, *args: Any, **kwargs: Any) -> Any:
         self._waiting_since = time.monotonic()
         return super().sample(*args, **kwargs)
+
+    def _materialize_batch(self, partition_id: str, selected_prompt_uids: list[str], partition_snapshot: dict) -> Any:
+        """Say what failed: verl would go on with what is left, and fail without a cause where nothing is."""
+        tags = tq.kv_list(partition_id).get(partition_id, {})
+        errors = [tags[uid]["error"] for uid in selected_prompt_uids if "error" in tags.get(uid, {})]
+        if errors:
+            logger.error("validation: %s of %s prompts failed, the first: %s", len(errors), len(tags), errors[0])
+        for error in errors:
+            if error.startswith(RewardFunctionError.__name__):
+                raise RewardFunctionError(f"validation: {error.partition(': ')[2]}")
+        if len(errors) * 2 > len(selected_prompt_uids):
+            raise RolloutError(f"validation: {len(errors)} of {len(selected_prompt_uids)} prompts failed: {errors[0]}")
+        return super()._materialize_batch(partition_id, selected_prompt_uids, partition_snapshot)
 
     def _wait_for_next_poll(self, partition_id: str, last_debug_time: float) -> float:
         if self._waiting_since is not None and time.monotonic() - self._waiting_since > self.limit_s:

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import ray
+import transfer_queue as tq
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput, DictConfigWrap, ToolListWrap
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ, AgentLoopWorkerTQ
 
@@ -48,9 +49,7 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
             "logprobs": rollout.calculate_log_probs,
         }
         self.default_agent = rollout.agent.default_agent_loop or AGENT_NAME
-        self.teacher = None
-        if teacher_client:
-            self.teacher = TeacherClient(self, next(iter(teacher_client.values())), self.zppo)
+        self.teacher = TeacherClient(self, next(iter(teacher_client.values())) if teacher_client else None, self.zppo)
 
     # ------------------------------------------------------------------ student
 
@@ -103,7 +102,13 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
             agent_name = AGENT_NAME
         kwargs["raw_prompt"] = prompts.with_closer(list(kwargs["raw_prompt"]))
         started = time.monotonic()
-        rollout = await super()._run_agent_loop(sampling_params, trajectory, agent_name=agent_name, **kwargs)
+        try:
+            rollout = await super()._run_agent_loop(sampling_params, trajectory, agent_name=agent_name, **kwargs)
+        except Exception as error:
+            if trajectory["validate"]:  # verl's loop logs it here and goes on; ValidationQueue reads it
+                tag = {"error": f"{type(error).__name__}: {error}"[:1000]}
+                await tq.async_kv_put(key=kwargs["uid"], partition_id="val", tag=tag)
+            raise
         return None if rollout is None else rollout(time.monotonic() - started)
 
     async def _agent_loop_postprocess(self, output: Any, validate: bool, **kwargs: Any) -> Any:
@@ -149,8 +154,6 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
         return await self.teacher.solve(data, messages, seeds)
 
     async def compress(self, draft: Draft, seed: int, teacher: bool) -> Candidate:
-        if self.teacher is None:
-            return TeacherClient(self, None, self.zppo).without_teacher(draft)
         return await self.teacher.compress(draft, seed, teacher)
 
     def build_loop(self, client: Any, tokenizer: Any, processor: Any) -> ZPPOAgentLoop:
@@ -182,18 +185,23 @@ class ZPPOAgentLoopManager(AgentLoopManagerTQ):
     ) -> AsyncIterator[Rollout | RolloutFailure]:
         with self._least_loaded() as worker:
             stream = worker.roll_out.options(num_returns="streaming").remote(
-                question.data, messages, uid=uid, kind=kind.value, step=self.step, seeds=list(seeds)
+                self._row(question), messages, uid=uid, kind=kind.value, step=self.step, seeds=list(seeds)
             )
             async for reference in stream:
                 yield await reference
 
     async def ask_teacher(self, question: Question, *, seeds: Sequence[int]) -> TeacherAnswers:
         with self._least_loaded() as worker:
-            return await worker.ask_teacher.remote(question.data, question.messages, list(seeds))
+            return await worker.ask_teacher.remote(self._row(question), question.messages, list(seeds))
 
     async def compress(self, draft: Draft, *, seed: int, teacher: bool) -> Candidate:
         with self._least_loaded() as worker:
             return await worker.compress.remote(draft, seed, teacher)
+
+    def _row(self, question: Question) -> dict[str, Any]:
+        """The row without its messages, which travel by themselves: images are sent once a call."""
+        twice = ("raw_prompt", self.config.data.prompt_key)
+        return {key: value for key, value in question.data.items() if key not in twice}
 
     def _least_loaded(self) -> _Lease:
         if not self._load:

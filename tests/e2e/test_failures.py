@@ -52,12 +52,13 @@ def test_teacher_that_dies_degrades_to_ncq_and_the_run_goes_on(training):
         assert metrics[step]["zppo/compression/fall_back_share"] == 1.0
 
 
-def test_reward_function_that_raises_stops_the_run_with_its_row(training):
+@pytest.mark.parametrize("validate", ["false", "true"])
+def test_reward_function_that_raises_stops_the_run_with_its_row(training, validate):
     run = training("reward")
     path = run.folder / "reward.py"
     path.write_text(BROKEN_REWARD)
-    log = run.run(f"reward.custom_reward_function.path={path}", status=1)
+    log = run.run(f"reward.custom_reward_function.path={path}", f"trainer.val_before_train={validate}", status=1)
     last = [line for line in log.splitlines() if line.startswith("zppo:")][-1]
     assert "the reward function failed on row" in last
-    assert "price_list-train-" in last
+    assert ("price_list-val-" if validate == "true" else "price_list-train-") in last
     assert "no such unit" in last
