@@ -43,6 +43,7 @@ _TEXT = re.compile(r"\\(?:text|textbf|mathrm)\s*\{([^{}]*)\}")
 
 # No token is longer than this many characters in the tokenizers in use, white-space runs apart.
 _CHARACTERS_A_TOKEN = 64
+_USUAL_CHARACTERS_A_TOKEN = 8
 
 
 def parse_summary(text: str) -> str | None:
@@ -98,16 +99,22 @@ def normalized_answer(text: str) -> str | None:
 def bounded_tail(text: str, max_tokens: int, tokenizer: Tokenizer) -> str:
     """The last `max_tokens` tokens of a response: where the answer is.
 
-    A response within the limit comes back as it is. Only as much of the end as can matter is tokenized.
+    A response within the limit comes back as it is. Only as much of the end as matters is tokenized: first what
+    usually holds so many tokens, then twice as much, and never more than can.
 
     Raises:
         CompressionError: `max_tokens` below 1.
     """
     if max_tokens < 1:
         raise CompressionError(f"a candidate needs at least 1 token, got max_tokens {max_tokens}")
-    end = text[-max_tokens * _CHARACTERS_A_TOKEN :]
-    tokens = tokenizer.encode(end, add_special_tokens=False)
-    if len(tokens) <= max_tokens:
-        return end
+    length = max_tokens * _USUAL_CHARACTERS_A_TOKEN
+    while True:
+        end = text[-length:]
+        tokens = tokenizer.encode(end, add_special_tokens=False)
+        if len(tokens) > max_tokens:
+            break
+        if len(end) == len(text) or length >= max_tokens * _CHARACTERS_A_TOKEN:
+            return end
+        length *= 2
     # A byte-level token can hold part of a character, which decodes to U+FFFD at the cut.
     return tokenizer.decode(tokens[-max_tokens:], skip_special_tokens=False).lstrip("\ufffd")

@@ -122,6 +122,24 @@ def test_only_the_end_of_a_long_text_is_tokenized():
     assert tokenizer.encoded < 1000
 
 
+class WordTokenizer:
+    """One token a word, so that the tail is longer than what is looked at first."""
+
+    def encode(self, text, *, add_special_tokens):
+        self.words = text.split(" ")
+        return list(range(len(self.words)))
+
+    def decode(self, token_ids, *, skip_special_tokens):
+        return " ".join(self.words[i] for i in token_ids)
+
+
+@pytest.mark.parametrize("letters", [1, 7, 8, 9, 30, 60])
+@pytest.mark.parametrize(("words", "limit"), [(5, 10), (10, 10), (11, 10), (400, 10), (400, 1)])
+def test_the_tail_is_full_however_long_tokens_are(letters, words, limit):
+    text = " ".join(f"{i:0{letters}d}" for i in range(words))
+    assert bounded_tail(text, limit, WordTokenizer()) == " ".join(text.split(" ")[-limit:])
+
+
 def test_a_limit_below_one_token_is_an_error():
     with pytest.raises(CompressionError, match="max_tokens 0"):
         bounded_tail("x", 0, ByteTokenizer())
