@@ -18,6 +18,7 @@ import torch
 
 from recipe.zppo.checkpoint_files import COMPLETE_FILE, is_complete, latest_complete
 from recipe.zppo.files import write_atomically
+from recipe.zppo.metrics_log import plain_metrics
 from recipe.zppo.run_errors import CheckpointError
 
 STATE_FILE = "zppo.pt"
@@ -41,7 +42,10 @@ class CheckpointMixin:
                 "seed": self.zppo.seed,
                 "buffer": self.buffer.state_dict(),
                 "pending": self.pipeline.state_dict(),
+                # verl logs a step after its checkpoint; a run that is killed in between logs it on resume.
+                "metrics": plain_metrics(self.step_metrics),
             }
+            self.rollout_log.flush()
             write_atomically(os.path.join(folder, STATE_FILE), lambda path: torch.save(state, path))
             with _KeepOneMore(self.config.trainer):
                 super()._save_checkpoint()
@@ -84,6 +88,7 @@ class CheckpointMixin:
             )
         self.buffer.load_state_dict(state["buffer"])
         self.pending_state = state["pending"]
+        self.metrics_log.restored = state["metrics"]
 
     def _write_tracker(self, step: int) -> None:
         tracker = os.path.join(self.config.trainer.default_local_dir, _TRACKER)

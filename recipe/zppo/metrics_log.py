@@ -16,8 +16,11 @@ class MetricsLog:
     """A logger back end for verl's `Tracking`: ``log(data, step)`` and ``finish()``.
 
     ``resume(step)`` drops the lines of later steps, which a run that was killed after its last checkpoint has left;
-    they are logged again.
+    they are logged again. If the line of ``step`` itself is missing it is written from ``restored``, the metrics that
+    the checkpoint holds.
     """
+
+    restored: dict[str, Any] | None = None
 
     def __init__(self, path: str | None):
         self.path = path
@@ -28,13 +31,15 @@ class MetricsLog:
             return
         os.makedirs(os.path.dirname(os.path.abspath(self.path)), exist_ok=True)
         kept = [line for line in self._lines() if json.loads(line)["step"] <= step] if step else []
+        if step and self.restored is not None and step not in [json.loads(line)["step"] for line in kept]:
+            kept.append(_line(self.restored, step))
 
         def write(path: str) -> None:
             with open(path, "w", encoding="utf-8") as file:
                 file.writelines(kept)
 
         write_atomically(self.path, write)
-        self._file = open(self.path, "a", encoding="utf-8", buffering=1)
+        self._file = open(self.path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 (closed by finish)
 
     def _lines(self) -> list[str]:
         if not os.path.exists(self.path):
@@ -59,6 +64,15 @@ def attach_metrics_log(tracking: Any, log: MetricsLog, step: int) -> Any:
     log.resume(step)
     tracking.logger["zppo_metrics_file"] = log
     return tracking
+
+
+def plain_metrics(data: dict[str, Any]) -> dict[str, Any]:
+    """Metrics as plain numbers and strings; what is not finite becomes null."""
+    return {key: _number(value) for key, value in data.items()}
+
+
+def _line(data: dict[str, Any], step: int) -> str:
+    return json.dumps({"step": int(step)} | plain_metrics(data)) + "\n"
 
 
 def _number(value: Any) -> Any:

@@ -27,13 +27,16 @@ class RolloutLog:
     def write(self, result: StepResult) -> None:
         if self.folder is None:
             return
-        if self._pending is not None:
-            self._pending.result()  # an error of the last write surfaces here, and files never pile up
+        self.flush()  # files never pile up
         self._pending = self._executor.submit(self._write, result)
 
-    def close(self) -> None:
+    def flush(self) -> None:
+        """Wait until the last file is there; an error of its writing surfaces here."""
         if self._pending is not None:
             self._pending.result()
+
+    def close(self) -> None:
+        self.flush()
         self._executor.shutdown()
 
     def _write(self, result: StepResult) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import copy
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
 
 import ray
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -12,6 +16,38 @@ from verl.utils.device import get_resource_name
 
 from recipe.zppo.config import ZPPOConfig
 from recipe.zppo.errors import ConfigError
+from recipe.zppo.run_errors import WaitTimeoutError
+
+_PLACEMENT_TIMEOUT_S = 1800
+
+
+class TeacherStart:
+    """Starts the teacher's servers in a thread while the student's are starting.
+
+    The student is placed first: its bundles fill most of a node, and teacher bundles that Ray had packed onto one node
+    would leave too little room there.
+    """
+
+    def __init__(self, config: DictConfig, zppo: ZPPOConfig, student_is_placed: Callable[[], bool]):
+        check_cluster(config, zppo)
+        self._manager: Future[MultiTeacherModelManager] = Future()
+        arguments = (config, zppo, student_is_placed)
+        threading.Thread(target=self._start, args=arguments, name="teacher-start", daemon=True).start()
+
+    def result(self) -> MultiTeacherModelManager:
+        """The manager, once its servers answer; raises what went wrong. verl's own waits bound this one."""
+        return self._manager.result()
+
+    def _start(self, config: DictConfig, zppo: ZPPOConfig, student_is_placed: Callable[[], bool]) -> None:
+        try:
+            deadline = time.monotonic() + _PLACEMENT_TIMEOUT_S
+            while not student_is_placed():
+                if time.monotonic() > deadline:
+                    raise WaitTimeoutError(f"the student was not placed within {_PLACEMENT_TIMEOUT_S} s")
+                time.sleep(0.1)
+            self._manager.set_result(start_teacher(config, zppo))
+        except BaseException as error:  # handed to the main thread
+            self._manager.set_exception(error)
 
 
 def start_teacher(config: DictConfig, zppo: ZPPOConfig) -> MultiTeacherModelManager:
@@ -19,12 +55,8 @@ def start_teacher(config: DictConfig, zppo: ZPPOConfig) -> MultiTeacherModelMana
 
     verl's ``distillation.enabled`` would also score every training sample and replace the loss, so it stays off for
     the trainer; the manager gets a copy of the config in which it is on.
-
-    Raises:
-        ConfigError: the cluster has fewer accelerators than student and teacher need together.
     """
     teacher = zppo.teacher
-    _check_cluster(config, zppo)
     pool = RayResourcePool(
         [teacher.n_gpus_per_node] * teacher.nnodes, use_gpu=True, max_colocate_count=3, name_prefix="teacher_pool"
     )
@@ -56,7 +88,11 @@ def _teacher_config(config: DictConfig, zppo: ZPPOConfig) -> DictConfig:
     return config
 
 
-def _check_cluster(config: DictConfig, zppo: ZPPOConfig) -> None:
+def check_cluster(config: DictConfig, zppo: ZPPOConfig) -> None:
+    """
+    Raises:
+        ConfigError: the cluster has fewer accelerators than student and teacher need together.
+    """
     resource = get_resource_name()
     student = config.trainer.n_gpus_per_node * config.trainer.nnodes
     teacher = zppo.teacher.n_gpus_per_node * zppo.teacher.nnodes

@@ -26,7 +26,7 @@ from recipe.zppo.replay_buffer import PromptReplayBuffer
 from recipe.zppo.rollout_log import RolloutLog
 from recipe.zppo.selection import Kind, reformulation_cap
 from recipe.zppo.status import StatusFile
-from recipe.zppo.teacher_pool import start_teacher
+from recipe.zppo.teacher_pool import TeacherStart
 from recipe.zppo.validation import ValidationQueue
 
 
@@ -58,6 +58,8 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
 
     def step(self, metrics: dict, timing_raw: dict) -> KVBatchMeta:
         """One training step. The number of each part is the paper's."""
+        self.step_metrics = metrics
+
         # 1. X = X_new + X_replay
         questions, num_new = self.questions.next_step(self.buffer, self._num_replay())
 
@@ -137,8 +139,14 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
 
     def _setup(self) -> None:
         self.status.write(0, "start")
-        self.teacher = start_teacher(self.config, self.zppo) if self.zppo.needs_teacher else None
         super()._setup()
+        self.teacher = self.teacher_start.result() if self.teacher_start else None
+
+    def _init_resource_pool_mgr(self) -> None:
+        super()._init_resource_pool_mgr()
+        pools = self.resource_pool_manager.resource_pool_dict  # filled by verl's _setup; pgs is set once it is placed
+        placed = lambda: "global_pool" in pools and pools["global_pool"].pgs is not None  # noqa: E731
+        self.teacher_start = TeacherStart(self.config, self.zppo, placed) if self.zppo.needs_teacher else None
 
     def _init_dataloader(self) -> None:
         super()._init_dataloader()

@@ -1,11 +1,12 @@
 """What a run does when something outside of it fails."""
 
+import subprocess
+import sys
 import time
 
-import psutil
 import pytest
 
-from tests.e2e.conftest import LIMIT_S, MARK, kill
+from tests.e2e.conftest import LIMIT_S, kill
 
 pytestmark = pytest.mark.e2e
 
@@ -15,16 +16,13 @@ def compute_score(data_source, solution_str, ground_truth, extra_info=None, **kw
 """
 
 
-def servers(mark: str) -> list[psutil.Process]:
-    """The rollout servers of a run, oldest first: the teacher's is started before the student's."""
-    found = []
-    for process in psutil.process_iter(["name", "cmdline", "create_time"]):
-        try:
-            if "HFServer" in " ".join(process.info["cmdline"] or []) and process.environ().get(MARK) == mark:
-                found.append(process)
-        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-            continue
-    return sorted(found, key=lambda process: process.info["create_time"])
+KILL_TEACHER = """
+import ray
+ray.init(address="auto", logging_level="ERROR")
+servers = [actor for actor in ray.util.list_named_actors(all_namespaces=True) if "server_teacher" in actor["name"]]
+assert len(servers) == 1, ray.util.list_named_actors(all_namespaces=True)
+ray.kill(ray.get_actor(**servers[0]))
+"""
 
 
 def test_teacher_that_dies_degrades_to_ncq_and_the_run_goes_on(training):
@@ -36,8 +34,7 @@ def test_teacher_that_dies_degrades_to_ncq_and_the_run_goes_on(training):
     while (run.status().get("step"), run.status().get("stage")) != (1, "update"):
         assert process.poll() is None and time.monotonic() < deadline, run.log()[-3000:]
         time.sleep(0.02)
-    teacher, _student = servers(process.mark)
-    teacher.kill()
+    subprocess.run([sys.executable, "-c", KILL_TEACHER], check=True, timeout=120)
     try:
         assert process.wait(LIMIT_S) == 0, run.log()[-3000:]
     finally:

@@ -46,6 +46,19 @@ def test_metrics_of_steps_after_the_checkpoint_are_dropped_on_resume(tmp_path):
     assert lines(path) == [{"step": 1, "loss": 0.5}, {"step": 2, "loss": 1.0}, {"step": 3, "loss": 9.0}]
 
 
+def test_a_step_killed_between_its_checkpoint_and_its_log_is_logged_on_resume(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1, "loss": 0.5}\n')
+    log = MetricsLog(str(path))
+    log.restored = {"loss": 1.0}
+    log.resume(2)
+    log.finish()
+    assert lines(path) == [{"step": 1, "loss": 0.5}, {"step": 2, "loss": 1.0}]
+    log.resume(2)
+    log.finish()
+    assert len(lines(path)) == 2
+
+
 def test_a_fresh_run_starts_a_fresh_metrics_file(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 7}\n')
