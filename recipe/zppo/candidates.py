@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recipe.zppo import prompts
-from recipe.zppo.randomness import derive_seed
+from recipe.zppo.randomness import generator
 from recipe.zppo.records import Candidate, Group, TeacherRollout
 from recipe.zppo.selection import Kind
 
@@ -42,7 +41,7 @@ def draw_candidates(
     correct = [Draft(r.text, "teacher", i, True) for i, r in enumerate(teacher) if r.correct]
     if not correct:
         raise ValueError(f"{plain.question.prompt_id} has no correct teacher rollout to show")
-    rng = random.Random(derive_seed(seed, "candidates", step, plain.question.prompt_id))
+    rng = generator(seed, "candidates", step, plain.question.prompt_id)
     pair = [rng.choice(correct), rng.choice(wrong)]
     rng.shuffle(pair)
     return tuple(pair)

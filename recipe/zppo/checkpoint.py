@@ -16,13 +16,12 @@ from typing import Any
 
 import torch
 
-from recipe.zppo.checkpoint_files import COMPLETE_FILE, is_complete, latest_complete
+from recipe.zppo.checkpoint_files import COMPLETE_FILE, TRACKER, is_complete, latest_complete
 from recipe.zppo.files import write_atomically
 from recipe.zppo.metrics_log import plain_metrics
 from recipe.zppo.run_errors import CheckpointError
 
 STATE_FILE = "zppo.pt"
-_TRACKER = "latest_checkpointed_iteration.txt"
 _FORMAT = 1
 
 
@@ -91,7 +90,7 @@ class CheckpointMixin:
         self.metrics_log.restored = state["metrics"]
 
     def _write_tracker(self, step: int) -> None:
-        tracker = os.path.join(self.config.trainer.default_local_dir, _TRACKER)
+        tracker = os.path.join(self.config.trainer.default_local_dir, TRACKER)
         write_atomically(tracker, lambda path: _write_text(path, str(step)))
 
     def _remove_old(self) -> None:

@@ -35,6 +35,12 @@ REQUIRED: tuple[tuple[str, Any, str], ...] = (
     ("distillation.enabled", False, "it replaces the loss; the teacher of ZPPO is configured at zppo.teacher"),
     ("actor_rollout_ref.hybrid_engine", True, "rollout and update share the student's accelerators"),
     ("actor_rollout_ref.actor.ppo_epochs", 1, "a step has no second epoch; set zppo.updates_per_step instead"),
+    ("trainer.v1.sampler.sync_refill_failed_groups", False, "ZPPO counts and reports failed groups itself"),
+    (
+        "actor_rollout_ref.actor.checkpoint.async_save",
+        False,
+        "a checkpoint would be published before it is written",
+    ),
     ("data.return_raw_chat", True, "reformulated prompts are built from chat messages"),
 )
 
@@ -188,6 +194,12 @@ def check_teacher_pool(config: DictConfig, zppo: ZPPOConfig) -> None:
 
 def check_reward_function(config: DictConfig) -> None:
     """The reward function's file exists; modules (`pkg://`) are left to their import."""
+    model = config.reward.reward_model
+    if model.enable and not model.enable_resource_pool:
+        raise ConfigError(
+            "reward.reward_model.enable: a reward model beside the student would score after the hard-question stage; "
+            "set reward.reward_model.enable_resource_pool=true to give it accelerators of its own"
+        )
     path = config.reward.custom_reward_function.path
     if not path:
         raise ConfigError(

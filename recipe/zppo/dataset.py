@@ -29,10 +29,7 @@ class ZPPODataset(RLHFDataset):
     def _read_prompt_ids(self) -> list[str]:
         key = self.config.get("prompt_id_key", None) or "prompt_id"
         if key in self.dataframe.column_names:
-            ids = [str(value) for value in self.dataframe[key]]
-            if len(set(ids)) != len(ids):
-                raise DataError(f"column {key!r} of {list(self.data_files)} holds duplicate prompt ids")
-            return ids
+            return [str(value) for value in self.dataframe[key]]
         seen: dict[str, int] = {}
         ids = []
         columns = [name for name in (self.prompt_key, "reward_model") if name in self.dataframe.column_names]

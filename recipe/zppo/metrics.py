@@ -70,7 +70,7 @@ def _reformulated_metrics(result: StepResult, kind: Kind) -> dict[str, float | N
 def _teacher_metrics(result: StepResult, threshold: float) -> dict[str, float | None]:
     answers = list(result.teacher.values())
     asked = [answer for answer in answers if answer.rollouts or answer.failed]
-    hard = sum(group.accuracy < threshold for group in result.builder.plain.values()) if result.builder else 0
+    hard = [g for g in result.builder.plain.values() if g.accuracy < threshold] if result.builder else []
     return {
         "zppo/teacher/asked": len(asked),
         "zppo/teacher/accuracy": _mean(rollout.correct for answer in asked for rollout in answer.rollouts),
@@ -78,8 +78,9 @@ def _teacher_metrics(result: StepResult, threshold: float) -> dict[str, float | 
         "zppo/teacher/failed_requests": sum(answer.failed for answer in asked),
         "zppo/teacher/late": result.counts["teacher/late"],
         "zppo/teacher/unused": result.counts["teacher/unused"],
-        "zppo/bcq/eligible_share": sum(bool(answer.correct) for answer in asked) / hard if hard else None,
-        "zppo/ncq/eligible_share": 1.0 if hard else None,  # a hard question has a wrong rollout
+        # Of the questions that the teacher was done with; what was cancelled as no longer needed is not counted.
+        "zppo/bcq/eligible_share": _mean(bool(answer.correct) for answer in asked),
+        "zppo/ncq/eligible_share": _mean(bool(group.wrong) for group in hard),
     }
 
 

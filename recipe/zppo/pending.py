@@ -8,7 +8,25 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from recipe.zppo.records import Candidate, Group, Question, Rollout, TeacherAnswers, TeacherRollout
+from recipe.zppo.run_errors import CheckpointError
 from recipe.zppo.selection import Kind, StreamingSelection
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineSettings:
+    group_size: int
+    teacher_rollouts: int
+    threshold: float
+    reformulation_fraction: float
+    kinds: tuple[Kind, ...]
+    next_step: bool
+    seed: int
+    rollout_timeout_s: float
+    """Limit for one group of rollouts."""
+    step_timeout_s: float
+    """Limit for all generation of a step."""
+    teacher_step_timeout_s: float
+    """How long a step waits for teacher work once its plain groups are complete; what is late counts as no answer."""
 
 
 @dataclass(slots=True)
@@ -37,27 +55,60 @@ class StepWork:
     teacher_counts: Counter[str] = field(default_factory=Counter)
 
 
-def pack(work: StepWork) -> dict[str, Any]:
+# Settings on which work that is under way depends: with others it could not be taken up.
+_KEPT = {
+    "next_step": "zppo.reformulation.schedule",
+    "group_size": "actor_rollout_ref.rollout.n",
+    "threshold": "zppo.threshold",
+    "reformulation_fraction": "zppo.reformulation.fraction",
+    "kinds": "zppo.reformulation.bcq and ncq",
+}
+
+
+def pack(work: StepWork, settings: PipelineSettings) -> dict[str, Any]:
     """Plain data from which `unpack` takes the work up again: outcomes, finished teacher answers and candidates.
 
-    Texts of correct student rollouts are left out; no candidate is drawn from them.
+    Only texts from which a candidate can still be drawn are kept: wrong rollouts of hard questions, and correct ones
+    of the teacher.
     """
+    hard = {prompt_id for prompt_id, group in work.plain.items() if group.accuracy < settings.threshold}
     return {
+        "settings": {name: getattr(settings, name) for name in _KEPT},
         "step": work.step,
         "num_new": work.num_new,
         "order": list(work.questions),
         "rows": {prompt_id: (question.row, question.replayed) for prompt_id, question in work.questions.items()},
         "plain": {
-            prompt_id: [asdict(r) | {"text": "" if r.correct else r.text} for r in group.rollouts]
+            prompt_id: [_packed(rollout, prompt_id in hard and not rollout.correct) for rollout in group.rollouts]
             for prompt_id, group in work.plain.items()
         },
-        "teacher": {prompt_id: asdict(answers) for prompt_id, answers in work.teacher.items()},
+        "teacher": {
+            prompt_id: asdict(answers) | {"rollouts": [_packed(r, r.correct) for r in answers.rollouts]}
+            for prompt_id, answers in work.teacher.items()
+        },
         "compressed": [
             (key, asdict(future.result()))
             for key, future in work.compressed.items()
             if future.done() and not future.cancelled() and future.exception() is None
         ],
     }
+
+
+def _packed(rollout: Rollout | TeacherRollout, with_text: bool) -> dict[str, Any]:
+    return asdict(rollout) | ({} if with_text else {"text": ""})
+
+
+def check_settings(state: dict[str, Any], settings: PipelineSettings) -> None:
+    """
+    Raises:
+        CheckpointError: the checkpoint's pending reformulations were built under other settings.
+    """
+    for name, key in _KEPT.items():
+        if state["settings"][name] != getattr(settings, name):
+            raise CheckpointError(
+                f"{key} differs from the run that wrote the checkpoint, which holds reformulated questions built under "
+                "it; set it back, or start afresh with trainer.resume_mode=disable"
+            )
 
 
 def unpack(state: dict[str, Any], work: StepWork) -> None:

@@ -26,7 +26,7 @@ from typing import Any, Protocol, TypeVar
 
 from recipe.zppo.activity import ActivityClock
 from recipe.zppo.candidates import Draft, draw_candidates, reformulated_messages
-from recipe.zppo.pending import StepWork, pack, unpack
+from recipe.zppo.pending import PipelineSettings, StepWork, check_settings, pack, unpack
 from recipe.zppo.randomness import derive_seed
 from recipe.zppo.records import Candidate, Group, Question, Rollout, RolloutFailure, TeacherAnswers
 from recipe.zppo.run_errors import RolloutError, WaitTimeoutError
@@ -48,23 +48,6 @@ class Workers(Protocol):
 
     async def compress(self, draft: Draft, *, seed: int, teacher: bool) -> Candidate:
         """The draft as a safe candidate text; without ``teacher``, or when it fails, the bounded tail. Never raises."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PipelineSettings:
-    group_size: int
-    teacher_rollouts: int
-    threshold: float
-    reformulation_fraction: float
-    kinds: tuple[Kind, ...]
-    next_step: bool
-    seed: int
-    rollout_timeout_s: float
-    """Limit for one group of rollouts."""
-    step_timeout_s: float
-    """Limit for all generation of a step."""
-    teacher_step_timeout_s: float
-    """How long a step waits for teacher work once its plain groups are complete; what is late counts as no answer."""
 
 
 @dataclass(slots=True)
@@ -266,6 +249,9 @@ class QuestionPipeline:
         Raises:
             WaitTimeoutError: it was late.
         """
+        if work.expired.is_set():
+            coroutine.close()
+            raise WaitTimeoutError("the step no longer waits for the teacher")
         task = self._spawn(coroutine)
         expired = asyncio.create_task(work.expired.wait())
         try:
@@ -300,7 +286,6 @@ class QuestionPipeline:
         for reformulation in work.selection.newly_accepted():
             work.preparing += 1
             self._spawn(self._prepare(work, reformulation))
-        work.selection.newly_rejected()
         if work.selection.finished and not work.preparing and not work.closed:
             work.closed = True
             work.queue.put_nowait(None)
@@ -387,12 +372,13 @@ class QuestionPipeline:
 
     def state_dict(self) -> dict[str, Any] | None:
         """Unfinished reformulations of the last step (``next_step`` only), as plain data."""
-        return pack(self.pending) if self.pending is not None else None
+        return pack(self.pending, self.settings) if self.pending is not None else None
 
     async def load_state_dict(self, state: dict[str, Any] | None, questions: dict[str, Question]) -> None:
         """Take up the reformulations of ``state``: finished teacher work is kept, the rest is asked again."""
         if state is None:
             return
+        check_settings(state, self.settings)
         self._watch()
         work = self._start(state["step"], [questions[prompt_id] for prompt_id in state["order"]], state["num_new"])
         self.pending = work

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from verl.utils.dataset.rl_dataset import collate_fn
 
+from recipe.zppo.dataset import ZPPODataset
 from recipe.zppo.records import Question
 from recipe.zppo.replay_buffer import PromptReplayBuffer
-from recipe.zppo.run_errors import CheckpointError
+from recipe.zppo.run_errors import CheckpointError, DataError
 
 
 class QuestionSource:
@@ -19,8 +21,13 @@ class QuestionSource:
     into the buffer and a replayed question is exactly the one that was admitted.
     """
 
-    def __init__(self, trainer: Any):
-        self._trainer = trainer
+    def __init__(self, dataset: ZPPODataset, dataloader: Iterable[dict[str, Any]]):
+        if len(set(dataset.prompt_ids)) != len(dataset):
+            raise DataError(
+                f"{list(dataset.data_files)} hold duplicate prompt ids; the buffer knows a prompt by its id"
+            )
+        self._dataset, self._dataloader = dataset, dataloader
+        self._batches: Iterator[dict[str, Any]] | None = None
 
     def next_step(self, buffer: PromptReplayBuffer, num_replay: int) -> tuple[list[Question], int]:
         """New questions first, then the replayed ones; a prompt that is new is not replayed in the same step.
@@ -28,13 +35,12 @@ class QuestionSource:
         Returns:
             the questions and the number of new ones.
         """
-        trainer = self._trainer
         batch = self._next_batch()
         new = [self._question(batch, i, replayed=False) for i in range(len(batch["prompt_id"]))]
+        # Where one epoch ends and the next begins within a step a prompt can come twice; it counts once.
         unique = list({question.prompt_id: question for question in new}.values())
         sampled = buffer.sample(num_replay, exclude={question.prompt_id for question in unique}) if num_replay else []
         replayed = [self.get(entry.prompt_id, entry.reference, True) for entry in sampled]
-        assert len(new) == trainer.config.data.train_batch_size
         return [*unique, *replayed], len(new)
 
     def get(self, prompt_id: str, row: int, replayed: bool) -> Question:
@@ -43,28 +49,26 @@ class QuestionSource:
         Raises:
             CheckpointError: the row now holds another question (the data files changed since the checkpoint).
         """
-        dataset = self._trainer.train_dataset
-        found = dataset.prompt_ids[row] if row < len(dataset) else None
+        found = self._dataset.prompt_ids[row] if row < len(self._dataset) else None
         if found != prompt_id:
             raise CheckpointError(
                 f"row {row} of data.train_files holds {found!r} where the checkpoint has {prompt_id!r}: "
                 "the data files changed; restore them, or start afresh with trainer.resume_mode=disable"
             )
-        return self._question(collate_fn([dataset[row]]), 0, replayed=replayed)
+        return self._question(collate_fn([self._dataset[row]]), 0, replayed=replayed)
 
     def metrics(self) -> dict[str, float]:
-        return {"zppo/data/dropped_overlong": float(self._trainer.train_dataset.num_dropped)}
+        return {"zppo/data/dropped_overlong": float(self._dataset.num_dropped)}
 
     def _next_batch(self) -> dict[str, Any]:
-        trainer = self._trainer
         for _ in range(2):
-            if trainer.train_dataloader_it is None:
-                trainer.train_dataloader_it = iter(trainer.train_dataloader)
-            batch = next(trainer.train_dataloader_it, None)
+            if self._batches is None:
+                self._batches = iter(self._dataloader)
+            batch = next(self._batches, None)
             if batch is not None:
                 return batch
-            trainer.train_dataloader_it = None  # next epoch
-        raise ValueError("the data loader is empty")
+            self._batches = None  # next epoch
+        raise DataError("the data loader is empty")
 
     @staticmethod
     def _question(batch: dict[str, Any], i: int, *, replayed: bool) -> Question:

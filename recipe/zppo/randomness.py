@@ -10,12 +10,8 @@ Python's `hash` is salted per process and is never used.
 import operator
 import random
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Generic, TypeVar
-
-T = TypeVar("T")
+from typing import Any
 
 
 def derive_seed(*parts: Any) -> int:
@@ -34,34 +30,6 @@ def derive_seed(*parts: Any) -> int:
 def generator(*parts: Any) -> random.Random:
     """A generator seeded by `derive_seed(*parts)`."""
     return random.Random(derive_seed(*parts))
-
-
-@dataclass(frozen=True)
-class CandidatePair(Generic[T]):
-    """One correct and one wrong candidate, and the order in which a BCQ prompt shows them."""
-
-    positive: T
-    negative: T
-    positive_first: bool
-
-    @property
-    def shown(self) -> tuple[T, T]:
-        """The two candidates in the order of the prompt."""
-        return (self.positive, self.negative) if self.positive_first else (self.negative, self.positive)
-
-
-def draw_candidates(
-    teacher_correct: Sequence[T], student_wrong: Sequence[T], *, seed: int, step: int, prompt_id: str | int
-) -> CandidatePair[T]:
-    """Draws a BCQ's candidates: one of each uniformly, and their order (Algorithm 1, step 4; Fig. 17).
-
-    Both sequences must be ordered by rollout index: the order of completion would favour short responses.
-
-    Raises:
-        IndexError: one of them is empty.
-    """
-    draw = generator(seed, "bcq-candidates", step, prompt_id)
-    return CandidatePair(draw.choice(teacher_correct), draw.choice(student_wrong), draw.random() < 0.5)
 
 
 def _encode(part: Any) -> bytes:

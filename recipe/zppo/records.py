@@ -36,7 +36,6 @@ class Rollout:
     answer: str
     num_prompt_tokens: int
     num_tokens: int
-    seconds: float = 0.0
 
     @property
     def correct(self) -> bool:

@@ -10,6 +10,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+def is_server_failure(error: BaseException) -> bool:
+    """Whether a server that is dead, gone, overloaded or silent is to blame, rather than the request."""
+    return isinstance(error, (RuntimeError, OSError, TimeoutError))
+
+
 class TeacherDownError(RuntimeError):
     """The teacher failed so often in a row that it is left alone for a while."""
 
@@ -17,11 +22,12 @@ class TeacherDownError(RuntimeError):
 class RequestGate:
     """Runs requests with a concurrency limit, a time limit each, retries, and a circuit breaker.
 
-    After ``dead_after_failures`` failures in a row requests fail at once for ``retry_after_s`` seconds; then one
-    request at a time probes whether the teacher is back.
+    After ``dead_after_failures`` failures in a row every request is refused at once, so that a dead teacher costs a
+    step nothing. Every ``retry_after_s`` seconds a short ``probe`` in the background asks whether it is back.
 
     Example:
-        gate = RequestGate(max_concurrent=64, timeout_s=600, max_retries=2, dead_after_failures=8, retry_after_s=300)
+        gate = RequestGate(max_concurrent=64, timeout_s=600, max_retries=2, dead_after_failures=8, retry_after_s=300,
+                           probe=lambda: client.generate(..., max_tokens=1))
         response = await gate.run(lambda: client.generate(...))
     """
 
@@ -33,17 +39,23 @@ class RequestGate:
         max_retries: int,
         dead_after_failures: int,
         retry_after_s: float,
+        probe: Callable[[], Awaitable[object]],
+        probe_timeout_s: float = 30.0,
+        is_failure: Callable[[BaseException], bool] = is_server_failure,
         now: Callable[[], float] = time.monotonic,
     ):
         self.timeout_s = timeout_s
         self.max_retries = max_retries
         self.dead_after_failures = dead_after_failures
         self.retry_after_s = retry_after_s
+        self.probe_timeout_s = probe_timeout_s
+        self._probe = probe
+        self._is_failure = is_failure
         self._now = now
         self._slots = asyncio.Semaphore(max_concurrent)
         self._failures_in_a_row = 0
         self._down_since: float | None = None
-        self._probing = False
+        self._probing: asyncio.Task | None = None
 
     @property
     def is_down(self) -> bool:
@@ -54,41 +66,45 @@ class RequestGate:
 
         Raises:
             TeacherDownError: the teacher counts as dead.
-            Exception: the last failure, after all tries.
+            Exception: the last failure of the servers, after all tries; or at once what is not their fault
+                (a prompt that is too long, say).
         """
         async with self._slots:
             for attempt in range(self.max_retries + 1):
-                probe = self._admit()
+                self._refuse_while_down()
                 try:
                     async with asyncio.timeout(self.timeout_s):
                         answer = await request()
-                except asyncio.CancelledError:
-                    raise
-                except ValueError:  # the request itself is bad (too long): no reason to doubt the teacher
-                    raise
-                except Exception as error:
+                except Exception as error:  # which errors a server makes is the caller's to say
+                    if not self._is_failure(error):
+                        raise
                     self._failed()
                     if attempt == self.max_retries or self.is_down:
                         if isinstance(error, TimeoutError):
                             raise TimeoutError(f"no answer within {self.timeout_s:g} s") from error
                         raise
                 else:
-                    self._failures_in_a_row, self._down_since = 0, None
+                    self._failures_in_a_row = 0
                     return answer
-                finally:
-                    if probe:
-                        self._probing = False
         raise AssertionError("unreachable")
 
-    def _admit(self) -> bool:
-        """Whether this request is the probe of a dead teacher; others are refused while it is dead."""
+    def _refuse_while_down(self) -> None:
         if self._down_since is None:
-            return False
-        waited = self._now() - self._down_since
-        if waited < self.retry_after_s or self._probing:
-            raise TeacherDownError(f"the teacher failed {self._failures_in_a_row} times in a row and is left alone")
-        self._probing = True
-        return True
+            return
+        if self._now() - self._down_since >= self.retry_after_s and self._probing is None:
+            self._probing = asyncio.create_task(self._ask_whether_it_is_back())
+        raise TeacherDownError(f"the teacher failed {self._failures_in_a_row} times in a row and is left alone")
+
+    async def _ask_whether_it_is_back(self) -> None:
+        try:
+            async with asyncio.timeout(self.probe_timeout_s):
+                await self._probe()
+        except Exception:  # whatever it is, it is no answer
+            self._down_since = self._now()
+        else:
+            self._failures_in_a_row, self._down_since = 0, None
+        finally:
+            self._probing = None
 
     def _failed(self) -> None:
         self._failures_in_a_row += 1

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+import ray
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.utils import hf_processor, hf_tokenizer
 from verl.utils.fs import copy_to_local
@@ -15,10 +16,11 @@ from recipe.zppo import prompts
 from recipe.zppo.candidates import Draft
 from recipe.zppo.compression import Fallback, accept_summary, bounded_tail, parse_summary
 from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.errors import ConfigError, ZPPOError
 from recipe.zppo.records import Candidate, TeacherAnswers, TeacherRollout
 from recipe.zppo.reward import extract_answer
-from recipe.zppo.run_errors import RewardFunctionError
-from recipe.zppo.teacher import RequestGate
+from recipe.zppo.run_errors import PromptTooLongError, RolloutError
+from recipe.zppo.teacher import RequestGate, is_server_failure
 
 logger = logging.getLogger(__name__)
 
@@ -52,10 +54,17 @@ class TeacherClient:
             max_retries=teacher.max_retries,
             dead_after_failures=teacher.dead_after_failures,
             retry_after_s=teacher.retry_after_s,
+            probe=lambda: self._request([{"role": "user", "content": "1+1=?"}], 0, 1),
+            is_failure=_is_server_failure,
         )
 
     async def solve(self, data: dict[str, Any], messages: list[dict], seeds: Sequence[int]) -> TeacherAnswers:
         """Fresh teacher rollouts of a question, graded by the student's reward function. Requests may fail."""
+        if self.processor is None and has_images(messages):
+            raise ConfigError(
+                "zppo.teacher.path: the data have images or videos and this teacher has no processor for them; "
+                "it would answer without seeing them"
+            )
         question = prompts.with_closer(messages)
 
         async def rollout(seed: int) -> TeacherRollout:
@@ -64,8 +73,8 @@ class TeacherClient:
 
         results = await asyncio.gather(*(rollout(seed) for seed in seeds), return_exceptions=True)
         for result in results:
-            if isinstance(result, RewardFunctionError):
-                raise result
+            if isinstance(result, ZPPOError) and not isinstance(result, (PromptTooLongError, RolloutError)):
+                raise result  # a reward function that fails, say: nothing that another try could mend
         errors = [result for result in results if isinstance(result, BaseException)]
         return TeacherAnswers(
             rollouts=tuple(result for result in results if isinstance(result, TeacherRollout)),
@@ -76,7 +85,7 @@ class TeacherClient:
     async def compress(self, draft: Draft, seed: int, teacher: bool) -> Candidate:
         """The draft as a candidate: the teacher's summary (Fig. 16) if it keeps the answer, else the bounded tail."""
         if not teacher or self.client is None or self.config.compression.mode != "teacher":
-            return self.without_teacher(draft, "no_teacher")
+            return self.without_teacher(draft, "late")
         messages = prompts.compression_messages(draft.text, special_tokens=self.special_tokens)
         try:
             reply, _ = await self._generate(messages, seed, self.config.compression.max_tokens)
@@ -89,7 +98,7 @@ class TeacherClient:
             return self.without_teacher(draft, decision.value)
         return self._candidate(draft, decision.text, "teacher")
 
-    def without_teacher(self, draft: Draft, reason: str = "no_teacher") -> Candidate:
+    def without_teacher(self, draft: Draft, reason: str) -> Candidate:
         """Compression mode ``none`` or ``truncate``, and the fall-back of ``teacher``."""
         mode = self.config.compression.mode
         if mode == "none":
@@ -106,31 +115,38 @@ class TeacherClient:
         return self.worker.tokenizer.encode(text, add_special_tokens=False)
 
     async def _generate(self, messages: list[dict], seed: int, max_tokens: int) -> tuple[str, int]:
+        output = await self.gate.run(lambda: self._request(messages, seed, max_tokens))
+        text = self.tokenizer.decode(output.response_ids, skip_special_tokens=True)
+        return text, len(output.response_ids)
+
+    async def _request(self, messages: list[dict], seed: int, max_tokens: int) -> AgentLoopOutput:
         teacher = self.config.teacher
         sampling_params = {"temperature": teacher.temperature, "top_p": teacher.top_p, "top_k": teacher.top_k}
         sampling_params |= {"repetition_penalty": 1.0, "logprobs": False}
         if self.worker.seeded:
             sampling_params["seed"] = seed % 2**31
-
-        async def request() -> AgentLoopOutput:
-            loop = self.worker.build_loop(self.client, self.tokenizer, self.processor)
-            loop.bound(max_model_len=self.max_model_len, response_length=max_tokens)
-            return await loop.run(dict(sampling_params), raw_prompt=messages)
-
-        output = await self.gate.run(request)
-        text = self.tokenizer.decode(output.response_ids, skip_special_tokens=True)
-        return text, len(output.response_ids)
+        loop = self.worker.build_loop(self.client, self.tokenizer, self.processor)
+        loop.bound(max_model_len=self.max_model_len, response_length=max_tokens)
+        return await loop.run(sampling_params, raw_prompt=messages)
 
     async def _grade(self, data: dict[str, Any], text: str) -> float:
         """The same reward as the student's: the text in the student's tokens, through verl's reward loop."""
-        response_ids = self._encode(text)[: self.worker.rollout_config.response_length] or [
-            self.worker.tokenizer.eos_token_id
-        ]
+        end = [self.worker.tokenizer.eos_token_id]
+        response_ids = self._encode(text) or end
         output = AgentLoopOutput(
-            prompt_ids=[self.worker.tokenizer.eos_token_id],
-            response_ids=response_ids,
-            response_mask=[1] * len(response_ids),
-            metrics={},
+            prompt_ids=end, response_ids=response_ids, response_mask=[1] * len(response_ids), metrics={}
         )
         await self.worker._compute_score([output], kwargs=data)
         return float(output.reward_score)
+
+
+def has_images(messages: list[dict]) -> bool:
+    """Whether a message carries something other than text."""
+    items = [item for message in messages if not isinstance(message["content"], str) for item in message["content"]]
+    return any(item.get("type") != "text" for item in items)
+
+
+def _is_server_failure(error: BaseException) -> bool:
+    """A Ray error is the server's failure unless it carries a ValueError, which is about the request."""
+    ray_error = isinstance(error, ray.exceptions.RayError) and not isinstance(error, ValueError)
+    return ray_error or is_server_failure(error)

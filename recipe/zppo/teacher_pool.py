@@ -19,6 +19,8 @@ from recipe.zppo.errors import ConfigError
 from recipe.zppo.run_errors import WaitTimeoutError
 
 _PLACEMENT_TIMEOUT_S = 1800
+_CPUS_A_SLOT = 3
+"""verl's max_colocate_count: CPUs that a placement bundle asks for beside its accelerator."""
 
 
 class TeacherStart:
@@ -31,11 +33,11 @@ class TeacherStart:
     def __init__(self, config: DictConfig, zppo: ZPPOConfig, student_is_placed: Callable[[], bool]):
         check_cluster(config, zppo)
         self._manager: Future[MultiTeacherModelManager] = Future()
-        arguments = (config, zppo, student_is_placed)
+        arguments = (copy.deepcopy(config), zppo, student_is_placed)  # verl goes on editing the config meanwhile
         threading.Thread(target=self._start, args=arguments, name="teacher-start", daemon=True).start()
 
     def result(self) -> MultiTeacherModelManager:
-        """The manager, once its servers answer; raises what went wrong. verl's own waits bound this one."""
+        """The manager, once its servers answer; raises what went wrong."""
         return self._manager.result()
 
     def _start(self, config: DictConfig, zppo: ZPPOConfig, student_is_placed: Callable[[], bool]) -> None:
@@ -58,13 +60,15 @@ def start_teacher(config: DictConfig, zppo: ZPPOConfig) -> MultiTeacherModelMana
     """
     teacher = zppo.teacher
     pool = RayResourcePool(
-        [teacher.n_gpus_per_node] * teacher.nnodes, use_gpu=True, max_colocate_count=3, name_prefix="teacher_pool"
+        [teacher.n_gpus_per_node] * teacher.nnodes,
+        use_gpu=True,
+        max_colocate_count=_CPUS_A_SLOT,
+        name_prefix="teacher_pool",
     )
     return MultiTeacherModelManager(config=_teacher_config(config, zppo), resource_pool=pool)
 
 
 def _teacher_config(config: DictConfig, zppo: ZPPOConfig) -> DictConfig:
-    config = copy.deepcopy(config)
     teacher = zppo.teacher
     with open_dict(config):
         distillation = config.distillation
@@ -89,16 +93,33 @@ def _teacher_config(config: DictConfig, zppo: ZPPOConfig) -> DictConfig:
 
 
 def check_cluster(config: DictConfig, zppo: ZPPOConfig) -> None:
-    """
+    """Refuse what Ray would wait for without limit: verl places each node's share of a pool on one node, whole.
+
     Raises:
-        ConfigError: the cluster has fewer accelerators than student and teacher need together.
+        ConfigError: the nodes of the cluster do not hold student and teacher together.
     """
-    resource = get_resource_name()
-    student = config.trainer.n_gpus_per_node * config.trainer.nnodes
-    teacher = zppo.teacher.n_gpus_per_node * zppo.teacher.nnodes
-    available = int(ray.cluster_resources().get(resource, 0))
-    if available < student + teacher:
+    resource, teacher = get_resource_name(), zppo.teacher
+    student = [config.trainer.n_gpus_per_node] * config.trainer.nnodes
+    teacher_groups = [teacher.n_gpus_per_node] * teacher.nnodes
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    nodes = [(node.get(resource, 0), node.get("CPU", 0)) for node in alive]
+    if not fits(nodes, [*student, *teacher_groups]):
         raise ConfigError(
-            f"student (trainer.n_gpus_per_node x nnodes = {student}) and teacher (zppo.teacher.n_gpus_per_node x nnodes"
-            f" = {teacher}) need {student + teacher} {resource}, the Ray cluster has {available}"
+            f"the Ray cluster cannot hold student and teacher: trainer.n_gpus_per_node={student[0]} on {len(student)} "
+            f"nodes and zppo.teacher.n_gpus_per_node={teacher_groups[0]} on {len(teacher_groups)} nodes, with "
+            f"{_CPUS_A_SLOT} CPUs for each {resource}; its nodes have ({resource}, CPU) = "
+            f"{[(int(gpus), int(cpus)) for gpus, cpus in nodes]}"
         )
+
+
+def fits(nodes: list[tuple[float, float]], groups: list[int]) -> bool:
+    """Whether each group of slots finds a node for itself; groups are placed in order, each where least is left."""
+    free = list(nodes)
+    for slots in groups:
+        need = (slots, slots * _CPUS_A_SLOT)
+        open_nodes = [i for i, node in enumerate(free) if node[0] >= need[0] and node[1] >= need[1]]
+        if not open_nodes:
+            return False
+        best = min(open_nodes, key=lambda i: free[i])
+        free[best] = (free[best][0] - need[0], free[best][1] - need[1])
+    return True

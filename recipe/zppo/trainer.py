@@ -25,6 +25,7 @@ from recipe.zppo.questions import QuestionSource
 from recipe.zppo.replay_buffer import PromptReplayBuffer
 from recipe.zppo.rollout_log import RolloutLog
 from recipe.zppo.selection import Kind, reformulation_cap
+from recipe.zppo.server_client import ServerClient
 from recipe.zppo.status import StatusFile
 from recipe.zppo.teacher_pool import TeacherStart
 from recipe.zppo.validation import ValidationQueue
@@ -158,14 +159,18 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
                 f"trainer.total_epochs={self.config.trainer.total_epochs} of {len(self.train_dataset)} prompts give; "
                 "raise trainer.total_epochs or lower it"
             )
-        self.questions = QuestionSource(self)
+        self.questions = QuestionSource(self.train_dataset, self.train_dataloader)
 
     def _build_replay_buffer(self) -> ValidationQueue:
         """verl's queue of finished trajectories; training has the pipeline instead, validation goes on using it."""
         return ValidationQueue.build(self.config, limit_s=self.zppo.timeouts.validation_s)
 
-    def get_teacher_client(self) -> dict | None:
-        return self.teacher.get_client() if self.teacher else None
+    def get_llm_client(self) -> ServerClient:
+        return self.llm_server_manager.get_client(ServerClient)
+
+    def get_teacher_client(self) -> dict[str, ServerClient] | None:
+        managers = self.teacher.teacher_model_managers if self.teacher else {}
+        return {key: ServerClient(self.config, manager.load_balancer_handle) for key, manager in managers.items()}
 
     def fit(self, agent_loop_manager: Any) -> None:
         settings = self._pipeline_settings()
@@ -174,7 +179,7 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         try:
             super().fit(agent_loop_manager)
             self.rollout_log.close()
-            if self.zppo.export.hf_model:
+            if self.zppo.export.hf_model and not self.config.trainer.get("val_only", False):
                 self.status.write(self.total_training_steps, "export")
                 export_hf_model(self.config.trainer.default_local_dir, self.config.actor_rollout_ref.actor.strategy)
             self.status.write(self.total_training_steps, "done")

@@ -43,7 +43,9 @@ class ValidationQueue(ReplayBuffer):
         tags = tq.kv_list(partition_id).get(partition_id, {})
         errors = [tags[uid]["error"] for uid in selected_prompt_uids if "error" in tags.get(uid, {})]
         if errors:
-            logger.error("validation: %s of %s prompts failed, the first: %s", len(errors), len(tags), errors[0])
+            logger.error(
+                "validation: %s of %s prompts failed, the first: %s", len(errors), len(selected_prompt_uids), errors[0]
+            )
         for error in errors:
             if error.startswith(RewardFunctionError.__name__):
                 raise RewardFunctionError(f"validation: {error.partition(': ')[2]}")

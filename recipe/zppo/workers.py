@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import ray
@@ -24,7 +24,8 @@ from recipe.zppo.candidates import Draft
 from recipe.zppo.config import validate_zppo
 from recipe.zppo.randomness import derive_seed
 from recipe.zppo.records import Candidate, Question, Rollout, RolloutFailure, TeacherAnswers
-from recipe.zppo.run_errors import PromptTooLongError, RewardFunctionError
+from recipe.zppo.reward import extract_answer
+from recipe.zppo.run_errors import PromptTooLongError, RewardFunctionError, RolloutError
 from recipe.zppo.selection import Kind
 from recipe.zppo.teacher_client import TeacherClient
 
@@ -91,7 +92,7 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
             return RolloutFailure(session, "too_long", str(error))
         except Exception as error:  # the servers' failures have no common type; the cause goes to the trainer
             logger.warning("rollout %s of %s failed", session, fields["uid"], exc_info=True)
-            return RolloutFailure(session, "generation", f"{type(error).__name__}: {str(error).splitlines()[-1:]}")
+            return RolloutFailure(session, "generation", _one_line(error))
 
     async def _run_agent_loop(self, sampling_params: dict, trajectory: dict, *, agent_name: str, **kwargs: Any) -> Any:
         """The closer goes on last here, for plain, reformulated and validation prompts alike (Fig. 8)."""
@@ -101,46 +102,46 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
         if agent_name == "single_turn_agent":  # verl's default loop would cut long prompts
             agent_name = AGENT_NAME
         kwargs["raw_prompt"] = prompts.with_closer(list(kwargs["raw_prompt"]))
-        started = time.monotonic()
         try:
-            rollout = await super()._run_agent_loop(sampling_params, trajectory, agent_name=agent_name, **kwargs)
+            return await super()._run_agent_loop(sampling_params, trajectory, agent_name=agent_name, **kwargs)
         except Exception as error:
             if trajectory["validate"]:  # verl's loop logs it here and goes on; ValidationQueue reads it
-                tag = {"error": f"{type(error).__name__}: {error}"[:1000]}
+                tag = {"error": _one_line(error)}
                 await tq.async_kv_put(key=kwargs["uid"], partition_id="val", tag=tag)
             raise
-        return None if rollout is None else rollout(time.monotonic() - started)
 
     async def _agent_loop_postprocess(self, output: Any, validate: bool, **kwargs: Any) -> Any:
-        """verl scores the output and writes it to TransferQueue; what the pipeline needs of it is returned."""
-        await super()._agent_loop_postprocess(output, validate, **kwargs)
+        """Score the output and let verl write it to TransferQueue; what the pipeline needs of it is returned."""
+        outputs = output if isinstance(output, list) else [output]
+        await self._compute_score(outputs, kwargs=kwargs)  # verl's own call then finds the score and does nothing
+        # Nobody reads the messages back, and with images they are megabytes a rollout.
+        fields = {key: value for key, value in kwargs.items() if key != "raw_prompt"}
+        await super()._agent_loop_postprocess(output, validate, **fields)
         if validate:
             return None
-        outputs = output if isinstance(output, list) else [output]
-        final = outputs[-1]
-        info = final.extra_fields.get("reward_extra_info", {})
+        final, session = outputs[-1], kwargs["session_id"]
         text = self.tokenizer.decode(final.response_ids, skip_special_tokens=True)
-        session = kwargs["session_id"]
-        return lambda seconds: Rollout(
+        return Rollout(
             session=session,
             key=f"{kwargs['uid']}_{session}_{len(outputs) - 1}",
             text=text,
             reward=float(final.reward_score),
-            answer=str(info.get("answer", "")),
+            # It enters NCQ prompts, so it is made safe as candidates are.
+            answer=prompts.sanitize(extract_answer(text) or "", self.teacher.special_tokens),
             num_prompt_tokens=len(final.prompt_ids),
             num_tokens=len(final.response_ids),
-            seconds=seconds,
         )
 
     async def _compute_score(self, outputs: list[AgentLoopOutput], kwargs: dict) -> None:
         try:
             await super()._compute_score(outputs, kwargs=kwargs)
-        except Exception as error:
-            cause = getattr(error, "cause", None) or error
+        except ray.exceptions.RayTaskError as error:  # raised by the function, in the reward worker
             raise RewardFunctionError(
                 f"the reward function failed on row {kwargs.get('row')} (prompt_id {kwargs.get('prompt_id')!r}): "
-                f"{type(cause).__name__}: {cause}"
+                f"{_one_line(error.cause)}"
             ) from error
+        except ray.exceptions.RayActorError as error:
+            raise RolloutError(f"a reward worker died: {_one_line(error)}") from error
         score = outputs[-1].reward_score
         if score not in (0, 1):
             raise RewardFunctionError(
@@ -187,41 +188,53 @@ class ZPPOAgentLoopManager(AgentLoopManagerTQ):
             stream = worker.roll_out.options(num_returns="streaming").remote(
                 self._row(question), messages, uid=uid, kind=kind.value, step=self.step, seeds=list(seeds)
             )
-            async for reference in stream:
-                yield await reference
+            with _cancelled_with_us(stream):
+                async for reference in stream:
+                    yield await reference
 
     async def ask_teacher(self, question: Question, *, seeds: Sequence[int]) -> TeacherAnswers:
         with self._least_loaded() as worker:
-            return await worker.ask_teacher.remote(self._row(question), question.messages, list(seeds))
+            reference = worker.ask_teacher.remote(self._row(question), question.messages, list(seeds))
+            with _cancelled_with_us(reference):
+                return await reference
 
     async def compress(self, draft: Draft, *, seed: int, teacher: bool) -> Candidate:
         with self._least_loaded() as worker:
-            return await worker.compress.remote(draft, seed, teacher)
+            reference = worker.compress.remote(draft, seed, teacher)
+            with _cancelled_with_us(reference):
+                return await reference
 
     def _row(self, question: Question) -> dict[str, Any]:
         """The row without its messages, which travel by themselves: images are sent once a call."""
         twice = ("raw_prompt", self.config.data.prompt_key)
         return {key: value for key, value in question.data.items() if key not in twice}
 
-    def _least_loaded(self) -> _Lease:
+    @contextmanager
+    def _least_loaded(self) -> Iterator[Any]:
+        """The worker with the fewest calls under way, counted while in use."""
         if not self._load:
             self._load = [0] * len(self.agent_loop_workers)
-        return _Lease(self._load, self.agent_loop_workers)
+        index = min(range(len(self._load)), key=self._load.__getitem__)
+        self._load[index] += 1
+        try:
+            yield self.agent_loop_workers[index]
+        finally:
+            self._load[index] -= 1
 
 
-class _Lease:
-    """The worker with the fewest calls under way, counted while in use."""
-
-    def __init__(self, load: list[int], workers: list):
-        self._load, self._workers = load, workers
-
-    def __enter__(self) -> Any:
-        self._index = min(range(len(self._load)), key=self._load.__getitem__)
-        self._load[self._index] += 1
-        return self._workers[self._index]
-
-    def __exit__(self, *_: object) -> None:
-        self._load[self._index] -= 1
+@contextmanager
+def _cancelled_with_us(call: Any) -> Iterator[None]:
+    """Whoever stops waiting for a Ray call also stops the call: Ray itself would let it run to its end."""
+    try:
+        yield
+    except (asyncio.CancelledError, GeneratorExit):
+        ray.cancel(call)
+        raise
+    except ray.exceptions.RayActorError as error:
+        raise RolloutError(f"an agent-loop worker died: {_one_line(error)}") from error
 
 
-__all__ = ["ZPPOAgentLoopManager", "ZPPOAgentLoopWorker"]
+def _one_line(error: BaseException) -> str:
+    """Type and message; of a Ray error, whose message is a whole traceback, the last line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1] if lines else ''}"[:1000]

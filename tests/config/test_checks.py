@@ -270,3 +270,9 @@ def test_final_model_needs_checkpoints(run: Run) -> None:
 def test_more_steps_than_the_data_give(run: Run) -> None:
     assert refused(run, "trainer.total_training_steps=3").startswith("trainer.total_training_steps: 3 steps of 8")
     run.check("trainer.total_training_steps=3", "trainer.total_epochs=2")
+
+
+def test_reward_model_needs_its_own_accelerators(run: Run) -> None:
+    assert refused(run, "reward.reward_model.enable=true").startswith(
+        "reward.reward_model.enable: a reward model beside"
+    )

@@ -2,14 +2,13 @@
 
 import subprocess
 import sys
-from collections import Counter
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipe.zppo.randomness import derive_seed, draw_candidates, generator
+from recipe.zppo.randomness import derive_seed, generator
 
 parts = st.recursive(
     st.one_of(st.text(max_size=4), st.integers(), st.booleans(), st.none(), st.binary(max_size=4)),
@@ -48,20 +47,3 @@ def test_numpy_integers_are_integers_and_other_objects_an_error():
 
 def test_generators_of_equal_parts_draw_alike():
     assert generator("a", 1).random() == generator("a", 1).random() != generator("a", 2).random()
-
-
-def test_candidates_are_drawn_uniformly_and_their_order_tells_nothing():
-    draws = [draw_candidates("tuv", "ab", seed=1, step=0, prompt_id=i) for i in range(6000)]
-    counts = Counter((pair.positive, pair.negative, pair.positive_first) for pair in draws)
-    assert len(counts) == 12
-    # 500 expected each, standard deviation 21: five of them either way.
-    assert all(390 < count < 610 for count in counts.values())
-    assert all(pair.shown == ((pair.positive, pair.negative) if pair.positive_first else (pair.negative, pair.positive))
-               for pair in draws)  # fmt: skip
-    assert draws == [draw_candidates("tuv", "ab", seed=1, step=0, prompt_id=i) for i in range(6000)]
-    assert draws != [draw_candidates("tuv", "ab", seed=1, step=1, prompt_id=i) for i in range(6000)]
-
-
-def test_a_candidate_needs_something_to_draw_from():
-    with pytest.raises(IndexError):
-        draw_candidates([], ["a"], seed=1, step=0, prompt_id=1)

@@ -3,10 +3,13 @@
 import pandas as pd
 import pytest
 from omegaconf import OmegaConf
+from verl.utils.dataset.rl_dataset import collate_fn
 
 from recipe.zppo.dataset import ZPPODataset
 from recipe.zppo.prompts import CLOSER
-from recipe.zppo.run_errors import DataError
+from recipe.zppo.questions import QuestionSource
+from recipe.zppo.replay_buffer import PromptReplayBuffer
+from recipe.zppo.run_errors import CheckpointError, DataError
 from recipe.zppo.world.tokenizer import build_tokenizer
 
 
@@ -45,9 +48,25 @@ def test_without_a_column_ids_are_of_the_content_and_unique(tmp_path):
     assert first.prompt_ids[1] == again.prompt_ids[1]
 
 
-def test_duplicate_ids_are_refused(tmp_path):
+def test_duplicate_ids_are_refused_in_training_data_only(tmp_path):
+    data = dataset(tmp_path, [row("a+b=?", prompt_id="x"), row("b+c=?", prompt_id="x")])
     with pytest.raises(DataError, match="duplicate prompt ids"):
-        dataset(tmp_path, [row("a+b=?", prompt_id="x"), row("b+c=?", prompt_id="x")])
+        QuestionSource(data, [])
+
+
+def test_a_replayed_question_is_the_row_itself_and_changed_data_are_noticed(tmp_path):
+    data = dataset(tmp_path, [row("a+b=?", prompt_id="x"), row("b+c=?", prompt_id="y")])
+    source = QuestionSource(data, [collate_fn([data[0]])])
+    buffer = PromptReplayBuffer(4, 0.5, 0)
+    buffer.update(1, [("y", 0.0, 1), ("x", 0.0, 0)])
+    questions, num_new = source.next_step(buffer, 2)
+    assert [(q.prompt_id, q.row, q.replayed) for q in questions] == [("x", 0, False), ("y", 1, True)]
+    assert num_new == 1
+    assert questions[1].messages == [{"role": "user", "content": "b+c=?"}]
+    with pytest.raises(CheckpointError, match="the data files changed"):
+        source.get("y", 0, True)
+    with pytest.raises(CheckpointError, match="the data files changed"):
+        source.get("y", 5, True)
 
 
 def test_length_counts_the_closer_and_what_is_dropped_is_counted(tmp_path):

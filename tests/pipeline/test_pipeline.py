@@ -7,7 +7,7 @@ import pytest
 
 from recipe.zppo.pipeline import QuestionPipeline
 from recipe.zppo.records import RolloutFailure
-from recipe.zppo.run_errors import RewardFunctionError, RolloutError, WaitTimeoutError
+from recipe.zppo.run_errors import CheckpointError, RewardFunctionError, RolloutError, WaitTimeoutError
 from recipe.zppo.selection import HardQuestion, Kind, Reformulation, reformulation_cap, select_reformulations
 from tests.pipeline.simulated import SimulatedWorkers, make_questions, settings
 
@@ -146,6 +146,23 @@ def test_pending_reformulations_survive_a_restart(answered):
     assert hard <= asked  # step 2 asks for its own hard questions
     asked_for_step_1 = len([name for event, name in fresh.log if event == "start teacher"]) - len(hard)
     assert asked_for_step_1 == (0 if answered else len(hard))
+
+
+@pytest.mark.parametrize(
+    "change", [{"next_step": False}, {"group_size": 2}, {"threshold": 0.25}, {"kinds": (Kind.NCQ,)}]
+)
+def test_pending_work_of_other_settings_is_refused(change):
+    correct, teacher = outcomes(9)
+    workers = SimulatedWorkers(correct, teacher)
+
+    async def run():
+        pipeline = QuestionPipeline(workers, settings(next_step=True))
+        await pipeline.run_step(1, make_questions(NAMES), len(NAMES))
+        fresh = QuestionPipeline(workers, settings(**({"next_step": True} | change)))
+        await fresh.load_state_dict(pipeline.state_dict(), {q.prompt_id: q for q in make_questions(NAMES)})
+
+    with pytest.raises(CheckpointError, match="differs from the run that wrote the checkpoint"):
+        asyncio.run(run())
 
 
 def test_teacher_that_hangs_degrades_the_step_to_ncq():

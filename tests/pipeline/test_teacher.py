@@ -35,6 +35,7 @@ class Teacher:
 
 def gate(clock=None, **changes) -> RequestGate:
     options = dict(max_concurrent=4, timeout_s=1.0, max_retries=2, dead_after_failures=5, retry_after_s=60.0)
+    options["probe"] = Teacher()
     return RequestGate(**(options | changes), now=clock or Clock())
 
 
@@ -80,39 +81,44 @@ def test_no_more_than_the_limit_at_once():
     assert teacher.most_running == 3
 
 
-def test_a_dead_teacher_is_left_alone_then_probed_once_at_a_time():
+def test_a_dead_teacher_is_left_alone_until_a_probe_finds_it_back():
     async def run():
-        clock, teacher = Clock(), Teacher(failures=3)
-        one = gate(clock, dead_after_failures=3, max_retries=0)
+        clock, teacher, probe = Clock(), Teacher(failures=3), Teacher()
+        one = gate(clock, dead_after_failures=3, max_retries=0, probe=probe)
         for _ in range(3):
             with pytest.raises(ConnectionError):
                 await one.run(teacher)
         assert one.is_down
         with pytest.raises(TeacherDownError, match="3 times in a row"):
             await one.run(teacher)
-        assert teacher.calls == 3
+        assert (teacher.calls, probe.calls) == (3, 0)
         clock.now = 61.0
-        probes = await asyncio.gather(*(one.run(teacher) for _ in range(4)), return_exceptions=True)
-        assert probes.count("answer") == 1
-        assert teacher.calls == 4
+        refused = await asyncio.gather(*(one.run(teacher) for _ in range(4)), return_exceptions=True)
+        assert all(isinstance(error, TeacherDownError) for error in refused)  # no question waits for the probe
+        await asyncio.sleep(0.02)
+        assert (teacher.calls, probe.calls) == (3, 1)
         assert not one.is_down
         assert await one.run(teacher) == "answer"
 
     asyncio.run(run())
 
 
-def test_a_probe_that_fails_keeps_the_teacher_down_for_another_while():
+@pytest.mark.parametrize("probe", [Teacher(failures=1), asyncio.Event().wait])
+def test_a_probe_that_fails_or_hangs_keeps_the_teacher_down_for_another_while(probe):
     async def run():
-        clock, teacher = Clock(), Teacher(failures=2)
-        one = gate(clock, dead_after_failures=1, max_retries=3)
+        clock, teacher = Clock(), Teacher(failures=1)
+        one = gate(clock, dead_after_failures=1, max_retries=3, probe=probe, probe_timeout_s=0.01)
         with pytest.raises(ConnectionError):
             await one.run(teacher)
         assert teacher.calls == 1  # retries stop once it is down
         clock.now = 61.0
-        with pytest.raises(ConnectionError):
+        with pytest.raises(TeacherDownError):
             await one.run(teacher)
+        await asyncio.sleep(0.05)
         clock.now = 100.0
         with pytest.raises(TeacherDownError):
             await one.run(teacher)
+        assert one.is_down
+        assert teacher.calls == 1
 
     asyncio.run(run())

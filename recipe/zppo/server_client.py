@@ -1,0 +1,51 @@
+"""verl's server client, for requests that can be cancelled, spread, and taken off a dead server."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+import ray
+from verl.workers.rollout.llm_server import LLMServerClient
+
+
+class ServerClient(LLMServerClient):
+    """What verl's client leaves open.
+
+    - A request that is given up is cancelled on its server. A cancelled `await` on a Ray call stops the waiting only,
+      and the server would go on generating.
+    - Requests are routed one by one. With ``full_determinism`` verl's agent loop names every request ``det-0``
+      (`single_turn_agent_loop.py:69`), and the router sends one name to one server.
+    - A server whose process has died leaves the router's list. verl's router gives new requests to the server with
+      the fewest, which is the one that fails them fastest.
+    """
+
+    async def generate(self, request_id: str, **kwargs: Any) -> Any:
+        return await super().generate(uuid4().hex, **kwargs)
+
+    async def _acquire_server(self, request_id: str, **extra: Any) -> tuple[str, Any]:
+        server_id, server = await super()._acquire_server(request_id, **extra)
+        return server_id, _Server(self, server_id, server)
+
+
+class _Server:
+    """Stands for the server's actor handle: ``generate.remote(...)`` gives an awaitable."""
+
+    def __init__(self, client: ServerClient, server_id: str, handle: Any):
+        self._client, self._server_id, self._handle = client, server_id, handle
+
+    @property
+    def generate(self) -> _Server:
+        return self
+
+    async def remote(self, **request: Any) -> Any:
+        reference = self._handle.generate.remote(**request)
+        try:
+            return await reference
+        except asyncio.CancelledError:
+            ray.cancel(reference)
+            raise
+        except ray.exceptions.RayActorError:
+            await self._client._load_balancer.remove_servers.remote([self._server_id])
+            raise
