@@ -1,6 +1,6 @@
 """What a step costs beside generation, log-probs and updates, at the paper's scale, part by part, on one core.
 
-    python -m benchmarks.bench_overhead [--buffer-size 10000 10000000] [--step-seconds 300]
+    python -m benchmarks.bench_overhead [--buffer-size 10000 10000000] [--step-seconds 300] [--no-ray]
 
 384 new, 96 replayed and 96 reformulated prompts, 8 rollouts each of 12,288 tokens, 960 teacher rollouts; see
 `paper_step`. Everything is the code that trains; only the servers are missing. Two sums are compared with 5% of a step:
@@ -24,6 +24,7 @@ from rich.console import Console
 from benchmarks.measure import Parts, print_table
 from benchmarks.paper_step import PAPER_STEP_S, RESPONSE_TOKENS, Texts, draw_step
 from benchmarks.parts_buffer import measure_buffer
+from benchmarks.parts_ray import measure_ray
 from benchmarks.parts_step import (
     measure_estimator,
     measure_pipeline,
@@ -42,6 +43,7 @@ def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--buffer-size", type=int, nargs="+", default=[10_000, 10_000_000])
     arguments.add_argument("--step-seconds", type=float, default=300.0, help="of the second step shown")
+    arguments.add_argument("--no-ray", action="store_true", help="leave out what needs a local Ray")
     options = arguments.parse_args()
     torch.set_num_threads(1)
     parts, console = Parts(), Console(width=200)
@@ -62,6 +64,8 @@ def main() -> int:
     measure_grading(parts, step)
     measure_candidates(parts, step, tokenizer)
     measure_verl(parts)
+    if not options.no_ray:
+        measure_ray(parts, step)
 
     steps = {f"{PAPER_STEP_S:,.0f} s": PAPER_STEP_S, f"{options.step_seconds:g} s": options.step_seconds}
     print_table(parts, steps, console)

@@ -53,6 +53,7 @@ def measure_questions(parts: Parts, step: PaperStep, tokenizer) -> None:
         ]
         pd.DataFrame(rows).to_parquet(path)
         datasets.config.HF_DATASETS_CACHE = folder
+        datasets.disable_progress_bars()
         config = OmegaConf.create({"filter_overlong_prompts": False, "cache_dir": folder})
         dataset = ZPPODataset(path, tokenizer, config)
         loader = torch.utils.data.DataLoader(dataset, NUM_NEW, shuffle=True, collate_fn=collate_fn)
