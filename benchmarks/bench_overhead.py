@@ -37,6 +37,7 @@ from benchmarks.parts_workers import measure_candidates, measure_grading, measur
 
 LIMIT = 0.05
 SAVE_FREQ = 20
+AGENT_WORKERS = 8
 
 
 def main() -> int:
@@ -48,7 +49,7 @@ def main() -> int:
     torch.set_num_threads(1)
     parts, console = Parts(), Console(width=200)
     for size in options.buffer_size:
-        _step_parts_of_buffer(parts, size)
+        measure_buffer(parts, draw_step(Texts(random.Random(size)), characters=100), size, SAVE_FREQ)
 
     texts = Texts(random.Random(0))
     tokenizer = texts.tokenizer()
@@ -72,24 +73,23 @@ def main() -> int:
     return _verdict(parts, steps, console)
 
 
-def _step_parts_of_buffer(parts: Parts, size: int) -> None:
-    step = draw_step(Texts(random.Random(size)), characters=100)
-    measure_buffer(parts, step, size, SAVE_FREQ)
-
-
 def _verdict(parts: Parts, steps: dict[str, float], console: Console) -> int:
-    """Both buffers are in the sums; a run has one."""
+    """All buffers measured are in the sums; a run has one."""
     waited = parts.seconds_a_step("trainer", "background")
-    everything = parts.seconds_a_step("trainer", "background", "workers")
-    console.print(f"\nverl's own, not in the sums: {parts.seconds_a_step('verl'):.1f} s")
-    over = False
+    workers = parts.seconds_a_step("workers")
+    console.print(
+        f"\nverl's own, not in the sums: {parts.seconds_a_step('verl'):.1f} s\n"
+        f"in the workers: {workers:.1f} s, {workers / AGENT_WORKERS:.1f} s each in verl's default of {AGENT_WORKERS}"
+    )
+    exceeded = []
     for name, seconds in steps.items():
-        for what, total in (("the step waits for", waited), ("all of it on one core", everything)):
+        for what, total in (("the step waits for", waited), ("all of it on one core:", waited + workers)):
             share = total / seconds
-            verdict = "pass" if share < LIMIT else "FAIL"
-            console.print(f"step of {name}: {what} {total:.1f} s = {share:.2%} (limit {LIMIT:.0%}): {verdict}")
-            over |= share >= LIMIT and seconds == PAPER_STEP_S
-    return int(over)
+            console.print(f"step of {name}: {what} {total:.1f} s = {share:.2%} (limit {LIMIT:.0%})")
+            exceeded += [(name, what)] if share >= LIMIT else []
+    for name, what in exceeded:
+        console.print(f"over the limit: step of {name}, {what}")
+    return int(any(steps[name] == PAPER_STEP_S for name, _ in exceeded))
 
 
 if __name__ == "__main__":

@@ -47,10 +47,10 @@ def train(world: WorldPaths, folder: Path, steps: int, overrides: list[str]) -> 
     folder.mkdir(parents=True)
     command = [
         *(sys.executable, "-m", "verl.trainer.main_zppo", "platform=cpu"),
-        f"actor_rollout_ref.model.path={world.root / 'student'}",
-        f"zppo.teacher.path={world.root / 'teacher'}",
-        f"data.train_files={world.root / 'train.parquet'}",
-        f"data.val_files={world.root / 'val.parquet'}",
+        f"actor_rollout_ref.model.path={world.student}",
+        f"zppo.teacher.path={world.teacher}",
+        f"data.train_files={world.train_file}",
+        f"data.val_files={world.val_file}",
         *("data.train_batch_size=16", "data.max_prompt_length=32", "data.max_response_length=32"),
         *("actor_rollout_ref.actor.optim.lr=1.5e-4", "actor_rollout_ref.rollout.max_model_len=512"),
         *("zppo.replay.capacity=40", "zppo.reformulation.max_candidate_tokens=32", "zppo.compression.max_tokens=32"),

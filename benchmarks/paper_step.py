@@ -115,7 +115,7 @@ def draw_step(texts: Texts, characters: int, step: int = 1) -> PaperStep:
             text = texts.response(characters, answer)
             reward = float(session < right)
             key = f"{uid}_{session}_0"
-            rollouts.append(Rollout(session, key, text, reward, answer, PROMPT_TOKENS, RESPONSE_TOKENS, 300.0))
+            rollouts.append(Rollout(session, key, text, reward, answer, PROMPT_TOKENS, RESPONSE_TOKENS))
         return Group(uid, kind, question, step, rollouts)
 
     hard = [question for i, question in enumerate(questions) if i % 2]

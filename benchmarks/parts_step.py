@@ -8,7 +8,7 @@ import random
 import tempfile
 import time
 from collections import Counter
-from types import SimpleNamespace
+from unittest.mock import patch
 
 import datasets
 import numpy as np
@@ -52,20 +52,14 @@ def measure_questions(parts: Parts, step: PaperStep, tokenizer) -> None:
             for i in range(4 * NUM_NEW)
         ]
         pd.DataFrame(rows).to_parquet(path)
-        datasets.config.HF_DATASETS_CACHE = folder
         datasets.disable_progress_bars()
         config = OmegaConf.create({"filter_overlong_prompts": False, "cache_dir": folder})
-        dataset = ZPPODataset(path, tokenizer, config)
+        with patch.object(datasets.config, "HF_DATASETS_CACHE", folder):
+            dataset = ZPPODataset(path, tokenizer, config)
         loader = torch.utils.data.DataLoader(dataset, NUM_NEW, shuffle=True, collate_fn=collate_fn)
-        trainer = SimpleNamespace(
-            train_dataset=dataset,
-            train_dataloader=loader,
-            train_dataloader_it=iter(loader),
-            config=OmegaConf.create({"data": {"train_batch_size": NUM_NEW}}),
-        )
         buffer = PromptReplayBuffer(10_000, THRESHOLD, seed=0)
         buffer.update(1, [(f"p{i}", 0.0, i) for i in range(4 * NUM_NEW)])
-        source = QuestionSource(trainer)
+        source = QuestionSource(dataset, loader)
         with parts.part("questions: rows of the data set", note="text only, in the trainer's process"):
             questions, _ = source.next_step(buffer, NUM_REPLAYED)
         assert len(questions) == NUM_NEW + NUM_REPLAYED
