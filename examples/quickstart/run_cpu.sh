@@ -22,6 +22,9 @@ mkdir -p "${RUN}"
     data.max_response_length=32 \
     actor_rollout_ref.model.path="${WORLD}/student" \
     actor_rollout_ref.actor.optim.lr=1.5e-4 \
+    actor_rollout_ref.model.use_remove_padding=true \
+    actor_rollout_ref.actor.ppo_max_token_len_per_gpu=1024 \
+    actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu=1024 \
     actor_rollout_ref.rollout.max_model_len=512 \
     actor_rollout_ref.rollout.full_determinism=true \
     zppo.teacher.path="${WORLD}/teacher" \
@@ -31,9 +34,9 @@ mkdir -p "${RUN}"
     zppo.compression.max_tokens=32 \
     trainer.experiment_name=quickstart \
     trainer.default_local_dir="${RUN}" \
-    trainer.total_training_steps=40 \
-    trainer.save_freq=20 \
-    trainer.test_freq=20 \
+    trainer.total_training_steps=30 \
+    trainer.save_freq=15 \
+    trainer.test_freq=30 \
     "$@" > "${RUN}/train.log" 2>&1 &
 trainer=$!
 trap 'kill "${trainer}" 2> /dev/null || true' EXIT
