@@ -12,8 +12,8 @@ class ActivityClock:
     """Adds up wall-clock time by what is going on at once. Not thread-safe: one event loop owns it.
 
     ``with clock("teacher"):`` marks an activity; activities nest and overlap freely. Teacher time is *exposed* while a
-    teacher request runs, the step waits for groups, and no student rollout is running; all other teacher time is
-    hidden behind rollouts or training.
+    teacher request runs, the step waits for groups, and no plain rollout is running; all other teacher time is hidden
+    behind plain rollouts or training. Reformulated rollouts hide nothing: it is they that wait for the teacher.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic):
@@ -28,7 +28,7 @@ class ActivityClock:
         for name, count in self._running.items():
             if count:
                 self._seconds[name] += elapsed
-        if self._running["teacher"] and self._running["wait"] and not self._running["rollout"]:
+        if self._running["teacher"] and self._running["wait"] and not self._running["plain"]:
             self._seconds["exposed"] += elapsed
 
     @contextmanager
@@ -42,8 +42,8 @@ class ActivityClock:
             self._running[name] -= 1
 
     def pop(self) -> dict[str, float]:
-        """Seconds since the last call: ``rollout``, ``teacher``, ``wait``, ``exposed`` (teacher time waited for)."""
+        """Seconds since the last call: ``teacher``, ``wait``, ``exposed`` (teacher time waited for)."""
         self._advance()
-        seconds = {name: self._seconds[name] for name in ("rollout", "teacher", "wait", "exposed")}
+        seconds = {name: self._seconds[name] for name in ("teacher", "wait", "exposed")}
         self._seconds.clear()
         return seconds

@@ -45,7 +45,7 @@ class CheckpointMixin:
                 "metrics": plain_metrics(self.step_metrics),
             }
             self.rollout_log.flush()
-            write_atomically(os.path.join(folder, STATE_FILE), lambda path: torch.save(state, path))
+            write_atomically(os.path.join(folder, STATE_FILE), lambda path: torch.save(state, path, pickle_protocol=5))
             with _KeepOneMore(self.config.trainer):
                 super()._save_checkpoint()
             write_atomically(complete, lambda path: _write_json(path, {"step": self.global_steps, "format": _FORMAT}))

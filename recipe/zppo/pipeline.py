@@ -197,7 +197,7 @@ class QuestionPipeline:
         ]
         try:
             async with asyncio.timeout(settings.rollout_timeout_s):
-                with self.clock("rollout"):
+                with self.clock(group.kind.value):
                     async for rollout in self.workers.roll_out(
                         group.question, messages, uid=group.uid, kind=group.kind, seeds=seeds
                     ):

@@ -10,11 +10,11 @@ class Time:
         return self.now
 
 
-def test_exposed_is_teacher_time_that_the_step_waits_for_and_no_rollout_covers():
+def test_exposed_is_teacher_time_that_the_step_waits_for_and_no_plain_rollout_covers():
     time = Time()
     clock = ActivityClock(time)
     with clock("wait"):
-        with clock("rollout"):
+        with clock("plain"):
             time.now = 10.0
             teacher = clock("teacher")
             teacher.__enter__()
@@ -25,5 +25,5 @@ def test_exposed_is_teacher_time_that_the_step_waits_for_and_no_rollout_covers()
     time.now = 30.0  # the step no longer waits: training
     teacher.__exit__(None, None, None)
     time.now = 40.0
-    assert clock.pop() == {"rollout": 14.0, "teacher": 20.0, "wait": 18.0, "exposed": 4.0}
-    assert clock.pop() == {"rollout": 0, "teacher": 0, "wait": 0, "exposed": 0}
+    assert clock.pop() == {"teacher": 20.0, "wait": 18.0, "exposed": 4.0}
+    assert clock.pop() == {"teacher": 0, "wait": 0, "exposed": 0}
