@@ -195,6 +195,7 @@ def test_model_path(run: Run, key: str, monkeypatch: pytest.MonkeyPatch) -> None
     assert "without config.json" in refused(run, f"{key}={bare}")
     assert "is a file" in refused(run, f"{key}={run.data}")
     assert refused(run, f"{key}=null").startswith(f"{key}: ")
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     run.check(f"{key}=Qwen/Qwen3.5-2B")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert "nor in the local hub cache" in refused(run, f"{key}=no-such-owner/no-such-model")

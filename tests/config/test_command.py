@@ -55,7 +55,7 @@ def test_the_composed_config_is_shown_from_any_directory(tmp_path: Path) -> None
     assert "capacity: 77" in shown.stdout and "trainer_mode: zppo" in shown.stdout
     helped = main_zppo(tmp_path, "--help")
     assert helped.returncode == 0
-    assert "platform: cpu, gpu" in helped.stdout and "train_batch_size: 384" in helped.stdout
+    assert "platform: cpu, cpu_vllm, gpu" in helped.stdout and "train_batch_size: 384" in helped.stdout
 
 
 def test_a_config_of_the_user_may_inherit_ours(tmp_path: Path) -> None:
