@@ -54,7 +54,7 @@ class SimulatedWorkers:
         ]
 
     async def roll_out(
-        self, question: Question, messages: list[dict], *, uid: str, kind: Kind, seeds: Sequence[int]
+        self, question: Question, messages: list[dict], *, uid: str, kind: Kind, seeds: Sequence[int], openings=()
     ) -> AsyncIterator[Rollout]:
         async def rollout(session: int, seed: int) -> Rollout:
             tokens = _length(question, seed)
@@ -65,7 +65,7 @@ class SimulatedWorkers:
         for finished in asyncio.as_completed([rollout(session, seed) for session, seed in enumerate(seeds)]):
             yield await finished
 
-    async def ask_teacher(self, question: Question, *, seeds: Sequence[int]) -> TeacherAnswers:
+    async def ask_teacher(self, question: Question, *, seeds: Sequence[int], teacher: int = 0) -> TeacherAnswers:
         async def rollout(seed: int) -> TeacherRollout:
             tokens = _length(question, seed)
             await generate(self.teachers, tokens)

@@ -36,13 +36,13 @@ class InstantWorkers:
         self.plain = {group.question.prompt_id: group for group in step.plain}
 
     async def roll_out(
-        self, question: Question, messages: list[dict], *, uid: str, kind: Kind, seeds: Sequence[int]
+        self, question: Question, messages: list[dict], *, uid: str, kind: Kind, seeds: Sequence[int], openings=()
     ) -> AsyncIterator[Rollout]:
         for rollout in self.plain[question.prompt_id].rollouts:
             await asyncio.sleep(0)  # groups interleave
             yield rollout
 
-    async def ask_teacher(self, question: Question, *, seeds: Sequence[int]) -> TeacherAnswers:
+    async def ask_teacher(self, question: Question, *, seeds: Sequence[int], teacher: int = 0) -> TeacherAnswers:
         await asyncio.sleep(0)
         return self.step.teacher[question.prompt_id]
 

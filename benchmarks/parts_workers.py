@@ -7,9 +7,9 @@ from functools import partial
 from benchmarks.measure import Parts
 from benchmarks.paper_step import CANDIDATE_TOKENS, NUM_ROLLOUTS, PaperStep
 from recipe.zppo import prompts
-from recipe.zppo.candidates import Draft, draw_candidates, reformulated_messages
+from recipe.zppo.candidates import Draft, draw_candidates, shown_messages
 from recipe.zppo.compression import Accepted, accept_summary, bounded_tail, parse_summary
-from recipe.zppo.records import Candidate
+from recipe.zppo.records import Candidate, Group
 from recipe.zppo.reward import compute_score, is_correct
 from recipe.zppo.sanitize import sanitize
 from recipe.zppo.selection import Kind
@@ -77,8 +77,8 @@ def measure_candidates(parts: Parts, step: PaperStep, tokenizer) -> None:
         for (kind, plain), chosen in zip(instances, drawn, strict=True):
             name = plain.question.prompt_id
             shown = [Candidate(summaries[name, d.source, d.index], d.source, d.correct, "", "teacher") for d in chosen]
-            answers = [rollout.answer for rollout in plain.wrong]
-            prompts.with_closer(reformulated_messages(kind, plain.question.messages, shown, answers))
+            group = Group(name, kind, plain.question, 1, candidates=tuple(shown))
+            prompts.with_closer(shown_messages(group, [rollout.answer for rollout in plain.wrong]))
 
 
 def _same(group, plain) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from random import Random
 
 from recipe.zppo import prompts
 from recipe.zppo.randomness import generator
-from recipe.zppo.records import Candidate, Group, TeacherRollout
+from recipe.zppo.records import Group, TeacherRollout
 from recipe.zppo.selection import Kind
 
 
@@ -38,20 +39,39 @@ def draw_candidates(
         raise ValueError(f"{plain.question.prompt_id} has no wrong rollout to show")
     if kind is Kind.NCQ:
         return tuple(wrong)
-    correct = [Draft(r.text, "teacher", i, True) for i, r in enumerate(teacher) if r.correct]
-    if not correct:
-        raise ValueError(f"{plain.question.prompt_id} has no correct teacher rollout to show")
     rng = generator(seed, "candidates", step, plain.question.prompt_id)
-    pair = [rng.choice(correct), rng.choice(wrong)]
+    pair = [_draw_correct(plain.question.prompt_id, teacher, rng), rng.choice(wrong)]
     rng.shuffle(pair)
     return tuple(pair)
 
 
-def reformulated_messages(
-    kind: Kind, messages: Sequence[dict], candidates: Sequence[Candidate], wrong_answers: Sequence[str]
-) -> list[dict]:
-    """The chat messages of a BCQ or NCQ prompt, still without the closer."""
-    texts = [candidate.text for candidate in candidates]
-    if kind is Kind.BCQ:
-        return prompts.bcq_messages(list(messages), *texts)
-    return prompts.ncq_messages(list(messages), list(wrong_answers), texts)
+def draw_demonstration(prompt_id: str, teacher: Sequence[TeacherRollout], *, seed: int, step: int) -> Draft:
+    """One correct teacher rollout, uniform, for a hint or a prefix: the one that BCQ would have shown.
+
+    Raises:
+        ValueError: there is none.
+    """
+    return _draw_correct(prompt_id, teacher, generator(seed, "candidates", step, prompt_id))
+
+
+def _draw_correct(prompt_id: str, teacher: Sequence[TeacherRollout], rng: Random) -> Draft:
+    correct = [Draft(r.text, "teacher", i, True) for i, r in enumerate(teacher) if r.correct]
+    if not correct:
+        raise ValueError(f"{prompt_id} has no correct teacher rollout to show")
+    return rng.choice(correct)
+
+
+def shown_messages(group: Group, wrong_answers: Sequence[str]) -> list[dict]:
+    """The chat messages of a group that is no plain one, still without the closer.
+
+    BCQ and NCQ show candidates, a hint its text; what a prefix or a teacher's sequence adds is in the response.
+    """
+    messages, texts = group.question.messages, [candidate.text for candidate in group.candidates]
+    match group.kind:
+        case Kind.BCQ:
+            return prompts.bcq_messages(messages, *texts)
+        case Kind.NCQ:
+            return prompts.ncq_messages(messages, list(wrong_answers), texts)
+        case Kind.HINT:
+            return prompts.hinted_messages(messages, group.hint)
+    return messages

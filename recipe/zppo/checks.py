@@ -29,7 +29,7 @@ REQUIRED: tuple[tuple[str, Any, str], ...] = (
     (
         "algorithm.adv_estimator",
         "zppo",
-        "the two-step estimator of Eqs. 2 to 6; choose its form by zppo.advantage.norm",
+        "the two-step estimator of Eqs. 2 to 6; choose its form by zppo.advantage_norm",
     ),
     ("algorithm.filter_groups.enable", False, "dropped groups would miss in the accuracies that decide on hardness"),
     ("distillation.enabled", False, "it replaces the loss; the teacher of ZPPO is configured at zppo.teacher"),

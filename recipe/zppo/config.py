@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from recipe.zppo.errors import ConfigError
+from recipe.zppo.selection import Kind
 
 
 def bounded(default: Any, *, ge: float | None = None, gt: float | None = None, le: float | None = None) -> Any:
@@ -38,10 +39,14 @@ class ReplayConfig:
     capacity: int = bounded(10_000, ge=1)
     """Prompts that the buffer holds at most; the oldest is evicted first."""
 
+    weights: Literal["uniform", "entry_accuracy", "visits"] = "uniform"
+    """How X_replay is drawn from the buffer. uniform (the paper); beyond it: entry_accuracy prefers prompts that were
+    nearly solved when they came in, visits those that were replayed least."""
+
 
 @dataclass(kw_only=True)
 class ReformulationConfig:
-    """Binary (BCQ) and negative (NCQ) candidate-included questions."""
+    """What hard questions become: BCQ and NCQ, or one of the rival groups that the teacher helps (App. D.2)."""
 
     enable: bool = True
     """Build reformulated questions. Off, the teacher is never started."""
@@ -54,6 +59,16 @@ class ReformulationConfig:
 
     ncq: bool = True
     """Build NCQ: all wrong student rollouts of the question."""
+
+    hint: bool = False
+    """Instead of BCQ: a hint in the prompt, written by the teacher from one correct rollout of its own (Alg. 5). One
+    that gives the answer away is dropped and counted."""
+
+    prefix: bool = False
+    """Instead of BCQ: the beginning of one correct teacher rollout opens the response, outside the loss (Alg. 6)."""
+
+    prefix_fraction: float = bounded(0.4, gt=0.0, le=0.9)
+    """alpha: the share of the teacher rollout's tokens that opens the response."""
 
     schedule: Literal["same_step", "next_step"] = "same_step"
     """same_step (the paper): rolled out in the step that built them. next_step: together with the plain prompts of the
@@ -76,14 +91,16 @@ class CompressionConfig:
 
 
 @dataclass(kw_only=True)
-class AdvantageConfig:
-    """The two-step estimator (Eqs. 2 to 6)."""
+class DistillationConfig:
+    """Learning the teacher's distributions instead of rewards: per-token Jensen-Shannon divergence (Algs. 2 and 3)."""
 
-    norm: Literal["without_zero", "with_zero", "none"] = "without_zero"
-    """Groups whose rollouts enter the batch statistics: the non-trivial ones, all, or no second step at all."""
+    mode: Literal["none", "off_policy", "on_policy"] = "none"
+    """off_policy: on fresh correct teacher rollouts of every prompt, student rollouts only keep the books; on_policy:
+    on the student's own plain rollouts, scored by the teacher. Student and teacher share one vocabulary."""
 
-    eps: float = bounded(1e-6, gt=0.0)
-    """Added to the standard deviation before dividing."""
+    topk: int | None = bounded(64, ge=1)
+    """Most likely tokens of the teacher at each position; the rest of the mass is one bucket. null takes the whole
+    vocabulary: the exact divergence, for small vocabularies."""
 
 
 @dataclass(kw_only=True)
@@ -91,7 +108,11 @@ class TeacherConfig:
     """The frozen teacher: its servers, its sampling, and what happens when it fails."""
 
     path: str | None = None
-    """Local folder or hub id. Required while BCQ or teacher compression is on."""
+    """Local folder or hub id. Required while anything asks the teacher."""
+
+    more: list[str] = field(default_factory=list)
+    """Further teachers (beyond the paper). A question that one does not solve goes to the next; `path` is asked first,
+    and compresses. Each gets a pool of its own, of `n_gpus_per_node` x `nnodes`."""
 
     n_rollouts: int = bounded(4, ge=1)
     """G_T: fresh teacher rollouts for each hard question."""
@@ -200,10 +221,21 @@ class ZPPOConfig:
     updates_per_step: int = bounded(4, ge=1)
     """I: gradient updates per rollout step, whatever the size of the batch."""
 
+    advantage_norm: Literal["without_zero", "with_zero", "none"] = "without_zero"
+    """Groups whose rollouts enter the batch statistics of the two-step estimator (Eqs. 2 to 6): the non-trivial ones,
+    all, or no second step at all."""
+
+    advantage_eps: float = bounded(1e-6, gt=0.0)
+    """Added to the standard deviation before dividing."""
+
+    dynamic_sampling: bool = False
+    """Beyond the paper: groups whose rollouts still have one reward after BCQ and NCQ were tried do not enter the
+    update (they have no advantage, but their tokens would count in the loss's mean). Buffer and books see them."""
+
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     reformulation: ReformulationConfig = field(default_factory=ReformulationConfig)
     compression: CompressionConfig = field(default_factory=CompressionConfig)
-    advantage: AdvantageConfig = field(default_factory=AdvantageConfig)
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
     timeouts: TimeoutsConfig = field(default_factory=TimeoutsConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -211,19 +243,29 @@ class ZPPOConfig:
     export: ExportConfig = field(default_factory=ExportConfig)
 
     @property
-    def builds_bcq(self) -> bool:
-        """BCQ instances can occur."""
-        return self.reformulation.enable and self.reformulation.bcq
+    def kinds(self) -> tuple[Kind, ...]:
+        """Extra groups that a step can have beside the plain ones, in the order of the walk."""
+        if self.distillation.mode == "off_policy":
+            return (Kind.TEACHER,)
+        chosen = self.reformulation
+        switches = {Kind.BCQ: chosen.bcq, Kind.HINT: chosen.hint, Kind.PREFIX: chosen.prefix, Kind.NCQ: chosen.ncq}
+        return tuple(kind for kind, on in switches.items() if on and chosen.enable)
 
     @property
-    def builds_ncq(self) -> bool:
-        """NCQ instances can occur."""
-        return self.reformulation.enable and self.reformulation.ncq
+    def compresses(self) -> bool:
+        """The teacher summarises candidates."""
+        return self.compression.mode == "teacher" and bool({Kind.BCQ, Kind.NCQ} & set(self.kinds))
 
     @property
     def needs_teacher(self) -> bool:
-        """Teacher servers are started: for the correct candidate of BCQ, or to compress any candidate."""
-        return self.builds_bcq or (self.builds_ncq and self.compression.mode == "teacher")
+        """Teacher servers are started: for rollouts, for summaries, or to score the student's."""
+        asked = any(kind is not Kind.NCQ for kind in self.kinds)
+        return asked or self.compresses or self.distillation.mode == "on_policy"
+
+    @property
+    def teacher_paths(self) -> list[str]:
+        """All teachers, in the order in which they are asked."""
+        return [self.teacher.path, *self.teacher.more] if self.needs_teacher else []
 
 
 def validate_zppo(node: DictConfig | Mapping[str, Any]) -> ZPPOConfig:
@@ -297,6 +339,10 @@ def _value(hint: Any, bounds: Mapping[str, float | None], value: Any, key: str) 
         if not isinstance(value, Mapping):
             raise ConfigError(f"{key}: expected a group of keys, got {_show(value)}")
         return dict(value)
+    if typing.get_origin(kind) is list:
+        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+            raise ConfigError(f"{key}: expected a list of texts such as [a,b], got {_show(value)}")
+        return list(value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not kind or (kind is float and not math.isfinite(value)) or value == "":
@@ -318,16 +364,39 @@ def _bounds(bounds: Mapping[str, float | None], value: Any) -> Iterator[tuple[st
 
 
 def _check_combinations(config: ZPPOConfig) -> None:
-    if config.reformulation.enable and not (config.reformulation.bcq or config.reformulation.ncq):
+    reformulation, mode = config.reformulation, config.distillation.mode
+    helped = [name for name in ("bcq", "hint", "prefix") if getattr(reformulation, name)]
+    if reformulation.enable and not helped and not reformulation.ncq:
         raise ConfigError(
-            "zppo.reformulation.enable: nothing to build with bcq and ncq both false; "
-            "set zppo.reformulation.enable=false, or one of the two to true"
+            "zppo.reformulation.enable: nothing to build with bcq, ncq, hint and prefix all false; "
+            "set zppo.reformulation.enable=false, or one of the four to true"
+        )
+    if reformulation.enable and len(helped) > 1:
+        raise ConfigError(
+            f"zppo.reformulation.{helped[1]}: {' and '.join(helped)} are rivals, a hard question gets one of them; "
+            f"set zppo.reformulation.{helped[0]}=false or zppo.reformulation.{helped[1]}=false"
+        )
+    if mode != "none" and reformulation.enable:
+        raise ConfigError(
+            f"zppo.distillation.mode: {mode} has no reformulated questions, nothing but loss and sequences differs; "
+            "set zppo.reformulation.enable=false (method=off_distill and the like do)"
+        )
+    if mode != "none" and config.dynamic_sampling:
+        raise ConfigError(
+            "zppo.dynamic_sampling: a distillation loss uses no advantages, trivial groups teach as well; "
+            "set it to false, or zppo.distillation.mode=none"
         )
     if config.needs_teacher and config.teacher.path is None:
         raise ConfigError(
-            "zppo.teacher.path: BCQ and teacher compression need a teacher; set it to a model folder or hub id, "
-            "or set zppo.reformulation.enable=false"
+            "zppo.teacher.path: this method needs a teacher; set it to a model folder or hub id, "
+            "or choose one without (method=grpo_replay, method=grpo)"
         )
+    if config.teacher.more and not any(kind is not Kind.NCQ for kind in config.kinds):
+        raise ConfigError(
+            "zppo.teacher.more: nothing asks a second teacher here; leave it empty, or build BCQ, hints or prefixes"
+        )
+    if len(set(config.teacher_paths)) < len(config.teacher_paths):
+        raise ConfigError("zppo.teacher.more: a teacher is listed twice; name each once")
     if config.teacher.request_timeout_s > config.teacher.step_timeout_s:
         raise ConfigError(
             f"zppo.teacher.request_timeout_s: {config.teacher.request_timeout_s} is longer than "

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from recipe.zppo.config import validate_zppo
 from recipe.zppo.errors import ConfigError, ZPPOError
 
 
@@ -61,8 +62,11 @@ def set_platform(config: DictConfig) -> None:
 def _declare_slots(config: DictConfig) -> None:
     """Without accelerators Ray's "GPU" is a logical resource: as many as student and teacher ask for."""
     slots = int(config.trainer.n_gpus_per_node) * int(config.trainer.nnodes)
-    if config.zppo.reformulation.enable:
-        slots += int(config.zppo.teacher.n_gpus_per_node) * int(config.zppo.teacher.nnodes)
+    try:
+        zppo = validate_zppo(config.zppo)
+    except ConfigError:
+        return  # `check` comes next and says so
+    slots += len(zppo.teacher_paths) * zppo.teacher.n_gpus_per_node * zppo.teacher.nnodes
     with open_dict(config.ray_kwargs.ray_init):
         config.ray_kwargs.ray_init.num_gpus = max(int(config.ray_kwargs.ray_init.get("num_gpus") or 0), slots)
 

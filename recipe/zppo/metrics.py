@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from recipe.zppo.advantage import group_statistics
+from recipe.zppo.batch import training_groups
 from recipe.zppo.config import ZPPOConfig
 from recipe.zppo.pipeline import StepResult
 from recipe.zppo.records import Group
@@ -26,10 +27,14 @@ def step_metrics(result: StepResult, report: Any, buffer: PromptReplayBuffer, co
     """
     metrics: dict[str, float | None] = {}
     metrics |= _plain_metrics(result, config.threshold)
-    for kind in (Kind.BCQ, Kind.NCQ):
+    for kind in {Kind.BCQ: None, Kind.NCQ: None, **dict.fromkeys(config.kinds)}:
         metrics |= _reformulated_metrics(result, kind)
     metrics |= _teacher_metrics(result, config.threshold)
-    metrics |= _batch_metrics(result.groups, config.threshold)
+    for teacher in range(len(config.teacher_paths)) if config.teacher.more else ():
+        for outcome in ("asked", "solved"):
+            metrics[f"zppo/teacher/{teacher}/{outcome}"] = result.counts[f"teacher/{teacher}/{outcome}"]
+    groups = [group for group in result.groups if group.kind is not Kind.TEACHER]
+    metrics |= _batch_metrics(groups, config)
     metrics |= _count_metrics(result)
     metrics |= _time_metrics(result)
     if report is not None:
@@ -57,7 +62,9 @@ def _plain_metrics(result: StepResult, threshold: float) -> dict[str, float | No
 def _reformulated_metrics(result: StepResult, kind: Kind) -> dict[str, float | None]:
     groups = [group for group in result.reformulated if group.kind is kind]
     name = f"zppo/{kind.value}"
-    return {
+    if kind is Kind.TEACHER:
+        return {"zppo/distillation/sequences": sum(len(group.rollouts) for group in groups)}
+    metrics = {
         f"{name}/count": len(groups),
         f"{name}/accuracy": _accuracy(groups),
         f"{name}/solved_share": _mean(group.num_correct > 0 for group in groups),
@@ -65,6 +72,9 @@ def _reformulated_metrics(result: StepResult, kind: Kind) -> dict[str, float | N
         f"{name}/does_not_fit": result.counts[f"{kind.value}/does_not_fit"],
         f"{name}/failed": result.counts[f"{kind.value}/failed"],
     }
+    if kind is Kind.HINT:
+        metrics[f"{name}/leaked"] = result.counts["hint/leak"]
+    return metrics
 
 
 def _teacher_metrics(result: StepResult, threshold: float) -> dict[str, float | None]:
@@ -84,8 +94,9 @@ def _teacher_metrics(result: StepResult, threshold: float) -> dict[str, float | 
     }
 
 
-def _batch_metrics(groups: list[Group], threshold: float) -> dict[str, float | None]:
-    easy = [g for g in groups if g.kind is Kind.PLAIN and g.accuracy >= threshold]
+def _batch_metrics(groups: list[Group], config: ZPPOConfig) -> dict[str, float | None]:
+    easy = [g for g in groups if g.kind is Kind.PLAIN and g.accuracy >= config.threshold]
+    trained = training_groups(groups, distillation="none", dynamic_sampling=config.dynamic_sampling)
     rewards = [(rollout.reward, group.uid) for group in groups for rollout in group.rollouts]
     statistics = group_statistics(*map(np.array, zip(*rewards, strict=True)))
     return {
@@ -93,6 +104,12 @@ def _batch_metrics(groups: list[Group], threshold: float) -> dict[str, float | N
         "zppo/batch/easy_share": len(easy) / len(groups) if groups else None,
         "zppo/batch/bcq_share": _mean(group.kind is Kind.BCQ for group in groups),
         "zppo/batch/ncq_share": _mean(group.kind is Kind.NCQ for group in groups),
+        **{
+            f"zppo/batch/{kind.value}_share": _mean(group.kind is kind for group in groups)
+            for kind in config.kinds
+            if kind in (Kind.HINT, Kind.PREFIX)
+        },
+        "zppo/batch/dropped_trivial": len(groups) - len(trained) if config.dynamic_sampling else None,
         "zppo/batch/trivial_group_share": statistics.trivial_group_share,
         "zppo/batch/positive_advantage_share": statistics.positive_advantage_share,
         "zppo/tokens/student": sum(rollout.num_tokens for group in groups for rollout in group.rollouts),

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from recipe.zppo.config import ZPPOConfig
 from recipe.zppo.errors import ConfigError
+from recipe.zppo.selection import Kind
 
 # `name` or `owner/name` of a model hub; anything else is a path.
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -55,7 +56,7 @@ def check_student_context(config: DictConfig, zppo: ZPPOConfig) -> None:
     context = _context(path, rollout.max_model_len, "actor_rollout_ref.rollout.max_model_len")
     if context is None:
         return
-    candidates = 2 if zppo.builds_bcq else int(zppo.builds_ncq)
+    candidates = 2 if Kind.BCQ in zppo.kinds else int(Kind.NCQ in zppo.kinds)
     kind = {2: "a BCQ prompt", 1: "an NCQ prompt", 0: "a prompt"}[candidates]
     # Whole responses are of any length up to the budget; one that does not fit is skipped and counted.
     each = 0 if zppo.compression.mode == "none" else zppo.reformulation.max_candidate_tokens
@@ -77,13 +78,14 @@ def check_teacher_context(config: DictConfig, zppo: ZPPOConfig) -> None:
     if context is None:
         return
     prompt, response = config.data.max_prompt_length, zppo.teacher.response_length
-    if zppo.builds_bcq and prompt + response > context:
+    asked = any(kind is not Kind.NCQ for kind in zppo.kinds) or zppo.distillation.mode != "none"
+    if asked and prompt + response > context:
         raise ConfigError(
             f"{key}: {context} tokens of context are too few for a teacher rollout, {prompt + response} = "
             f"data.max_prompt_length {prompt} + zppo.teacher.response_length {response}"
         )
-    if zppo.compression.mode == "teacher":
-        longest = max(config.data.max_response_length, response if zppo.builds_bcq else 0)
+    if zppo.compresses:
+        longest = max(config.data.max_response_length, response if Kind.BCQ in zppo.kinds else 0)
         template = _template_tokens(path, compression=True)
         needed = longest + template + zppo.compression.max_tokens
         if needed > context:

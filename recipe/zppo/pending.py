@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from recipe.zppo.every_question import EveryQuestion
 from recipe.zppo.records import Candidate, Group, Question, Rollout, TeacherAnswers, TeacherRollout
 from recipe.zppo.run_errors import CheckpointError
 from recipe.zppo.selection import Kind, StreamingSelection
@@ -19,6 +20,7 @@ class PipelineSettings:
     threshold: float
     reformulation_fraction: float
     kinds: tuple[Kind, ...]
+    """Extra groups, `ZPPOConfig.kinds`."""
     next_step: bool
     seed: int
     rollout_timeout_s: float
@@ -27,6 +29,9 @@ class PipelineSettings:
     """Limit for all generation of a step."""
     teacher_step_timeout_s: float
     """How long a step waits for teacher work once its plain groups are complete; what is late counts as no answer."""
+    prefix_fraction: float = 0.4
+    num_teachers: int = 1
+    """Asked in turn until one is right."""
 
 
 @dataclass(slots=True)
@@ -37,7 +42,7 @@ class StepWork:
     cap: int
     questions: dict[str, Question]
     order: dict[str, int]
-    selection: StreamingSelection
+    selection: StreamingSelection | EveryQuestion
     plain: dict[str, Group] = field(default_factory=dict)
     teacher: dict[str, TeacherAnswers] = field(default_factory=dict)
     queue: asyncio.Queue[Group | None] = field(default_factory=asyncio.Queue)
@@ -61,7 +66,7 @@ _KEPT = {
     "group_size": "actor_rollout_ref.rollout.n",
     "threshold": "zppo.threshold",
     "reformulation_fraction": "zppo.reformulation.fraction",
-    "kinds": "zppo.reformulation.bcq and ncq",
+    "kinds": "the kinds of zppo.reformulation (method=)",
 }
 
 

@@ -21,14 +21,24 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 from recipe.zppo.activity import ActivityClock
-from recipe.zppo.candidates import Draft, draw_candidates, reformulated_messages
+from recipe.zppo.candidates import Draft, draw_candidates, draw_demonstration, shown_messages
+from recipe.zppo.every_question import EveryQuestion
 from recipe.zppo.pending import PipelineSettings, StepWork, check_settings, pack, unpack
 from recipe.zppo.randomness import derive_seed
-from recipe.zppo.records import Candidate, Group, Question, Rollout, RolloutFailure, TeacherAnswers
+from recipe.zppo.records import (
+    Candidate,
+    Group,
+    Hint,
+    Opening,
+    Question,
+    Rollout,
+    RolloutFailure,
+    TeacherAnswers,
+)
 from recipe.zppo.run_errors import RolloutError, WaitTimeoutError
 from recipe.zppo.selection import Kind, Reformulation, StreamingSelection, reformulation_cap
 
@@ -39,15 +49,25 @@ class Workers(Protocol):
     """What the pipeline asks of the agent-loop workers."""
 
     def roll_out(
-        self, question: Question, messages: list[dict], *, uid: str, kind: Kind, seeds: Sequence[int]
+        self,
+        question: Question,
+        messages: list[dict],
+        *,
+        uid: str,
+        kind: Kind,
+        seeds: Sequence[int],
+        openings: Sequence[Opening] = (),
     ) -> AsyncIterator[Rollout | RolloutFailure]:
-        """One rollout a seed, yielded as they finish."""
+        """One rollout a seed, yielded as they finish. With ``openings``, one a seed, responses begin with them."""
 
-    async def ask_teacher(self, question: Question, *, seeds: Sequence[int]) -> TeacherAnswers:
-        """Fresh, graded teacher rollouts of the question. Never raises: a dead teacher gives none."""
+    async def ask_teacher(self, question: Question, *, seeds: Sequence[int], teacher: int = 0) -> TeacherAnswers:
+        """Fresh, graded rollouts of the question by one of the teachers. Never raises: a dead teacher gives none."""
 
     async def compress(self, draft: Draft, *, seed: int, teacher: bool) -> Candidate:
         """The draft as a safe candidate text; without ``teacher``, or when it fails, the bounded tail. Never raises."""
+
+    async def write_hint(self, question: Question, draft: Draft, *, seed: int) -> Hint:
+        """A hint from the draft, a correct teacher rollout; its ``problem`` says why not. Never raises."""
 
 
 @dataclass(slots=True)
@@ -138,21 +158,27 @@ class QuestionPipeline:
     def _start(self, step: int, questions: Sequence[Question], num_new: int) -> StepWork:
         settings = self.settings
         cap = reformulation_cap(settings.reformulation_fraction, num_new) if settings.kinds else 0
-        return StepWork(
-            step=step,
-            cap=cap,
-            num_new=num_new,
-            questions={question.prompt_id: question for question in questions},
-            order={question.prompt_id: i for i, question in enumerate(questions)},
-            selection=StreamingSelection(
-                [question.prompt_id for question in questions],
+        prompt_ids = [question.prompt_id for question in questions]
+        selection = (
+            EveryQuestion(prompt_ids)
+            if Kind.TEACHER in settings.kinds
+            else StreamingSelection(
+                prompt_ids,
                 group_size=settings.group_size,
                 threshold=settings.threshold,
                 cap=cap,
                 seed=settings.seed,
                 step=step,
                 kinds=settings.kinds,
-            ),
+            )
+        )
+        return StepWork(
+            step=step,
+            cap=cap,
+            num_new=num_new,
+            questions={question.prompt_id: question for question in questions},
+            order={question.prompt_id: i for i, question in enumerate(questions)},
+            selection=selection,
         )
 
     async def _plain_phase(
@@ -174,7 +200,9 @@ class QuestionPipeline:
     _last_failure = "unknown"
 
     async def _question(self, work: StepWork, question: Question) -> None:
-        group = Group(f"{work.step}.{work.order[question.prompt_id]:05d}.plain", Kind.PLAIN, question, work.step)
+        if Kind.TEACHER in self.settings.kinds:  # whatever the student's rollouts will be
+            self._start_teacher(work, question)
+        group = self._group(work, question, Kind.PLAIN)
         await self._roll_out(group, question.messages, work.counts, selection=work.selection)
         if not group.rollouts:
             work.counts["questions/failed"] += 1
@@ -182,24 +210,38 @@ class QuestionPipeline:
         else:
             work.plain[question.prompt_id] = group
             work.selection.plain_done(question.prompt_id, group.num_correct, len(group.rollouts))
-            if group.accuracy < self.settings.threshold and work.cap:
+            if self._is_hard(work, group):
                 self._start_teacher(work, question)
         self._advance(work)
+
+    def _is_hard(self, work: StepWork, plain: Group) -> bool:
+        """The teacher is asked because of this plain group."""
+        return plain.accuracy < self.settings.threshold and work.cap > 0 and Kind.TEACHER not in self.settings.kinds
+
+    @staticmethod
+    def _group(work: StepWork, question: Question, kind: Kind) -> Group:
+        return Group(f"{work.step}.{work.order[question.prompt_id]:05d}.{kind.value}", kind, question, work.step)
 
     async def _roll_out(
         self, group: Group, messages: list[dict], counts: Counter[str], selection: StreamingSelection | None = None
     ) -> None:
         """Fill a group. Failures are counted; the group goes on with what it has, if that is two or more."""
         settings, prompt_id = self.settings, group.question.prompt_id
+        size = len(group.openings) or settings.group_size
         seeds = [
             derive_seed(settings.seed, "rollout", group.step, prompt_id, group.kind.value, session)
-            for session in range(settings.group_size)
+            for session in range(size)
         ]
         try:
             async with asyncio.timeout(settings.rollout_timeout_s):
                 with self.clock(group.kind.value):
                     async for rollout in self.workers.roll_out(
-                        group.question, messages, uid=group.uid, kind=group.kind, seeds=seeds
+                        group.question,
+                        messages,
+                        uid=group.uid,
+                        kind=group.kind,
+                        seeds=seeds,
+                        openings=group.openings,
                     ):
                         if isinstance(rollout, RolloutFailure):
                             group.failures.append(rollout)
@@ -209,7 +251,7 @@ class QuestionPipeline:
                         if selection is not None:
                             selection.rollout(prompt_id, rollout.correct)
         except TimeoutError:
-            missing = settings.group_size - len(group.rollouts) - len(group.failures)
+            missing = size - len(group.rollouts) - len(group.failures)
             self._last_failure = (
                 f"{missing} rollouts of {prompt_id} gave no response within "
                 f"zppo.timeouts.rollout_s={settings.rollout_timeout_s:g} s"
@@ -219,7 +261,7 @@ class QuestionPipeline:
         for failure in group.failures:
             counts["rollouts/failed"] += 1
             counts[f"rollouts/{failure.reason}"] += 1
-        if len(group.rollouts) < 2:  # a group of one carries no signal
+        if len(group.rollouts) < 2 and group.kind is not Kind.TEACHER:  # a group of one carries no signal
             group.rollouts.clear()
 
     # ------------------------------------------------------------------ teacher work
@@ -229,19 +271,30 @@ class QuestionPipeline:
 
     async def _ask_teacher(self, work: StepWork, question: Question) -> None:
         answers = TeacherAnswers()
-        if Kind.BCQ in self.settings.kinds:
-            seeds = [
-                derive_seed(self.settings.seed, "teacher", work.step, question.prompt_id, i)
-                for i in range(self.settings.teacher_rollouts)
-            ]
-            try:
-                answers = await self._in_time(work, self.workers.ask_teacher(question, seeds=seeds))
-            except WaitTimeoutError as late:
-                answers = TeacherAnswers(failed=len(seeds), error=str(late))
-                work.teacher_counts["teacher/late"] += 1
+        if any(kind is not Kind.NCQ for kind in self.settings.kinds):
+            for teacher in range(self.settings.num_teachers):
+                answers = await self._answers_of(work, question, teacher)
+                if answers.correct:
+                    break
         work.teacher[question.prompt_id] = answers
         work.selection.teacher_done(question.prompt_id, len(answers.correct))
         self._advance(work)
+
+    async def _answers_of(self, work: StepWork, question: Question, teacher: int) -> TeacherAnswers:
+        which = (teacher,) if teacher else ()
+        seeds = [
+            derive_seed(self.settings.seed, "teacher", work.step, question.prompt_id, *which, i)
+            for i in range(self.settings.teacher_rollouts)
+        ]
+        try:
+            call = self.workers.ask_teacher(question, seeds=seeds, teacher=teacher)
+            answers = replace(await self._in_time(work, call), teacher=teacher)
+        except WaitTimeoutError as late:
+            answers = TeacherAnswers(failed=len(seeds), error=str(late), teacher=teacher)
+            work.teacher_counts["teacher/late"] += 1
+        work.teacher_counts[f"teacher/{teacher}/asked"] += 1
+        work.teacher_counts[f"teacher/{teacher}/solved"] += bool(answers.correct)
+        return answers
 
     async def _in_time(self, work: StepWork, coroutine: Coroutine[Any, Any, T]) -> T:
         """Await teacher work, at most until the step stops waiting for it.
@@ -291,22 +344,44 @@ class QuestionPipeline:
             work.queue.put_nowait(None)
 
     async def _prepare(self, work: StepWork, reformulation: Reformulation) -> None:
-        plain = work.plain[reformulation.prompt_id]
-        teacher = work.teacher.get(reformulation.prompt_id, TeacherAnswers())
-        drafts = draw_candidates(reformulation.kind, plain, teacher.rollouts, seed=self.settings.seed, step=work.step)
-        candidates = await asyncio.gather(*(self._compressed(work, plain.question, draft) for draft in drafts))
-        for candidate in candidates:
-            work.teacher_counts[f"compression/{candidate.compression}"] += 1
-        group = Group(
-            f"{work.step}.{work.order[reformulation.prompt_id]:05d}.{reformulation.kind.value}",
-            reformulation.kind,
-            plain.question,
-            work.step,
-            candidates=tuple(candidates),
-        )
-        work.queue.put_nowait(group)
+        group = self._group(work, work.questions[reformulation.prompt_id], reformulation.kind)
+        if await self._fill_in(work, group):
+            work.queue.put_nowait(group)
         work.preparing -= 1
         self._advance(work)
+
+    async def _fill_in(self, work: StepWork, group: Group) -> bool:
+        """Give the group what its prompt or its responses show; False if there turned out to be nothing to show."""
+        settings, prompt_id = self.settings, group.question.prompt_id
+        teacher = work.teacher.get(prompt_id, TeacherAnswers()).rollouts
+        draw = {"seed": settings.seed, "step": work.step}
+        match group.kind:
+            case Kind.BCQ | Kind.NCQ:
+                drafts = draw_candidates(group.kind, work.plain[prompt_id], teacher, **draw)
+                group.candidates = tuple(
+                    await asyncio.gather(*(self._compressed(work, group.question, draft) for draft in drafts))
+                )
+                for candidate in group.candidates:
+                    work.teacher_counts[f"compression/{candidate.compression}"] += 1
+            case Kind.HINT:
+                hint = await self._hint(work, group.question, draw_demonstration(prompt_id, teacher, **draw))
+                group.hint = hint.text
+                if hint.problem:
+                    work.teacher_counts[f"hint/{hint.problem}"] += 1
+                    return False
+            case Kind.PREFIX:
+                draft = draw_demonstration(prompt_id, teacher, **draw)
+                group.openings = (Opening(draft.text, settings.prefix_fraction),) * settings.group_size
+            case Kind.TEACHER:
+                group.openings = tuple(Opening(rollout.text, 1.0) for rollout in teacher if rollout.correct)
+        return True
+
+    async def _hint(self, work: StepWork, question: Question, draft: Draft) -> Hint:
+        seed = derive_seed(self.settings.seed, "hint", work.step, question.prompt_id)
+        try:
+            return await self._in_time(work, self.workers.write_hint(question, draft, seed=seed))
+        except WaitTimeoutError:
+            return Hint("", "failed")
 
     async def _compressed(self, work: StepWork, question: Question, draft: Draft) -> Candidate:
         """Each response is compressed once, also when BCQ and NCQ both show it."""
@@ -327,9 +402,9 @@ class QuestionPipeline:
         groups: dict[tuple[str, Kind], Group] = {}
 
         async def roll_out(group: Group) -> None:
-            answers = [rollout.answer for rollout in source.plain[group.question.prompt_id].wrong]
-            messages = reformulated_messages(group.kind, group.question.messages, group.candidates, answers)
-            await self._roll_out(group, messages, counts)
+            plain = source.plain.get(group.question.prompt_id)
+            answers = [rollout.answer for rollout in plain.wrong] if plain else []
+            await self._roll_out(group, shown_messages(group, answers), counts)
             if group.rollouts:
                 groups[group.question.prompt_id, group.kind] = group
             elif any(failure.reason == "too_long" for failure in group.failures):
@@ -337,7 +412,7 @@ class QuestionPipeline:
             else:
                 counts[f"{group.kind.value}/failed"] += 1
 
-        if source is None or not source.cap:
+        if source is None or not (source.cap or Kind.TEACHER in self.settings.kinds):
             return []
         running = []
         while (group := await source.queue.get()) is not None:
@@ -387,10 +462,10 @@ class QuestionPipeline:
             group = work.plain.get(prompt_id)
             if group is None:
                 work.selection.drop(prompt_id)
-                continue
-            work.selection.plain_done(prompt_id, group.num_correct, len(group.rollouts))
+            else:
+                work.selection.plain_done(prompt_id, group.num_correct, len(group.rollouts))
             if prompt_id in work.teacher:
                 work.selection.teacher_done(prompt_id, len(work.teacher[prompt_id].correct))
-            elif group.accuracy < self.settings.threshold and work.cap:
+            elif Kind.TEACHER in self.settings.kinds or (group is not None and self._is_hard(work, group)):
                 self._start_teacher(work, question)
         self._advance(work)

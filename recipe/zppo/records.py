@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,10 +37,41 @@ class Rollout:
     answer: str
     num_prompt_tokens: int
     num_tokens: int
+    """Of the whole response, what was given included."""
+    num_given: int = 0
+    """Tokens at the beginning of the response that the student did not write (`Opening`)."""
 
     @property
     def correct(self) -> bool:
         return self.reward >= 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Text that the response begins with: the first floor(fraction * L) of its L tokens in the student's vocabulary.
+
+    Below 1, they count in the length budget and have no loss (Prefix, Alg. 6). At 1 the text with its end token *is*
+    the response: nothing is generated, and every token is in the loss (off-policy distillation, Alg. 2).
+    """
+
+    text: str = field(repr=False)
+    fraction: float
+
+    @property
+    def whole(self) -> bool:
+        return self.fraction >= 1.0
+
+    def num_tokens(self, length: int) -> int:
+        """Of ``length`` tokens."""
+        return length if self.whole else math.floor(self.fraction * length + 1e-9)
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """The teacher's hint (Fig. 19); with a ``problem``, ``leak`` or ``failed``, it is not shown to anybody."""
+
+    text: str = field(repr=False)
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +96,13 @@ class TeacherRollout:
 
 @dataclass(frozen=True, slots=True)
 class TeacherAnswers:
-    """The fresh teacher rollouts of one hard question; ``failed`` requests gave none, ``error`` is the last cause."""
+    """The fresh teacher rollouts of one question; ``failed`` requests gave none, ``error`` is the last cause."""
 
     rollouts: tuple[TeacherRollout, ...] = ()
     failed: int = 0
     error: str = ""
+    teacher: int = 0
+    """Which one gave them: with several, the one that was right, or else the last."""
 
     @property
     def correct(self) -> list[TeacherRollout]:
@@ -102,6 +136,9 @@ class Group:
     rollouts: list[Rollout] = field(default_factory=list)
     failures: list[RolloutFailure] = field(default_factory=list)
     candidates: tuple[Candidate, ...] = ()
+    hint: str = ""
+    openings: tuple[Opening, ...] = ()
+    """One a rollout, or none."""
 
     @property
     def num_correct(self) -> int:

@@ -76,10 +76,12 @@ class RolloutLog:
                     "reward": rollout.reward,
                     "answer": self._cut(rollout.answer),
                     "num_tokens": rollout.num_tokens,
+                    **({"num_given": rollout.num_given} if rollout.num_given else {}),
                     "text": self._cut(rollout.text),
                 }
                 for rollout in group.rollouts
             ],
+            **({"hint": self._cut(group.hint)} if group.hint else {}),
             "failures": [f"{failure.reason}: {failure.detail}" for failure in group.failures],
         }
         teacher = result.teacher.get(question.prompt_id)

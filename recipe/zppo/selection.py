@@ -29,9 +29,19 @@ class Kind(StrEnum):
     PLAIN = "plain"
     BCQ = "bcq"
     NCQ = "ncq"
+    HINT = "hint"
+    """The question with the teacher's hint (App. D.2)."""
+    PREFIX = "prefix"
+    """The question, its response begun by the teacher (App. D.2)."""
+    TEACHER = "teacher"
+    """No rollouts of the student: the teacher's, as sequences to learn from (off-policy distillation)."""
 
 
-_WALK = (Kind.BCQ, Kind.NCQ)  # the order within a question
+HELPED = (Kind.BCQ, Kind.HINT, Kind.PREFIX)
+"""Kinds that need a correct teacher rollout. A run has at most one of them."""
+
+_WALK = (*HELPED, Kind.NCQ)  # the order within a question
+_DEFAULT = (Kind.BCQ, Kind.NCQ)
 
 
 @dataclass(frozen=True)
@@ -75,7 +85,7 @@ def select_reformulations(
     cap: int,
     seed: int,
     step: int,
-    kinds: Collection[Kind] = _WALK,
+    kinds: Collection[Kind] = _DEFAULT,
 ) -> list[Reformulation]:
     """The step's reformulations in walk order.
 
@@ -101,8 +111,9 @@ def select_reformulations(
 
     selected = []
     for _, question in ranked[:cap]:
-        if Kind.BCQ in kinds and question.num_wrong >= 1 and question.num_teacher_correct >= 1:
-            selected.append(Reformulation(question.prompt_id, Kind.BCQ))
+        for kind in HELPED:
+            if kind in kinds and question.num_wrong >= 1 and question.num_teacher_correct >= 1:
+                selected.append(Reformulation(question.prompt_id, kind))
         if Kind.NCQ in kinds and question.num_wrong >= 1:
             selected.append(Reformulation(question.prompt_id, Kind.NCQ))
     return selected[:cap]
@@ -116,7 +127,7 @@ class _Question:
     wrong: int = 0
     plain_pending: bool = True
     teacher_pending: bool = True
-    bcq: tuple[int, int] = (0, 0)  # fewest and most BCQ instances
+    helped: tuple[int, int] = (0, 0)  # fewest and most instances of the kind that needs the teacher
     open: set[Kind] = field(default_factory=set)
 
 
@@ -148,7 +159,7 @@ class StreamingSelection:
         cap: int,
         seed: int,
         step: int,
-        kinds: Collection[Kind] = _WALK,
+        kinds: Collection[Kind] = _DEFAULT,
     ) -> None:
         """Args as in `select_reformulations`; `group_size` is G_S, the most rollouts of a plain group."""
         _check_limits(threshold, cap, kinds)
@@ -156,6 +167,7 @@ class StreamingSelection:
             raise SelectionError(f"a group has at least one rollout, got group_size {group_size}")
         self._threshold, self._cap, self._group_size = threshold, cap, group_size
         self._kinds = tuple(kind for kind in _WALK if kind in kinds)
+        self._helped = next((kind for kind in self._kinds if kind in HELPED), None)
         self._questions: dict[PromptId, _Question] = {}
         for prompt_id in prompt_ids:
             if prompt_id in self._questions:
@@ -203,7 +215,7 @@ class StreamingSelection:
         self._move(question, num_correct / num_scored)
         hard = question.key[0] < self._threshold
         if hard:
-            question.bcq = (0, 1) if Kind.BCQ in self._kinds else (0, 0)
+            question.helped = (0, 1) if self._helped else (0, 0)
             if question.open:
                 bisect.insort(self._hard, question.key)
         self._decide()
@@ -219,10 +231,10 @@ class StreamingSelection:
         if num_correct < 0:
             raise SelectionError(f"prompt id {prompt_id!r}: {num_correct} correct teacher rollouts")
         question.teacher_pending = False
-        if Kind.BCQ in self._kinds:
-            question.bcq = (1, 1) if num_correct else (0, 0)
+        if self._helped:
+            question.helped = (1, 1) if num_correct else (0, 0)
             if not num_correct:
-                self._reject(question, Kind.BCQ)
+                self._reject(question, self._helped)
         self._decide()
 
     def drop(self, prompt_id: PromptId) -> None:
@@ -267,9 +279,9 @@ class StreamingSelection:
             if question.plain_pending:
                 index += len(self._kinds)
             else:
-                fewest, most = question.bcq
+                fewest, most = question.helped
                 if fewest:
-                    self._accept(question, Kind.BCQ)
+                    self._accept(question, self._helped)
                 index += most
                 if Kind.NCQ in self._kinds:
                     if index < cap:
@@ -281,7 +293,7 @@ class StreamingSelection:
             question = self._by_key[key[1:]]
             if rank >= cap or index >= cap:
                 break
-            index += question.bcq[0]
+            index += question.helped[0]
             if Kind.NCQ in self._kinds:
                 if index >= cap:
                     self._reject(question, Kind.NCQ)
@@ -342,7 +354,9 @@ def _check_limits(threshold: float, cap: int, kinds: Collection[Kind]) -> None:
     if cap < 0:
         raise SelectionError(f"the cap must be at least 0, got {cap}")
     if not set(kinds) <= set(_WALK):
-        raise SelectionError(f"only BCQ and NCQ are reformulations, got {sorted(kinds)}")
+        raise SelectionError(f"only {', '.join(_WALK)} are reformulations, got {sorted(kinds)}")
+    if len(set(kinds) & set(HELPED)) > 1:
+        raise SelectionError(f"a question has one of {', '.join(HELPED)}, got {sorted(kinds)}")
 
 
 def _check_question(question: HardQuestion, seen: set[PromptId]) -> None:

@@ -24,7 +24,7 @@ from recipe.zppo.pipeline_thread import PipelineThread
 from recipe.zppo.questions import QuestionSource
 from recipe.zppo.replay_buffer import PromptReplayBuffer
 from recipe.zppo.rollout_log import RolloutLog
-from recipe.zppo.selection import Kind, reformulation_cap
+from recipe.zppo.selection import reformulation_cap
 from recipe.zppo.server_client import ServerClient
 from recipe.zppo.status import StatusFile
 from recipe.zppo.teacher_pool import TeacherStart
@@ -49,8 +49,8 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         self.pipeline: PipelineThread | None = None
         self.pending_state: dict[str, Any] | None = None
         with open_dict(config.algorithm):  # where verl hands its settings to an advantage estimator
-            config.algorithm.zppo_advantage_norm = self.zppo.advantage.norm
-            config.algorithm.zppo_advantage_eps = self.zppo.advantage.eps
+            config.algorithm.zppo_advantage_norm = self.zppo.advantage_norm
+            config.algorithm.zppo_advantage_eps = self.zppo.advantage_eps
         super().__init__(config)
         # verl asks for the name "sync" where it means "no asynchronous rollouts" (trainer_base.py:676, 841, 942, 1348)
         self.trainer_mode = "sync"
@@ -187,22 +187,20 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
             self.pipeline.close()
 
     def _pipeline_settings(self) -> PipelineSettings:
-        zppo, kinds = self.zppo, []
-        if zppo.builds_bcq:
-            kinds.append(Kind.BCQ)
-        if zppo.builds_ncq:
-            kinds.append(Kind.NCQ)
+        zppo = self.zppo
         return PipelineSettings(
             group_size=self.config.actor_rollout_ref.rollout.n,
             teacher_rollouts=zppo.teacher.n_rollouts,
             threshold=zppo.threshold,
             reformulation_fraction=zppo.reformulation.fraction,
-            kinds=tuple(kinds),
+            kinds=zppo.kinds,
             next_step=zppo.reformulation.schedule == "next_step",
             seed=zppo.seed,
             rollout_timeout_s=zppo.timeouts.rollout_s,
             step_timeout_s=zppo.timeouts.step_s,
             teacher_step_timeout_s=zppo.teacher.step_timeout_s,
+            prefix_fraction=zppo.reformulation.prefix_fraction,
+            num_teachers=max(1, len(zppo.teacher_paths)),
         )
 
     @property

@@ -42,7 +42,7 @@ def test_defaults_are_table_8() -> None:
     assert (actor.optim.weight_decay, actor.optim.clip_grad, actor.optim.lr_scheduler_type) == (0.1, 1.0, "constant")
     assert (config.trainer.n_gpus_per_node, zppo.teacher.n_gpus_per_node) == (6, 2)
     assert rollout.tensor_model_parallel_size == zppo.teacher.inference.tensor_model_parallel_size == 1
-    assert zppo.advantage.norm == "without_zero"
+    assert zppo.advantage_norm == "without_zero"
     assert config.trainer.total_epochs == 1
 
 
@@ -78,10 +78,10 @@ def test_interpolations_reach_the_rest_of_the_config() -> None:
         ("updates_per_step", 0, "zppo.updates_per_step: 0 is out of range"),
         ("reformulation.schedule", "later", "'later' is not one of same_step, next_step"),
         ("compression.mode", "zip", "'zip' is not one of teacher, truncate, none"),
-        ("advantage.norm", "all", "'all' is not one of without_zero, with_zero, none"),
-        ("advantage.eps", 0.0, "zppo.advantage.eps: 0.0 is out of range; it must be greater than 0.0"),
+        ("advantage_norm", "all", "'all' is not one of without_zero, with_zero, none"),
+        ("advantage_eps", 0.0, "zppo.advantage_eps: 0.0 is out of range; it must be greater than 0.0"),
         ("teacher.inference", 3, "zppo.teacher.inference: expected a group of keys, got 3"),
-        ("teacher.path", None, "zppo.teacher.path: BCQ and teacher compression need a teacher"),
+        ("teacher.path", None, "zppo.teacher.path: this method needs a teacher"),
         ("teacher.path", "", "zppo.teacher.path: expected a text, got ''"),
         ("teacher.top_k", 0, "zppo.teacher.top_k: 0 samples from nothing"),
         (

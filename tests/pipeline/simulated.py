@@ -8,7 +8,16 @@ from collections.abc import AsyncIterator, Sequence
 
 from recipe.zppo.candidates import Draft
 from recipe.zppo.pipeline import PipelineSettings
-from recipe.zppo.records import Candidate, Question, Rollout, RolloutFailure, TeacherAnswers, TeacherRollout
+from recipe.zppo.records import (
+    Candidate,
+    Hint,
+    Opening,
+    Question,
+    Rollout,
+    RolloutFailure,
+    TeacherAnswers,
+    TeacherRollout,
+)
 from recipe.zppo.selection import Kind
 
 
@@ -43,6 +52,9 @@ class SimulatedWorkers:
         self.random, self.scale = random.Random(latency_seed), scale
         self.log: list[tuple[str, str]] = []
         self.prompts: dict[str, list[dict]] = {}
+        self.openings: dict[str, Sequence[Opening]] = {}
+        self.more_teachers: list[dict[str, int]] = []
+        self.hints: dict[str, Hint] = {}
         self.fail: dict[str, list[RolloutFailure]] = {}
         self.hang_teacher: set[str] = set()
         self.hang_student: set[str] = set()
@@ -52,7 +64,7 @@ class SimulatedWorkers:
         await asyncio.sleep(self.random.random() * self.scale)
 
     async def roll_out(
-        self, question: Question, messages: list[dict], *, uid: str, kind: Kind, seeds: Sequence[int]
+        self, question: Question, messages: list[dict], *, uid: str, kind: Kind, seeds: Sequence[int], openings=()
     ) -> AsyncIterator[Rollout | RolloutFailure]:
         name = question.prompt_id
         self.log.append((f"start {kind}", name))
@@ -60,6 +72,7 @@ class SimulatedWorkers:
         if name in self.hang_student:
             await asyncio.Event().wait()
         failures = self.fail.get(f"{name}/{kind}", [])
+        self.openings[uid] = openings
         sessions = list(range(len(seeds)))
         self.random.shuffle(sessions)
         num_correct = self.correct[name] if kind is Kind.PLAIN else 1
@@ -73,7 +86,7 @@ class SimulatedWorkers:
                 yield Rollout(session, f"{uid}_{session}_0", text, float(right), str(session), 5, 7)
         self.log.append((f"end {kind}", name))
 
-    async def ask_teacher(self, question: Question, *, seeds: Sequence[int]) -> TeacherAnswers:
+    async def ask_teacher(self, question: Question, *, seeds: Sequence[int], teacher: int = 0) -> TeacherAnswers:
         name = question.prompt_id
         self.log.append(("start teacher", name))
         if name in self.hang_teacher:
@@ -81,8 +94,14 @@ class SimulatedWorkers:
         if self.teacher_gate is not None:
             await self.teacher_gate.wait()
         await self.pause()
-        rollouts = [TeacherRollout(f"T {name} {i}", float(i < self.teacher[name]), 9) for i in range(len(seeds))]
+        right = [self.teacher, *self.more_teachers][teacher][name]
+        mark = "T" * (teacher + 1)
+        rollouts = [TeacherRollout(f"{mark} {name} {i}", float(i < right), 9) for i in range(len(seeds))]
         return TeacherAnswers(tuple(rollouts))
+
+    async def write_hint(self, question: Question, draft: Draft, *, seed: int) -> Hint:
+        await self.pause()
+        return self.hints.get(question.prompt_id, Hint(f"hint from {draft.text}"))
 
     async def compress(self, draft: Draft, *, seed: int, teacher: bool) -> Candidate:
         await self.pause()

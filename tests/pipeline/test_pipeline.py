@@ -65,7 +65,7 @@ def test_teacher_work_starts_before_the_last_plain_group_is_complete():
     slow = asyncio.Event()
     plain_roll_out = workers.roll_out
 
-    async def roll_out(question, messages, *, uid, kind, seeds):
+    async def roll_out(question, messages, *, uid, kind, seeds, openings=()):
         if question.prompt_id == "q11" and kind is Kind.PLAIN:
             await slow.wait()
         async for rollout in plain_roll_out(question, messages, uid=uid, kind=kind, seeds=seeds):
@@ -214,7 +214,7 @@ def test_failed_rollouts_shrink_a_group_and_failed_groups_leave_the_ranking():
 def test_reward_function_error_stops_the_step_at_once():
     workers = SimulatedWorkers(dict.fromkeys(NAMES, 4), dict.fromkeys(NAMES, 0))
 
-    async def roll_out(question, messages, *, uid, kind, seeds):
+    async def roll_out(question, messages, *, uid, kind, seeds, openings=()):
         if question.prompt_id == "q5":
             raise RewardFunctionError("row 5")
         await asyncio.Event().wait()

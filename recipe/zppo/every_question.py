@@ -1,0 +1,40 @@
+"""The selection of off-policy distillation: every question whose teacher was right, hard or not (Alg. 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from recipe.zppo.selection import Kind, PromptId, Reformulation
+
+
+class EveryQuestion:
+    """Stands where `StreamingSelection` stands for the other methods, and decides as soon as a teacher is done.
+
+    What the student makes of a question changes nothing: its rollouts are for the books.
+    """
+
+    def __init__(self, prompt_ids: Iterable[PromptId]) -> None:
+        self._open = set(prompt_ids)
+        self._accepted: list[Reformulation] = []
+
+    def rollout(self, prompt_id: PromptId, correct: bool) -> None:
+        pass
+
+    def plain_done(self, prompt_id: PromptId, num_correct: int, num_scored: int) -> None:
+        pass
+
+    def drop(self, prompt_id: PromptId) -> None:
+        pass
+
+    def teacher_done(self, prompt_id: PromptId, num_correct: int) -> None:
+        self._open.remove(prompt_id)
+        if num_correct:
+            self._accepted.append(Reformulation(prompt_id, Kind.TEACHER))
+
+    def newly_accepted(self) -> list[Reformulation]:
+        fresh, self._accepted = self._accepted, []
+        return fresh
+
+    @property
+    def finished(self) -> bool:
+        return not self._open
