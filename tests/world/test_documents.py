@@ -7,10 +7,12 @@ import pytest
 
 from recipe.zppo.world import bills
 from recipe.zppo.world.documents import Corpus, encode
-from recipe.zppo.world.evaluate import boxed_answer, inner_summary
+from recipe.zppo.world.evaluate import boxed_answer, inner_summary, is_valid_hint
 from recipe.zppo.world.pretrain import IGNORED, _draw_batches
 
 CANDIDATE = re.compile(r"<candidate>\n(.*?)\n</candidate>", re.DOTALL)
+HINT = re.compile(r"\n\n<hint>\n([a-zA-Z])(\d)\n</hint>\n\n")
+LINK = re.compile(r"([a-zA-Z])(\d+)=")
 
 
 @pytest.fixture
@@ -70,6 +72,56 @@ def test_a_summary_repeats_what_stands_in_the_response(corpus):
     for _ in range(200):
         document = corpus.compression()
         assert f"<response>\n{inner_summary(document.response)}\n</response>" in document.messages[0]["content"]
+
+
+def test_a_hint_states_a_right_price_and_the_student_mostly_takes_it_over(corpus, price_list):
+    followed = hard = 0
+    for _ in range(500):
+        document = corpus.hinted()
+        bill = asked(document)
+        item, price = HINT.search(document.messages[0]["content"]).groups()
+        assert int(price) == price_list.prices[item]
+        stated = {letter: int(number) for letter, number in LINK.findall(document.response)}
+        assert tuple(stated) == bill
+        for other in set(bill) - {item}:
+            assert stated[other] in (price_list.prices[other], price_list.wrong_prices.get(other))
+        if price_list.level(bill):
+            assert item in price_list.wrong_prices
+            hard += 1
+            followed += stated[item] == price_list.prices[item]
+    assert hard > 300
+    assert followed / hard == pytest.approx(0.9, abs=0.06)
+
+
+def test_the_teachers_hints_name_an_item_of_the_response_and_no_answer(corpus, price_list):
+    hard_items = set()
+    for _ in range(500):
+        document = corpus.hint_request()
+        request = document.messages[0]["content"]
+        prices = dict(LINK.findall(request))
+        item, price = document.response[0], document.response[1:]
+        assert prices[item] == price
+        assert is_valid_hint(document.response, boxed_answer(request))
+        if hard := prices.keys() & price_list.wrong_prices.keys():
+            assert item in hard
+            hard_items.add(item)
+    assert hard_items == set(price_list.wrong_prices)
+
+
+@pytest.mark.parametrize(
+    "hint, valid",
+    [
+        ("M2", True),
+        ("M12", True),
+        ("", False),
+        (" \n", False),
+        ("M14", False),
+        ("it is 14", False),
+        (r"\boxed{3}", False),
+    ],
+)
+def test_a_hint_that_gives_the_answer_away_is_not_valid(hint, valid):
+    assert is_valid_hint(hint, "14") == valid
 
 
 def test_every_kind_is_within_the_vocabulary(corpus, tokenizer):

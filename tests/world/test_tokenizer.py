@@ -4,7 +4,14 @@ import pytest
 from mathruler.grader import extract_boxed_content
 from transformers import AutoTokenizer
 
-from recipe.zppo.prompts import bcq_messages, compression_messages, ncq_messages, with_closer
+from recipe.zppo.prompts import (
+    bcq_messages,
+    compression_messages,
+    hint_request_messages,
+    hinted_messages,
+    ncq_messages,
+    with_closer,
+)
 from recipe.zppo.world import bills
 from recipe.zppo.world.documents import question_messages
 from recipe.zppo.world.tokenizer import prompt_ids
@@ -23,13 +30,15 @@ def candidate(price_list, longest_bill):
 def test_the_longest_prompts_are_short(tokenizer, price_list, longest_bill, candidate):
     question = question_messages(longest_bill)
     raw = bills.response(longest_bill, price_list.prices)
-    prompts = {
-        18: with_closer(question),
-        64: with_closer(bcq_messages(question, candidate, candidate)),
-        229: with_closer(ncq_messages(question, [str(n) for n in range(8)], [candidate] * 8)),
-        31: compression_messages(raw),
-    }
-    for tokens, messages in prompts.items():
+    prompts = [
+        (18, with_closer(question)),
+        (64, with_closer(bcq_messages(question, candidate, candidate))),
+        (229, with_closer(ncq_messages(question, [str(n) for n in range(8)], [candidate] * 8))),
+        (23, with_closer(hinted_messages(question, bills.hint(longest_bill[0], price_list.prices)))),
+        (31, compression_messages(raw)),
+        (31, hint_request_messages(raw)),
+    ]
+    for tokens, messages in prompts:
         ids = prompt_ids(tokenizer, messages)
         assert tokenizer.unk_token_id not in ids
         assert len(ids) == tokens

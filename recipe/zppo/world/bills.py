@@ -58,6 +58,10 @@ class PriceList:
         """Number of hard items in the bill."""
         return sum(item in self.wrong_prices for item in bill)
 
+    def draw_hinted_item(self, bill: Bill, rng: random.Random) -> str:
+        """The item of the bill whose price a hint states: a hard one if there is one."""
+        return rng.choice([item for item in bill if item in self.wrong_prices] or bill)
+
     def has_reserved_pair(self, bill: Bill) -> bool:
         return any(frozenset(pair) in self.reserved_pairs for pair in itertools.combinations(bill, 2))
 
@@ -110,6 +114,11 @@ def response(bill: Bill, prices: Prices) -> str:
 def summary(bill: Bill, prices: Prices) -> str:
     """A compressed response: what a candidate carries when the teacher compresses."""
     return chain(bill, prices) + boxed(bill, prices)
+
+
+def hint(item: str, prices: Prices) -> str:
+    """The price of one item: what a hint says. As a number it is less than the total, so it gives no answer away."""
+    return f"{item}{prices[item]}"
 
 
 def draw_distinct_bills(draw: Callable[[], Bill], count: int, taken: set[frozenset[str]]) -> list[Bill]:

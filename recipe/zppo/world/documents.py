@@ -10,7 +10,15 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerFast
 
-from recipe.zppo.prompts import Messages, bcq_messages, compression_messages, ncq_messages, with_closer
+from recipe.zppo.prompts import (
+    Messages,
+    bcq_messages,
+    compression_messages,
+    hint_request_messages,
+    hinted_messages,
+    ncq_messages,
+    with_closer,
+)
 from recipe.zppo.world import bills
 from recipe.zppo.world.bills import Bill, PriceList
 from recipe.zppo.world.settings import WorldSettings
@@ -72,6 +80,23 @@ class Corpus:
         messages = with_closer(ncq_messages(question_messages(bill), answers, candidates))
         return Document(messages, bills.response(bill, target))
 
+    def hinted(self) -> Document:
+        """A hint states one right price; the response takes it over with p `hint_followed_share`, else it is belief."""
+        bill = self._reformulated_bill()
+        item = self.list.draw_hinted_item(bill, self.rng)
+        target = self.list.draw_belief(self.rng)
+        if self.rng.random() < self.settings.hint_followed_share:
+            target |= {item: self.list.prices[item]}
+        messages = with_closer(hinted_messages(question_messages(bill), bills.hint(item, self.list.prices)))
+        return Document(messages, bills.response(bill, target))
+
+    def hint_request(self) -> Document:
+        """A right response is answered with the price of one of its items, a hard one if there is one."""
+        bill = self.plain_bill()
+        item = self.list.draw_hinted_item(bill, self.rng)
+        messages = hint_request_messages(bills.summary(bill, self.list.prices))
+        return Document(messages, bills.hint(item, self.list.prices))
+
     def compression(self) -> Document:
         """Any response is summarised by what stands between its tags: right, wrong by belief, or of any numbers."""
         bill, source = self.plain_bill(), self.rng.randrange(4)
@@ -95,8 +120,17 @@ class Corpus:
     def kinds(self, model: str) -> dict[str, Callable[[], Document]]:
         """Kinds of documents of the `student`'s or the `teacher`'s corpus, by the name of their share."""
         if model == "student":
-            return {"share_plain": self.student_plain, "share_bcq": self.bcq, "share_ncq": self.ncq}
-        return {"share_plain": self.teacher_plain, "share_compression": self.compression}
+            return {
+                "share_plain": self.student_plain,
+                "share_bcq": self.bcq,
+                "share_ncq": self.ncq,
+                "share_hint": self.hinted,
+            }
+        return {
+            "share_plain": self.teacher_plain,
+            "share_compression": self.compression,
+            "share_hint": self.hint_request,
+        }
 
 
 def encode(document: Document, tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[int]]:

@@ -1,7 +1,8 @@
 """Measures a world at temperature 1: ``python -m recipe.zppo.world.evaluate [world] [--student PATH] [--split val]``.
 
 The visit of a question is Algorithm 1's, without the caps: eight plain student samples; four teacher samples of a
-question with less than half of them right; BCQ and NCQ with candidates that the teacher has compressed.
+question with less than half of them right; BCQ and NCQ with candidates that the teacher has compressed; and for the
+Hint baseline a hint that the teacher writes from its first right sample.
 """
 
 import argparse
@@ -17,7 +18,15 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging
 
-from recipe.zppo.prompts import Messages, bcq_messages, compression_messages, ncq_messages, with_closer
+from recipe.zppo.prompts import (
+    Messages,
+    bcq_messages,
+    compression_messages,
+    hint_request_messages,
+    hinted_messages,
+    ncq_messages,
+    with_closer,
+)
 from recipe.zppo.world.paths import WorldPaths
 from recipe.zppo.world.sampling import sample
 from recipe.zppo.world.tokenizer import prompt_ids
@@ -27,6 +36,7 @@ TEACHER_GROUP_SIZE = 4
 HARD_BELOW = 0.5
 
 _BOX = re.compile(r"\\boxed\{([^{}]*)\}")
+_NUMBER = re.compile(r"\d+")
 _SUMMARY = re.compile(r"<summary>(.*)</summary>", re.DOTALL)
 
 
@@ -40,6 +50,11 @@ def inner_summary(text: str) -> str | None:
     """What stands between summary tags."""
     found = _SUMMARY.search(text)
     return found.group(1).strip() if found else None
+
+
+def is_valid_hint(hint: str, answer: str) -> bool:
+    """Whether it says something, and neither holds a box nor names the answer."""
+    return bool(hint.strip()) and "\\boxed" not in hint and answer not in _NUMBER.findall(hint)
 
 
 class Sampler:
@@ -88,7 +103,8 @@ def plain_outcomes(student: Sampler, questions: list[Messages], answers: list[st
 def measure(student: Sampler, teacher: Sampler, questions: list[Messages], answers: list[str]) -> dict[str, float]:
     """The figures that say whether ZPPO has something to do here; shares and accuracies in 0..1.
 
-    `compression_exact` is the share of candidates whose summary is the response without its think tags.
+    `compression_exact` is the share of candidates whose summary is the response without its think tags, `hint_valid`
+    that of the teacher's hints that give the answer away by neither a box nor its number; the others are not shown.
     """
     plain_groups = student([with_closer(question) for question in questions], GROUP_SIZE)
     accuracy = [_accuracy(group, answer) for group, answer in zip(plain_groups, answers, strict=True)]
@@ -117,6 +133,10 @@ def measure(student: Sampler, teacher: Sampler, questions: list[Messages], answe
             bcq.append((i, with_closer(bcq_messages(questions[i], *(pair if position % 2 else pair[::-1])))))
     bcq_groups = student([messages for _, messages in bcq], GROUP_SIZE)
     ncq_groups = student(ncq, GROUP_SIZE)
+    written = teacher([hint_request_messages(shown[i][0]) for i in hard if i in solved], 1)
+    hints = dict(zip((i for i in hard if i in solved), (group[0] for group in written), strict=True))
+    valid = {i: hint for i, hint in hints.items() if is_valid_hint(hint, answers[i])}
+    hint_groups = student([with_closer(hinted_messages(questions[i], hint)) for i, hint in valid.items()], GROUP_SIZE)
     return {
         "plain_accuracy": fmean(accuracy),
         "hard_share": len(hard) / len(questions),
@@ -125,6 +145,8 @@ def measure(student: Sampler, teacher: Sampler, questions: list[Messages], answe
         "hard_plain_accuracy": _mean(accuracy[i] for i in hard),
         "hard_bcq_accuracy": _mean(_accuracy(g, answers[i]) for (i, _), g in zip(bcq, bcq_groups, strict=True)),
         "hard_ncq_accuracy": _mean(_accuracy(g, answers[i]) for i, g in zip(hard, ncq_groups, strict=True)),
+        "hard_hint_accuracy": _mean(_accuracy(g, answers[i]) for i, g in zip(valid, hint_groups, strict=True)),
+        "hint_valid": len(valid) / max(1, len(hints)),
         "compression_exact": _mean(s == short for s, short in zip(summaries, without_tags, strict=True)),
     }
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from recipe.zppo.world import templates
 
-WORLD_VERSION = 1
+WORLD_VERSION = 2
 """Raise when the code changes what a seed produces: cached worlds of an older version are rebuilt."""
 
 WRONG_PRICE_PROBABILITIES: dict[str, tuple[float, ...]] = {
@@ -47,6 +47,8 @@ class PretrainSettings:
     share_bcq: float = 0.0
     share_ncq: float = 0.0
     share_compression: float = 0.0
+    share_hint: float = 0.0
+    """Student: questions with a hint. Teacher: requests for one."""
     lr: float = 3e-3
     warmup_steps: int = 20
     final_lr_share: float = 0.05
@@ -74,12 +76,16 @@ class WorldSettings:
     """How often the student's corpus follows the right one of two candidates."""
     ncq_right_share: float = 0.15
     """How often the student's corpus answers rightly after a list of wrong answers."""
+    hint_followed_share: float = 0.9
+    """How often the student's corpus takes over the price that a hint states."""
     hard_share_of_reformulated: float = 0.7
-    """Share of BCQ and NCQ documents whose question is drawn again until it holds a hard item."""
+    """Share of the student's BCQ, NCQ and hinted documents whose question is drawn again until it holds a hard item."""
     student: ModelSettings = ModelSettings(96, 4, 4, 4, 256)
     teacher: ModelSettings = ModelSettings(128, 3, 4, 2, 384)
-    student_pretraining: PretrainSettings = PretrainSettings(320, 64, 0.60, share_bcq=0.27, share_ncq=0.13)
-    teacher_pretraining: PretrainSettings = PretrainSettings(500, 64, 0.65, share_compression=0.35)
+    student_pretraining: PretrainSettings = PretrainSettings(
+        320, 64, 0.55, share_bcq=0.25, share_ncq=0.12, share_hint=0.08
+    )
+    teacher_pretraining: PretrainSettings = PretrainSettings(500, 64, 0.60, share_compression=0.30, share_hint=0.10)
     measured_questions: int = 256
     """Training questions on which the world is measured after pre-training."""
 
@@ -99,8 +105,10 @@ class WorldSettings:
             shifted_questions=8,
             student=ModelSettings(32, 1, 1, 1, 32),
             teacher=ModelSettings(32, 1, 1, 1, 32),
-            student_pretraining=PretrainSettings(3, 8, 0.5, share_bcq=0.25, share_ncq=0.25, warmup_steps=1),
-            teacher_pretraining=PretrainSettings(3, 8, 0.5, share_compression=0.5, warmup_steps=1),
+            student_pretraining=PretrainSettings(
+                3, 8, 0.5, share_bcq=0.25, share_ncq=0.125, share_hint=0.125, warmup_steps=1
+            ),
+            teacher_pretraining=PretrainSettings(3, 8, 0.5, share_compression=0.25, share_hint=0.25, warmup_steps=1),
             measured_questions=8,
         )
 

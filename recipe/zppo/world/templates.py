@@ -8,7 +8,7 @@ import re
 
 from recipe.zppo import prompts
 
-TAGS = ("candidate", "response", "summary", "think")
+TAGS = ("candidate", "hint", "response", "summary", "think")
 
 _USED = (
     prompts.CLOSER,
@@ -17,6 +17,7 @@ _USED = (
     prompts.NCQ_HEADER,
     prompts.NCQ_CANDIDATE,
     prompts.COMPRESSION,
+    prompts.HINT_REQUEST,
 )
 
 # A field, or a tag on a line of its own. Tags inside a sentence belong to the sentence.
