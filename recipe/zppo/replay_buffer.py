@@ -11,7 +11,8 @@ A visit is a later step in which a question of the buffer was drawn again: its s
 
 Every operation is O(1) for each question that it touches, whatever the size: entries lie dense in columns, so that a
 uniform draw is a random index; a removal moves the last entry into the hole; the order of admission is a doubly
-linked list of indices. Only visited entries own Python objects beyond their id. `state_dict` is O(size).
+linked list of indices. Only visited entries own Python objects beyond their id. `state_dict` is O(size), and so is a
+draw by other weights than the paper's uniform ones.
 """
 
 import random
@@ -22,12 +23,19 @@ from dataclasses import dataclass, field
 from operator import index
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from recipe.zppo.errors import ReplayBufferError
 from recipe.zppo.packing import numbers, pack, unpack
+from recipe.zppo.replay_weights import REPLAY_WEIGHTS, UNIFORM, entry_weights, weighted_draw
 
 PromptId: TypeAlias = str | int
 _NONE = -1  # no neighbour in the order of admission
 _FATES = ("admissions", "graduations", "evictions")
+_WAYS_OUT = ("graduations", "evictions")
+MOST_VISITS_COUNTED = 16
+"""Entries that left after so many visits or more are counted together."""
+_SETTINGS = {"capacity": "zppo.replay.capacity", "threshold": "zppo.threshold", "weights": "zppo.replay.weights"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,31 +75,41 @@ class PromptReplayBuffer:
     The order of the outcomes is the order of admission: give them in the order of the batch, not of completion.
     """
 
-    def __init__(self, capacity: int, threshold: float, seed: int) -> None:
+    def __init__(self, capacity: int, threshold: float, seed: int, weights: str = UNIFORM) -> None:
         """
         Args:
             capacity: most entries after an update.
             threshold: tau in (0, 1]; an accuracy below is hard.
             seed: of the draws.
+            weights: of the draws: ``uniform``; ``entry_accuracy``, entry accuracy + 1/8; ``visits``,
+                1 / (1 + number of visits). See `recipe.zppo.replay_weights`.
+
+        Raises:
+            ReplayBufferError: one of them out of range.
         """
         if capacity < 1:
             raise ReplayBufferError(f"capacity must be at least 1, got {capacity}")
         if not 0 < threshold <= 1:
             raise ReplayBufferError(f"threshold must lie in (0, 1], got {threshold}")
+        if weights not in REPLAY_WEIGHTS:
+            raise ReplayBufferError(f"weights must be one of {', '.join(REPLAY_WEIGHTS)}, got {weights!r}")
         self.capacity = capacity
         self.threshold = threshold
+        self.weights = weights
         self._random = random.Random(seed)
         self._slots: dict[PromptId, int] = {}
         self._ids: list[PromptId] = []
         self._references: list[str | int] = []
         self._entry_accuracy = array("d")
         self._entry_step = array("q")
+        self._visit_count = array("i")
         self._older, self._newer = array("i"), array("i")
         self._oldest = self._newest = _NONE
         self._visits: dict[PromptId, list[tuple[int, float]]] = {}
         self._num_visits = 0
         self._last_step = 0
         self._by_accuracy: dict[str, Counter[float]] = {fate: Counter() for fate in _FATES}
+        self._by_visits: dict[str, Counter[int]] = {fate: Counter() for fate in _WAYS_OUT}
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -124,6 +142,7 @@ class PromptReplayBuffer:
             slot = self._slots.get(prompt_id)
             if slot is not None:
                 self._visits.setdefault(prompt_id, []).append((self._last_step, accuracy))
+                self._visit_count[slot] += 1
                 self._num_visits += 1
             if accuracy < self.threshold:
                 if slot is None:
@@ -137,14 +156,21 @@ class PromptReplayBuffer:
         return report
 
     def sample(self, k: int, exclude: Collection[PromptId] = ()) -> list[BufferEntry]:
-        """`k` entries drawn uniformly without replacement, fewer if there are fewer; none of `exclude`.
+        """`k` entries drawn by `weights` without replacement, fewer if there are fewer; none of `exclude`.
 
-        The entries stay in the buffer. O(k + |exclude|): a shuffle of the indices of which only the part that is
-        needed is carried out, passing over the excluded.
+        The entries stay in the buffer. O(k + |exclude|) where the weights are uniform, else O(size).
         """
         if k < 0:
             raise ReplayBufferError(f"the number of entries to draw must be at least 0, got {k}")
         excluded = {self._slots[prompt_id] for prompt_id in exclude if prompt_id in self._slots}
+        if self.weights == UNIFORM:
+            return self._sample_uniformly(k, excluded)
+        columns = np.frombuffer(self._entry_accuracy), np.frombuffer(self._visit_count, np.intc)
+        slots = weighted_draw(entry_weights(self.weights, *columns), k, excluded, self._random.getrandbits(64))
+        return [self._entry(slot) for slot in slots]
+
+    def _sample_uniformly(self, k: int, excluded: set[int]) -> list[BufferEntry]:
+        """A shuffle of the indices of which only the part that is needed is carried out, passing over the excluded."""
         drawn: list[BufferEntry] = []
         moved: dict[int, int] = {}  # the shuffled indices, where they are not what they were
         for position in range(len(self)):
@@ -158,7 +184,11 @@ class PromptReplayBuffer:
         return drawn
 
     def metrics(self) -> dict[str, float]:
-        """Size, totals since the start, and the same by entry accuracy (`.../from_0.125`)."""
+        """Size, totals since the start, and the same by entry accuracy (`.../from_0.125`).
+
+        `graduations/after_<n>` and `evictions/after_<n>`: entries that left after n visits, the one that made them
+        graduate included; n = 16 is 16 or more.
+        """
         admitted, graduated, evicted = (self._by_accuracy[fate] for fate in _FATES)
         values: dict[str, float] = {
             "size": len(self),
@@ -172,6 +202,8 @@ class PromptReplayBuffer:
             for name, count in (("size", inside), *((fate, self._by_accuracy[fate][accuracy]) for fate in _FATES)):
                 key = f"{name}/from_{accuracy:.3f}"
                 values[key] = values.get(key, 0) + count
+        for visits in sorted(set().union(*self._by_visits.values())):
+            values |= {f"{fate}/after_{visits}": counts[visits] for fate, counts in self._by_visits.items()}
         return values
 
     def state_dict(self) -> dict[str, Any]:
@@ -180,6 +212,7 @@ class PromptReplayBuffer:
             "version": 1,
             "capacity": self.capacity,
             "threshold": self.threshold,
+            "weights": self.weights,
             "random": self._random.getstate(),
             "ids": pack(self._ids),
             "references": pack(self._references),
@@ -189,28 +222,34 @@ class PromptReplayBuffer:
             "visits": {prompt_id: list(visits) for prompt_id, visits in self._visits.items()},
             "last_step": self._last_step,
             "by_accuracy": {fate: dict(counts) for fate, counts in self._by_accuracy.items()},
+            "by_visits": {fate: dict(counts) for fate, counts in self._by_visits.items()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Becomes the buffer that was saved; it must have been of this capacity and threshold.
+        """Becomes the buffer that was saved; it must have been of this capacity and threshold, and of these weights.
+
+        A state from before there were weights is of uniform ones; who left after how many visits it does not tell, and
+        is counted from then on.
 
         Raises:
-            ReplayBufferError: missing or unknown keys, other limits, or columns that do not fit together. The buffer
-                is then as it was.
+            ReplayBufferError: missing or unknown keys, other limits or weights, or columns that do not fit together.
+                The buffer is then as it was.
         """
-        fresh = PromptReplayBuffer(self.capacity, self.threshold, 0)
+        fresh = PromptReplayBuffer(self.capacity, self.threshold, 0, self.weights)
         expected = fresh.state_dict()
+        state = {"weights": UNIFORM, "by_visits": expected["by_visits"]} | state
         if state.keys() != expected.keys():
             raise ReplayBufferError(
                 f"state of a replay buffer lacks {sorted(expected.keys() - state.keys())} "
                 f"and has unknown {sorted(state.keys() - expected.keys())}"
             )
-        for key in ("version", "capacity", "threshold"):
+        for key in ("version", *_SETTINGS):
             if state[key] != expected[key]:
-                raise ReplayBufferError(f"saved with {key} {state[key]}, but this buffer has {expected[key]}")
+                remedy = f"; to go on with it, set {_SETTINGS[key]}={state[key]}" if key in _SETTINGS else ""
+                raise ReplayBufferError(f"saved with {key} {state[key]}, but this buffer has {expected[key]}{remedy}")
         try:
             fresh._fill(state)
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError, LookupError) as error:
             raise ReplayBufferError(f"state of a replay buffer is damaged: {error}") from error
         self.__dict__ = fresh.__dict__
 
@@ -230,9 +269,13 @@ class PromptReplayBuffer:
         self._visits = {prompt_id: [(s, a) for s, a in visits] for prompt_id, visits in state["visits"].items()}
         if not self._visits.keys() <= self._slots.keys():
             raise ValueError("visits of questions that are not in the buffer")
-        self._num_visits = sum(map(len, self._visits.values()))
+        self._visit_count = array("i", [0]) * size
+        for prompt_id, visits in self._visits.items():
+            self._visit_count[self._slots[prompt_id]] = len(visits)
+        self._num_visits = sum(self._visit_count)
         self._last_step = index(state["last_step"])
         self._by_accuracy = {fate: Counter(state["by_accuracy"][fate]) for fate in _FATES}
+        self._by_visits = {fate: Counter(state["by_visits"][fate]) for fate in _WAYS_OUT}
 
     def _link(self) -> None:
         """Both ends and the backward links, from the forward links; they must be one chain over all entries."""
@@ -277,6 +320,7 @@ class PromptReplayBuffer:
         self._references.append(reference)
         self._entry_accuracy.append(accuracy)
         self._entry_step.append(self._last_step)
+        self._visit_count.append(0)
         self._older.append(self._newest)
         self._newer.append(_NONE)
         self._tie(self._newest, slot)
@@ -287,13 +331,14 @@ class PromptReplayBuffer:
     def _remove(self, slot: int, fate: str) -> BufferEntry:
         entry = self._entry(slot)
         self._by_accuracy[fate][entry.entry_accuracy] += 1
+        self._by_visits[fate][min(len(entry.visits), MOST_VISITS_COUNTED)] += 1
         self._num_visits -= len(self._visits.pop(entry.prompt_id, ()))
         del self._slots[entry.prompt_id]
         self._tie(self._older[slot], self._newer[slot])
 
         last = len(self._ids) - 1
-        columns = (self._ids, self._references, self._entry_accuracy, self._entry_step, self._older, self._newer)
-        for column in columns:
+        columns = (self._ids, self._references, self._entry_accuracy, self._entry_step, self._visit_count)
+        for column in (*columns, self._older, self._newer):
             moved = column.pop()
             if slot != last:
                 column[slot] = moved

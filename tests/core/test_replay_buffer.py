@@ -27,6 +27,7 @@ class ListBuffer:
     def __init__(self, capacity, threshold):
         self.capacity, self.threshold, self.entries = capacity, threshold, []
         self.admitted, self.graduated, self.evicted = [], [], []
+        self.visits_of_graduated, self.visits_of_evicted = [], []
 
     def find(self, prompt_id):
         return next((entry for entry in self.entries if entry["id"] == prompt_id), None)
@@ -43,8 +44,11 @@ class ListBuffer:
             if accuracy >= self.threshold and entry is not None:
                 self.entries.remove(entry)
                 self.graduated.append(entry["accuracy"])
+                self.visits_of_graduated.append(len(entry["visits"]))
         while len(self.entries) > self.capacity:
-            self.evicted.append(self.entries.pop(0)["accuracy"])
+            entry = self.entries.pop(0)
+            self.evicted.append(entry["accuracy"])
+            self.visits_of_evicted.append(len(entry["visits"]))
 
     def as_entries(self):
         return [
@@ -55,11 +59,16 @@ class ListBuffer:
 class BufferMachine(RuleBasedStateMachine):
     """Updates, draws and reloads in any order; a copy that was saved and loaded must go on as the original does."""
 
+    weights = "uniform"
+
     def __init__(self):
         super().__init__()
-        self.buffer = PromptReplayBuffer(4, 0.5, seed=3)
+        self.buffer = self.empty(seed=3)
         self.model = ListBuffer(4, 0.5)
         self.step = 0
+
+    def empty(self, seed):
+        return PromptReplayBuffer(4, 0.5, seed, self.weights)
 
     @rule(outcomes=OUTCOMES)
     def update(self, outcomes):
@@ -93,12 +102,12 @@ class BufferMachine(RuleBasedStateMachine):
     @rule()
     def save_and_load(self):
         state = pickle.loads(pickle.dumps(self.buffer.state_dict()))
-        copy = PromptReplayBuffer(4, 0.5, seed=99)
+        copy = self.empty(seed=99)
         copy.load_state_dict(state)
-        ahead = PromptReplayBuffer(4, 0.5, seed=98)
+        ahead = self.empty(seed=98)
         ahead.load_state_dict(state)
         # The one goes on in place of the original, the other is played ahead beside a third.
-        third = PromptReplayBuffer(4, 0.5, seed=97)
+        third = self.empty(seed=97)
         third.load_state_dict(self.buffer.state_dict())
         for step in range(3):
             outcomes = [(prompt_id, (step + n) % 3 / 4, 0) for n, prompt_id in enumerate(IDS)]
@@ -125,6 +134,12 @@ class BufferMachine(RuleBasedStateMachine):
             assert metrics[name] == len(accuracies)
             by_accuracy = {k.split("_")[1]: v for k, v in metrics.items() if k.startswith(f"{name}/from_")}
             assert {k: v for k, v in by_accuracy.items() if v} == Counter(f"{a:.3f}" for a in accuracies)
+        for name, model in (
+            ("graduations", self.model.visits_of_graduated),
+            ("evictions", self.model.visits_of_evicted),
+        ):
+            by_visits = {int(k.split("_")[1]): v for k, v in metrics.items() if k.startswith(f"{name}/after_")}
+            assert {k: v for k, v in by_visits.items() if v} == Counter(min(n, 16) for n in model)
         gone = len(self.model.graduated) + len(self.model.evicted)
         assert metrics["graduation_rate"] == (len(self.model.graduated) / gone if gone else 0)
         visits = [len(entry.visits) for entry in entries]
@@ -132,8 +147,20 @@ class BufferMachine(RuleBasedStateMachine):
         assert metrics["oldest_age"] == (self.step - entries[0].entry_step if entries else 0)
 
 
+class EntryAccuracyMachine(BufferMachine):
+    weights = "entry_accuracy"
+
+
+class VisitsMachine(BufferMachine):
+    weights = "visits"
+
+
 TestBuffer = BufferMachine.TestCase
 TestBuffer.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestEntryAccuracy = EntryAccuracyMachine.TestCase
+TestEntryAccuracy.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
+TestVisits = VisitsMachine.TestCase
+TestVisits.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
 
 
 def filled(size, seed=0, capacity=100):
@@ -234,7 +261,7 @@ def damaged(**changes):
         (damaged(random=...), r"lacks \['random'\]"),
         (damaged(extra=1), r"unknown \['extra'\]"),
         (damaged(version=2), "version 2"),
-        (damaged(capacity=7), "saved with capacity 7, but this buffer has 100"),
+        (damaged(capacity=7), "saved with capacity 7, but this buffer has 100; .* zppo.replay.capacity=7"),
         (damaged(threshold=0.25), "threshold 0.25"),
         (damaged(ids=pack(["q0", "q1"])), "damaged: columns"),
         (damaged(ids=pack(["q0", "q1", "q1"])), "damaged: columns"),
@@ -248,6 +275,9 @@ def damaged(**changes):
         (damaged(visits={"q9": [(1, 0.5)]}), "not in the buffer"),
         (damaged(random=(3, (1, 2), None)), "damaged"),
         (damaged(by_accuracy=None), "damaged"),
+        (damaged(by_accuracy={}), "damaged"),
+        (damaged(by_visits={"graduations": {}}), "damaged"),
+        (damaged(weights="visits"), "saved with weights visits, .* has uniform; .* set zppo.replay.weights=visits"),
     ],
 )
 def test_a_state_that_does_not_fit_is_an_error_and_changes_nothing(state, message):
@@ -275,6 +305,24 @@ def test_packed_columns_come_back_equal(values):
 def test_what_was_not_packed_is_an_error(packed):
     with pytest.raises(ValueError, match="packed"):
         unpack(packed)
+
+
+def test_many_visits_are_counted_together():
+    buffer = PromptReplayBuffer(3, 0.5, 0)
+    buffer.update(0, [("a", 0.0, 0), ("b", 0.0, 0), ("c", 0.0, 0)])
+    for step in range(1, 40):
+        buffer.update(step, [("a", float(step == 16), 0)] * (step <= 16) + [("b", float(step == 39), 0)])
+    buffer.update(40, [("d", 0.0, 0), ("e", 0.0, 0), ("f", 0.0, 0)])
+    after = {key: value for key, value in buffer.metrics().items() if "/after_" in key}
+    assert after == {
+        "graduations/after_0": 0,
+        "evictions/after_0": 1,
+        "graduations/after_16": 2,
+        "evictions/after_16": 0,
+    }
+    loaded = PromptReplayBuffer(3, 0.5, 1)
+    loaded.load_state_dict(buffer.state_dict())
+    assert loaded.metrics() == buffer.metrics()
 
 
 def test_a_step_costs_the_same_at_a_hundred_times_the_size():
