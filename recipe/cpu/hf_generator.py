@@ -8,14 +8,18 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from transformers import GenerationConfig
 
 from recipe.cpu.hf_sampling import BatchSampler, RowStopping, SamplingParams
 
 _IMAGE, _VIDEO = "image", "video"
+
+_SCORED_LOGITS = 2**26
+"""Rows x positions x vocabulary of one forward pass that scores prompts: 256 MiB of logits in fp32."""
 
 
 @dataclass(slots=True)
@@ -36,6 +40,18 @@ class Response:
     token_ids: list[int]
     log_probs: list[float] | None
     aborted: bool
+    prompt_scores: PromptScores | None = None
+
+
+class PromptScores(NamedTuple):
+    """Tokens and their log-probs at temperature 1, (prompt length, max(1, k)) each, laid out as by verl's vLLM server.
+
+    Row t is about token t + 1, given the tokens up to t: the most probable first, or with k = 0 the prompt's own. The
+    last row, about what would come next, is filled with zeros.
+    """
+
+    token_ids: np.ndarray
+    log_probs: np.ndarray
 
 
 class HFGenerator:
@@ -92,6 +108,10 @@ class HFGenerator:
         features: dict[str, torch.Tensor] = {}
         for kind, data in ((_IMAGE, images), (_VIDEO, videos)):
             prompt_ids = self._add_vision(kind, prompt_ids, data, processor_kwargs or {}, features)
+        if (params.prompt_logprobs or 0) > self.vocab_size:
+            raise ValueError(
+                f"prompt_logprobs={params.prompt_logprobs} is more than the model's vocabulary of {self.vocab_size}"
+            )
         room = self.max_model_len - len(prompt_ids)
         if room < 1:
             raise ValueError(
@@ -152,6 +172,36 @@ class HFGenerator:
     @torch.inference_mode()
     def generate(self, requests: Sequence[Request], aborted=lambda: False) -> list[Response]:
         """Answer B requests together. `aborted` is asked after each token; what was drawn so far is returned."""
+        scored = [request for request in requests if request.params.prompt_logprobs is not None]
+        if not scored:
+            return self._generate(requests, aborted)
+        others = [request for request in requests if request.params.prompt_logprobs is None]
+        scores, responses = iter(self._score(scored)), iter(self._generate(others, aborted) if others else ())
+        return [
+            Response([], None, aborted=False, prompt_scores=next(scores))
+            if request.params.prompt_logprobs is not None
+            else next(responses)
+            for request in requests
+        ]
+
+    def _score(self, requests: Sequence[Request]) -> list[PromptScores]:
+        """The model's probabilities of each prompt's tokens, several prompts to a forward pass."""
+        longest = max(len(request.prompt_ids) for request in requests)
+        at_once = max(1, _SCORED_LOGITS // (longest * self.vocab_size))
+        scores: list[PromptScores] = []
+        for start in range(0, len(requests), at_once):
+            part = requests[start : start + at_once]
+            inputs = self._model_inputs(part)
+            if self.processor is None:  # else the model derives its own, three-dimensional ones
+                inputs["position_ids"] = (inputs["attention_mask"].cumsum(-1) - 1).clamp(min=0)
+            logits = self.model(**inputs, use_cache=False).logits  # (rows, width, V), prompts at the right end
+            for row, request in enumerate(part):
+                length = len(request.prompt_ids)
+                following = torch.tensor(request.prompt_ids[1:])
+                scores.append(_prompt_scores(logits[row, -length:-1], following, request.params.prompt_logprobs))
+        return scores
+
+    def _generate(self, requests: Sequence[Request], aborted) -> list[Response]:
         params = [request.params for request in requests]
         sampler = BatchSampler(params, self._banned)
         stopping = RowStopping(params, self.eos_token_ids, aborted)
@@ -251,6 +301,18 @@ class HFGenerator:
         from verl.utils.model import convert_weight_keys  # the trainer's names went through it, too
 
         return convert_weight_keys(self.model.state_dict(), self.model)
+
+
+def _prompt_scores(logits: torch.Tensor, following: torch.Tensor, k: int) -> PromptScores:
+    """Of the tokens ``following`` (T - 1,), by the logits (T - 1, V) that predict them."""
+    log_probs = torch.log_softmax(logits.float(), dim=-1)
+    if k:
+        best, ids = log_probs.topk(k, dim=-1)
+    else:
+        ids = following[:, None]
+        best = log_probs.gather(-1, ids)
+    filler = ((0, 1), (0, 0))
+    return PromptScores(np.pad(ids.int().numpy(), filler), np.pad(best.numpy(), filler))
 
 
 def _eos_token_ids(model, tokenizer) -> list[int]:

@@ -29,7 +29,7 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "min_tokens": (0, None),
     "n": (1, None),
     "stop": (None, [], ()),
-    "prompt_logprobs": (None,),
+    "detokenize": (True, False, None),  # about text, like the next
     "skip_special_tokens": (True, False, None),  # about text; this back end returns tokens
 }
 
@@ -46,6 +46,8 @@ class SamplingParams:
     logprobs: bool = False
     ignore_eos: bool = False
     stop_token_ids: tuple[int, ...] = ()
+    prompt_logprobs: int | None = None
+    """Score the prompt instead of going on with it: the k most probable tokens at each position, 0 for the prompt's."""
 
     @classmethod
     def parse(cls, params: Mapping[str, Any], *, defaults: SamplingParams) -> SamplingParams:
@@ -85,7 +87,13 @@ class SamplingParams:
             logprobs=_flag("logprobs", left.pop("logprobs", None), defaults.logprobs),
             ignore_eos=bool(left.pop("ignore_eos", None) or defaults.ignore_eos),
             stop_token_ids=tuple(stop_token_ids),
+            prompt_logprobs=number("prompt_logprobs", None, int, 0),
         )
+        if parsed.prompt_logprobs is not None and parsed.max_tokens > 1:
+            raise ValueError(
+                f"sampling parameter prompt_logprobs={parsed.prompt_logprobs}: the hf rollout scores a prompt or "
+                f"generates, not both; send max_tokens=1, not {parsed.max_tokens}"
+            )
         for name, value in left.items():
             if name not in _NEUTRAL:
                 raise ValueError(f"sampling parameter {name!r} is unknown to the hf rollout")

@@ -93,7 +93,8 @@ class HFServer:
         mm_processor_kwargs: dict[str, Any] | None = None,
         priority: int = 0,
     ) -> TokenOutput:
-        """Generate a response; `token_ids` includes the stop token.
+        """Generate a response; `token_ids` includes the stop token. Or, with `prompt_logprobs`, score the prompt:
+        `extra_fields` then hold `prompt_ids` and `prompt_logprobs` (see `PromptScores`), and no token is drawn.
 
         The budget is min(max_tokens, max_model_len - len(prompt)), as in verl's vLLM server. Without `max_tokens`
         it is min(response_length, prompt_length + response_length - len(prompt)), also as there.
@@ -113,7 +114,11 @@ class HFServer:
         if not await self._admitted():
             return self._output([], None, aborted=True)
         response = await asyncio.wrap_future(self._batcher.submit(request))
-        return self._output(response.token_ids, response.log_probs, response.aborted)
+        output = self._output(response.token_ids, response.log_probs, response.aborted)
+        if response.prompt_scores is not None:
+            token_ids, log_probs = response.prompt_scores
+            output.extra_fields.update(prompt_ids=token_ids, prompt_logprobs=log_probs)
+        return output
 
     def _defaults(self, prompt_length: int) -> SamplingParams:
         config = self.config
