@@ -7,6 +7,9 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from omegaconf import DictConfig
+
+from recipe.zppo.config import ZPPOConfig
 from recipe.zppo.every_question import EveryQuestion
 from recipe.zppo.records import Candidate, Group, Question, Rollout, TeacherAnswers, TeacherRollout
 from recipe.zppo.run_errors import CheckpointError
@@ -32,6 +35,24 @@ class PipelineSettings:
     prefix_fraction: float = 0.4
     num_teachers: int = 1
     """Asked in turn until one is right."""
+
+    @classmethod
+    def of(cls, config: DictConfig, zppo: ZPPOConfig) -> PipelineSettings:
+        """Of a composed config."""
+        return cls(
+            group_size=config.actor_rollout_ref.rollout.n,
+            teacher_rollouts=zppo.teacher.n_rollouts,
+            threshold=zppo.threshold,
+            reformulation_fraction=zppo.reformulation.fraction,
+            kinds=zppo.kinds,
+            next_step=zppo.reformulation.schedule == "next_step",
+            seed=zppo.seed,
+            rollout_timeout_s=zppo.timeouts.rollout_s,
+            step_timeout_s=zppo.timeouts.step_s,
+            teacher_step_timeout_s=zppo.teacher.step_timeout_s,
+            prefix_fraction=zppo.reformulation.prefix_fraction,
+            num_teachers=max(1, len(zppo.teacher_paths)),
+        )
 
 
 @dataclass(slots=True)

@@ -178,7 +178,8 @@ def test_setting_that_conflicts(run: Run, override: str) -> None:
 
 def test_unknown_key(run: Run) -> None:
     assert (
-        refused(run, "+zppo.replay.size=3") == "zppo.replay.size: unknown key; known keys: enable, fraction, capacity"
+        refused(run, "+zppo.replay.size=3")
+        == "zppo.replay.size: unknown key; known keys: enable, fraction, capacity, weights"
     )
     assert "did you mean zppo.teacher.inference.dtype?" in refused(run, "+zppo.teacher.inference.dtyp=float32")
 

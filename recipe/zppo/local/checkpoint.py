@@ -1,0 +1,68 @@
+"""The newest state of a local run, in one file that is replaced by rename: a killed run goes on from it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import torch
+
+from recipe.zppo.files import write_atomically
+from recipe.zppo.run_errors import CheckpointError
+
+if TYPE_CHECKING:
+    from recipe.zppo.local.trainer import LocalTrainer
+
+STATE_FILE = "local_state.pt"
+_FORMAT = 1
+
+
+def save_state(trainer: LocalTrainer) -> None:
+    """Everything that later steps depend on; draws are hashes of seed, step and prompt, so no generator is in it."""
+    state = {
+        "format": _FORMAT,
+        "step": trainer.step_number,
+        "seed": trainer.zppo.seed,
+        "model": trainer.student.model.state_dict(),
+        "optimizer": trainer.learner.optimizer.state_dict(),
+        "dataloader": trainer.dataloader.state_dict(),
+        "buffer": trainer.buffer.state_dict(),
+        "pending": trainer.pipeline.state_dict(),
+    }
+    write_atomically(_path(trainer), lambda path: torch.save(state, path, pickle_protocol=5))
+
+
+async def load_state(trainer: LocalTrainer) -> None:
+    """Take the state up, if there is one.
+
+    Raises:
+        CheckpointError: it was written with another seed, or by another version.
+    """
+    if not os.path.exists(_path(trainer)):
+        return
+    state = torch.load(_path(trainer), weights_only=False)
+    if state["format"] != _FORMAT:
+        raise CheckpointError(f"{_path(trainer)} has format {state['format']}, this version reads {_FORMAT}")
+    if state["seed"] != trainer.zppo.seed:
+        raise CheckpointError(
+            f"{_path(trainer)} was written with zppo.seed={state['seed']}, now it is {trainer.zppo.seed}; set it back, "
+            "or start afresh with trainer.resume_mode=disable"
+        )
+    trainer.step_number = state["step"]
+    trainer.student.model.load_state_dict(state["model"])
+    trainer.learner.optimizer.load_state_dict(state["optimizer"])
+    trainer.dataloader.load_state_dict(state["dataloader"])
+    trainer.buffer.load_state_dict(state["buffer"])
+    await trainer.pipeline.load_state_dict(state["pending"], _Rows(trainer, state["pending"]))
+
+
+class _Rows(dict):
+    """Questions of pending reformulations by prompt id, read again from the data set."""
+
+    def __init__(self, trainer: LocalTrainer, pending: dict | None):
+        rows = pending["rows"] if pending else {}
+        super().__init__({name: trainer.questions.get(name, row, replayed) for name, (row, replayed) in rows.items()})
+
+
+def _path(trainer: LocalTrainer) -> str:
+    return os.path.join(trainer.config.trainer.default_local_dir, STATE_FILE)

@@ -1,0 +1,148 @@
+"""The update: verl's policy loss, or the Jensen-Shannon divergence to the teacher, on a small model in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+from torch.nn import functional as F
+from verl.trainer.ppo.core_algos import get_policy_loss_fn
+from verl.utils.config import omega_conf_to_dataclass
+
+from recipe.zppo.errors import ConfigError
+from recipe.zppo.jsd import token_jsd
+from recipe.zppo.local.workers import Trajectory
+from recipe.zppo.randomness import generator
+
+_CHUNK_TOKENS = 8192
+"""Padded tokens of one forward and backward pass."""
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """Sequences of about one length, padded on the right; the loss tokens flattened to N."""
+
+    input_ids: torch.Tensor  # (B, T)
+    positions: torch.Tensor  # (B, T) bool: the logits here predict a token that has a loss
+    targets: torch.Tensor  # (N,)
+    rows: torch.Tensor  # (N,) which sequence of the mini-batch a loss token is of
+    order: list[int]  # (B,) the sequences of the mini-batch
+
+
+class Learner:
+    """Optimiser and loss over a model, with the settings of ``actor_rollout_ref.actor``."""
+
+    def __init__(self, model: Any, config: DictConfig, pad_token_id: int, *, seed: int):
+        self.actor = omega_conf_to_dataclass(config.actor_rollout_ref.actor)
+        self.temperature = float(config.actor_rollout_ref.rollout.temperature)
+        self.model, self.pad, self.seed = model, pad_token_id, seed
+        if self.actor.loss_agg_mode != "token-mean" or self.actor.use_kl_loss or self.actor.entropy_coeff:
+            raise ConfigError(
+                "recipe.zppo.local knows the paper's loss only (actor.loss_agg_mode=token-mean, no KL, no entropy "
+                "bonus); use verl.trainer.main_zppo for others"
+            )
+        optim = self.actor.optim
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), lr=optim.lr, betas=tuple(optim.betas), weight_decay=optim.weight_decay, foreach=True
+        )
+
+    def policy_update(
+        self, batch: Sequence[Trajectory], advantages: np.ndarray, *, updates: int, step: int
+    ) -> dict[str, float]:
+        """``updates`` gradient steps over equal random parts of the batch; ``advantages`` (N,), one a sequence."""
+        order = list(range(len(batch)))
+        generator(self.seed, "mini-batches", step).shuffle(order)
+        parts = [part for part in np.array_split(order, updates) if len(part)]
+        loss_fn = get_policy_loss_fn(self.actor.policy_loss.get("loss_mode", "vanilla"))
+        collected: list[dict[str, float]] = []
+        for part in parts:
+            sequences = [batch[i] for i in part]
+            old = [torch.tensor(sequence.log_probs) for sequence in sequences]
+            by_row = torch.tensor(advantages[part], dtype=torch.float32)
+            num_tokens = sum(len(log_probs) for log_probs in old)
+            self.actor.global_batch_info.update(dp_size=1, batch_num_tokens=num_tokens, loss_scale_factor=None)
+            self.actor.global_batch_info["global_batch_size"] = len(sequences)
+            sums = {"actor/entropy": 0.0, "actor/pg_clipfrac": 0.0, "actor/ppo_kl": 0.0, "actor/pg_loss": 0.0}
+            for chunk in self._chunks(sequences):
+                log_probs = F.log_softmax(self._logits(self.model, chunk), dim=-1)
+                chosen = log_probs.gather(-1, chunk.targets[:, None])[None, :, 0]
+                loss, metrics = loss_fn(
+                    old_log_prob=torch.cat([old[row] for row in chunk.order])[None],
+                    log_prob=chosen,
+                    advantages=by_row[chunk.rows][None],
+                    response_mask=torch.ones_like(chosen, dtype=torch.bool),
+                    loss_agg_mode=self.actor.loss_agg_mode,
+                    config=self.actor,
+                )
+                loss.backward()
+                share = chosen.numel() / num_tokens
+                with torch.no_grad():
+                    sums["actor/entropy"] -= float((log_probs.exp() * log_probs).sum(-1).mean()) * share
+                sums["actor/pg_loss"] += loss.item()
+                for name in ("actor/pg_clipfrac", "actor/ppo_kl"):
+                    sums[name] += metrics[name] * share
+            collected.append(sums | {"actor/grad_norm": self._apply()})
+        return {name: float(np.mean([metrics[name] for metrics in collected])) for name in collected[0]}
+
+    def distillation_update(
+        self, batch: Sequence[Trajectory], teacher: Any, *, topk: int | None, updates: int, step: int
+    ) -> dict[str, float]:
+        """``updates`` gradient steps on the mean per-token divergence to ``teacher`` (Algs. 2 and 3: one)."""
+        order = list(range(len(batch)))
+        generator(self.seed, "mini-batches", step).shuffle(order)
+        losses, norms = [], []
+        for part in np.array_split(order, updates):
+            sequences = [batch[i] for i in part]
+            num_tokens = sum(len(sequence.response_ids) - sequence.loss_from for sequence in sequences)
+            total = 0.0
+            for chunk in self._chunks(sequences):
+                with torch.no_grad():
+                    teacher_log_probs, ids = F.log_softmax(self._logits(teacher, chunk), dim=-1), None
+                    if topk is not None and topk < teacher_log_probs.shape[-1]:
+                        teacher_log_probs, ids = teacher_log_probs.topk(topk, dim=-1)
+                loss = token_jsd(self._logits(self.model, chunk), teacher_log_probs, ids).jsd.sum() / num_tokens
+                loss.backward()
+                total += loss.item()
+            losses.append(total)
+            norms.append(self._apply())
+        return {"actor/distillation/loss": float(np.mean(losses)), "actor/grad_norm": float(np.mean(norms))}
+
+    def _apply(self) -> float:
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.actor.optim.clip_grad)
+        if torch.isfinite(norm):  # as verl's engines: a step that is not finite is left out
+            self.optimizer.step()
+        self.optimizer.zero_grad()
+        return float(norm)
+
+    def _logits(self, model: Any, chunk: _Chunk) -> torch.Tensor:
+        """(N, V) at the loss tokens only, divided by the sampling temperature."""
+        hidden = model.base_model(input_ids=chunk.input_ids, use_cache=False).last_hidden_state
+        return model.get_output_embeddings()(hidden[chunk.positions]).float() / self.temperature
+
+    def _chunks(self, sequences: Sequence[Trajectory]) -> Iterator[_Chunk]:
+        """Padding on the right under a causal mask changes nothing, so no attention mask is needed."""
+        lengths = [len(s.prompt_ids) + len(s.response_ids) for s in sequences]
+        rows: list[int] = []
+        for row in sorted(range(len(sequences)), key=lengths.__getitem__):
+            fits = (len(rows) + 1) * lengths[row] <= _CHUNK_TOKENS
+            if rows and not (fits and lengths[row] <= lengths[rows[0]] * 1.25 + 8):
+                yield self._chunk(sequences, rows)
+                rows = []
+            rows.append(row)
+        if rows:
+            yield self._chunk(sequences, rows)
+
+    def _chunk(self, sequences: Sequence[Trajectory], rows: list[int]) -> _Chunk:
+        tokens = [sequences[row].prompt_ids + sequences[row].response_ids for row in rows]
+        width = max(map(len, tokens))
+        input_ids = torch.tensor([ids + [self.pad] * (width - len(ids)) for ids in tokens])
+        first = torch.tensor([len(sequences[row].prompt_ids) + sequences[row].loss_from - 1 for row in rows])
+        last = torch.tensor([len(ids) - 1 for ids in tokens])
+        columns = torch.arange(width)
+        positions = (columns >= first[:, None]) & (columns < last[:, None])
+        targets = input_ids.roll(-1, dims=1)[positions]
+        return _Chunk(input_ids, positions, targets, torch.tensor(rows).repeat_interleave(last - first), rows)

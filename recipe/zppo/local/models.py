@@ -1,0 +1,48 @@
+"""Models and tokenizers of a run, in this process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from verl.utils import hf_tokenizer
+from verl.utils.fs import copy_to_local
+
+from recipe.cpu.hf_generator import HFGenerator
+from recipe.zppo.errors import ConfigError
+from recipe.zppo.local.batching import BatchedModel
+
+
+@dataclass(slots=True)
+class LocalModel:
+    """A causal language model in fp32 on the CPU, with its tokenizer and its server."""
+
+    model: Any
+    tokenizer: Any
+    server: BatchedModel
+
+    @classmethod
+    def load(cls, path: str, config: DictConfig, max_model_len: int) -> LocalModel:
+        """
+        Raises:
+            ConfigError: the model takes images, or can't be loaded.
+        """
+        from transformers import AutoConfig, AutoModelForCausalLM
+
+        trust = bool(config.actor_rollout_ref.model.get("trust_remote_code", False))
+        folder = copy_to_local(path)
+        if getattr(AutoConfig.from_pretrained(folder, trust_remote_code=trust), "vision_config", None) is not None:
+            raise ConfigError(f"{path} takes images; recipe.zppo.local is for text, use verl.trainer.main_zppo")
+        tokenizer = hf_tokenizer(folder, trust_remote_code=trust)
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, attn_implementation="sdpa", trust_remote_code=trust
+        )
+        rollout = config.actor_rollout_ref.rollout
+        server = BatchedModel(
+            HFGenerator(model, tokenizer, max_model_len=max_model_len),
+            max_seqs=int(rollout.max_num_seqs),
+            max_padded_tokens=int(rollout.max_num_batched_tokens),
+        )
+        return cls(model, tokenizer, server)

@@ -1,0 +1,51 @@
+"""From a composed config to a finished run in this process."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from recipe.zppo.errors import ZPPOError
+from recipe.zppo.launch import check, plain_message, set_platform
+
+if TYPE_CHECKING:
+    from recipe.zppo.local.models import LocalModel
+
+
+def launch(config: DictConfig) -> int:
+    """Check the config and train; the exit status of the process."""
+    try:
+        set_platform(config)
+        check(config)
+    except ZPPOError as error:
+        print(f"zppo: {error}", file=sys.stderr)
+        return 2
+    try:
+        run(config)
+    except KeyboardInterrupt:
+        print("zppo: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    except ZPPOError as error:
+        print(f"zppo: the run stopped: {plain_message(error)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run(config: DictConfig, models: dict[str, LocalModel] | None = None) -> None:
+    """Train; the config has been checked and the platform is set.
+
+    Args:
+        models: teachers that earlier runs of this process have loaded, by path; this run adds its own.
+    """
+    import torch
+
+    from recipe.zppo.config import validate_zppo
+    from recipe.zppo.local.trainer import LocalTrainer
+
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    torch.set_num_threads(1)  # more wait for each other in models this small
+    torch.manual_seed(int(config.zppo.seed))  # nothing should draw from it; in case something does
+    LocalTrainer(config, validate_zppo(config.zppo), models).fit()

@@ -1,0 +1,204 @@
+"""Algorithm 1 in one process. `LocalTrainer.step` is the algorithm; the rest is files and validation."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig
+from torchdata.stateful_dataloader import StatefulDataLoader
+from verl.trainer.ppo.utils import create_rl_dataset, create_rl_sampler
+from verl.utils.dataset.rl_dataset import collate_fn
+
+from recipe.zppo import metrics as zppo_metrics
+from recipe.zppo.advantage import two_step_advantage
+from recipe.zppo.batch import training_groups
+from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.local.checkpoint import load_state, save_state
+from recipe.zppo.local.learner import Learner
+from recipe.zppo.local.models import LocalModel
+from recipe.zppo.local.validation import validate
+from recipe.zppo.local.workers import LocalWorkers
+from recipe.zppo.metrics_log import MetricsLog
+from recipe.zppo.pending import PipelineSettings
+from recipe.zppo.pipeline import QuestionPipeline, StepResult
+from recipe.zppo.questions import QuestionSource
+from recipe.zppo.records import Group
+from recipe.zppo.replay_buffer import PromptReplayBuffer
+from recipe.zppo.rollout_log import RolloutLog
+from recipe.zppo.selection import reformulation_cap
+from recipe.zppo.status import StatusFile
+
+
+class LocalTrainer:
+    """One training run.
+
+    Args:
+        models: models by path that are already loaded and never change (teachers): runs of one process share them.
+    """
+
+    def __init__(self, config: DictConfig, zppo: ZPPOConfig, models: dict[str, LocalModel] | None = None):
+        self.config, self.zppo = config, zppo
+        folder = config.trainer.default_local_dir
+        os.makedirs(folder, exist_ok=True)
+        self.status = StatusFile(os.path.join(folder, "status.json"))
+        self.metrics_log = MetricsLog(zppo.logging.metrics_file)
+        self.rollout_log = RolloutLog(zppo.logging.rollouts_dir, zppo.logging.text_limit)
+        self.status.write(0, "start")
+
+        rollout = config.actor_rollout_ref.rollout
+        context = int(rollout.max_model_len or config.data.max_prompt_length + config.data.max_response_length)
+        self.student = LocalModel.load(config.actor_rollout_ref.model.path, config, context)
+        models = {} if models is None else models
+        for path in zppo.teacher_paths:
+            if path not in models:
+                limit = int(zppo.teacher.inference.get("max_model_len") or context)
+                models[path] = LocalModel.load(path, config, limit)
+        self.teachers = [models[path] for path in zppo.teacher_paths]
+        self.workers = LocalWorkers(config, zppo, self.student, self.teachers)
+        self.learner = Learner(self.student.model, config, self.student.tokenizer.pad_token_id or 0, seed=zppo.seed)
+
+        self.train_data, self.val_data = (self._dataset(split) for split in ("train", "val"))
+        self.dataloader = StatefulDataLoader(
+            dataset=self.train_data,
+            batch_size=config.data.train_batch_size,
+            num_workers=0,
+            drop_last=True,
+            collate_fn=collate_fn,
+            sampler=create_rl_sampler(config.data, self.train_data),
+        )
+        self.questions = QuestionSource(self.train_data, self.dataloader)
+        self.buffer = PromptReplayBuffer(zppo.replay.capacity, zppo.threshold, zppo.seed, weights=zppo.replay.weights)
+        self.pipeline = QuestionPipeline(self.workers, PipelineSettings.of(config, zppo))
+        steps = config.trainer.total_training_steps
+        self.total_steps = int(steps or len(self.dataloader) * config.trainer.total_epochs)
+        self.status.total_steps = self.total_steps
+        self.step_number = 0
+
+    # ------------------------------------------------------------------ Algorithm 1
+
+    async def step(self) -> dict[str, float]:
+        """One training step; gives its metrics. The number of each part is the paper's."""
+        step, times = self.step_number, _Times()
+
+        # 1. X = X_new + X_replay
+        questions, num_new = self.questions.next_step(self.buffer, self._num_replay())
+
+        # 1.-5. plain groups; teacher on the hard ones; BCQ and NCQ groups, all by the same policy, as they get ready
+        with times("gen"), self.status.stage(step, "generate"):
+            self.student.model.eval()
+            result = await self.pipeline.run_step(step, questions, num_new)
+
+        # 6. advantages over the whole batch, then I updates
+        mode = self.zppo.distillation.mode
+        groups = training_groups(result.groups, distillation=mode, dynamic_sampling=self.zppo.dynamic_sampling)
+        with times("update_actor"), self.status.stage(step, "update"):
+            self.student.model.train()
+            metrics = self._update(groups, step) if groups else {"zppo/batch/skipped_updates": 1.0}
+
+        # 6. B follows the plain groups only
+        report = None
+        if self.zppo.replay.enable:
+            outcomes = [(g.question.prompt_id, g.accuracy, g.question.row) for g in result.plain]
+            report = self.buffer.update(step, outcomes)
+
+        self._keep_books(result)
+        metrics |= zppo_metrics.step_metrics(result, report, self.buffer, self.zppo) | self.questions.metrics()
+        return metrics | times.metrics() | {"training/global_step": step}
+
+    def _update(self, groups: list[Group], step: int) -> dict[str, float]:
+        rollouts = [(rollout, group.uid) for group in groups for rollout in group.rollouts]
+        batch = [self.workers.trajectories[rollout.key] for rollout, _ in rollouts]
+        updates = self.zppo.updates_per_step
+        if self.zppo.distillation.mode != "none":
+            teacher, topk = self.teachers[0].model, self.zppo.distillation.topk
+            return self.learner.distillation_update(batch, teacher, topk=topk, updates=updates, step=step)
+        advantages = two_step_advantage(
+            np.array([rollout.reward for rollout, _ in rollouts]),
+            [uid for _, uid in rollouts],
+            self.zppo.advantage_norm,
+            self.zppo.advantage_eps,
+        )
+        return self.learner.policy_update(batch, advantages, updates=updates, step=step)
+
+    def _num_replay(self) -> int:
+        if not self.zppo.replay.enable:
+            return 0
+        return reformulation_cap(self.zppo.replay.fraction, self.config.data.train_batch_size)
+
+    # ------------------------------------------------------------------ the run
+
+    def fit(self) -> None:
+        """All steps, from the last checkpoint if there is one; then the model as a Hugging Face checkpoint."""
+        with asyncio.Runner() as runner:
+            runner.run(self._fit())
+
+    async def _fit(self) -> None:
+        trainer = self.config.trainer
+        if trainer.resume_mode != "disable":
+            await load_state(self)
+        self.metrics_log.resume(self.step_number)
+        if self.step_number == 0 and trainer.val_before_train:
+            self.metrics_log.log(await self._validate(), step=0)
+        while self.step_number < self.total_steps:
+            self.step_number += 1
+            started = time.monotonic()
+            metrics = await self.step()
+            metrics["timing_s/step"] = time.monotonic() - started
+            last = self.step_number == self.total_steps
+            if trainer.test_freq > 0 and (last or self.step_number % trainer.test_freq == 0):
+                metrics |= await self._validate()
+            self.metrics_log.log(metrics, step=self.step_number)
+            if trainer.save_freq > 0 and (last or self.step_number % trainer.save_freq == 0):
+                with self.status.stage(self.step_number, "checkpoint"):
+                    self.rollout_log.flush()
+                    save_state(self)
+        self.rollout_log.close()
+        if self.zppo.export.hf_model:
+            self._export()
+        self.metrics_log.finish()
+        self.status.write(self.total_steps, "done")
+
+    async def _validate(self) -> dict[str, float]:
+        self.status.write(self.step_number, "validate")
+        self.student.model.eval()
+        return await validate(self.val_data, self.workers, self.config.actor_rollout_ref.rollout.val_kwargs)
+
+    def _keep_books(self, result: StepResult) -> None:
+        self.rollout_log.write(result)
+        self.workers.trajectories.clear()
+
+    def _export(self) -> None:
+        folder = os.path.join(self.config.trainer.default_local_dir, "hf_model")
+        self.status.write(self.total_steps, "export")
+        self.student.model.eval().save_pretrained(folder)
+        self.student.tokenizer.save_pretrained(folder)
+
+    def _dataset(self, split: str) -> Any:
+        data = self.config.data
+        samples = data.get(f"{split}_max_samples", -1)
+        files = data[f"{split}_files"]
+        return create_rl_dataset(files, data, self.student.tokenizer, None, split == "train", max_samples=samples)
+
+
+class _Times:
+    """Seconds of a step's parts under verl's names."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = {}
+
+    def __call__(self, name: str) -> _Times:
+        self._name = name
+        return self
+
+    def __enter__(self) -> None:
+        self._started = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self._seconds[f"timing_s/{self._name}"] = time.monotonic() - self._started
+
+    def metrics(self) -> dict[str, float]:
+        return self._seconds

@@ -1,0 +1,48 @@
+"""Accuracy on the validation files, under verl's metric names."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from recipe.cpu.hf_sampling import SamplingParams
+from recipe.zppo.local.workers import LocalWorkers
+from recipe.zppo.metrics import validation_counts
+from recipe.zppo.randomness import derive_seed
+
+
+async def validate(dataset: Any, workers: LocalWorkers, decoding: Any) -> dict[str, float]:
+    """Mean accuracy of ``decoding.n`` responses to each question, by data source (``val-core/<source>/acc/mean@<n>``).
+
+    Args:
+        dataset: a `ZPPODataset`.
+        decoding: ``actor_rollout_ref.rollout.val_kwargs``.
+    """
+    samples = int(decoding.n)
+    params = SamplingParams(
+        temperature=float(decoding.temperature) if decoding.do_sample else 0.0,
+        top_p=float(decoding.top_p),
+        top_k=max(0, int(decoding.top_k)),
+        max_tokens=workers.response_length,
+    )
+    rows, requests = [dataset[i] for i in range(len(dataset))], []
+    for row in rows:
+        prompt_ids = workers.prompt_ids(
+            workers.tokenizer, list(row["raw_prompt"]), workers.response_length, workers.max_model_len
+        )
+        for session in range(samples):
+            seed = derive_seed(workers.zppo.seed, "validation", row["prompt_id"], session)
+            requests.append(workers.request(prompt_ids, params, seed, workers.response_length))
+    responses = iter(await workers.student.server.generate(requests))
+    scores: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        texts = [
+            workers.tokenizer.decode(next(responses).token_ids, skip_special_tokens=True) for _ in range(samples)
+        ]
+        scores[row["data_source"]] += [workers.reward(row, text) for text in texts]
+    metrics = {
+        f"val-core/{source}/acc/mean@{samples}": sum(values) / len(values) for source, values in scores.items()
+    }
+    return metrics | validation_counts(
+        [row["data_source"] for row in rows], [row["prompt_id"] for row in rows], None
+    )

@@ -1,0 +1,191 @@
+"""The `Workers` of the pipeline in one process: rollouts, rewards, teachers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from omegaconf import DictConfig
+from verl.trainer.ppo.reward import get_custom_reward_fn
+
+from recipe.cpu.hf_generator import Request
+from recipe.cpu.hf_sampling import SamplingParams
+from recipe.zppo import prompts
+from recipe.zppo.candidates import Draft
+from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.local.models import LocalModel
+from recipe.zppo.records import Candidate, Hint, Opening, Question, Rollout, RolloutFailure, TeacherAnswers
+from recipe.zppo.reward import extract_answer
+from recipe.zppo.run_errors import PromptTooLongError, RewardFunctionError
+from recipe.zppo.selection import Kind
+from recipe.zppo.teacher_client import TeacherClient
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Trajectory:
+    """One response as the update sees it."""
+
+    prompt_ids: list[int]
+    response_ids: list[int]
+    loss_from: int
+    """First token of the response that has a loss; the tokens before were given."""
+    log_probs: list[float] = field(repr=False)
+    """Of the tokens that the student sampled, from ``loss_from`` on; empty where it sampled none."""
+
+
+class LocalWorkers:
+    """Rolls out with ``student``, asks ``teachers``; trajectories wait in ``trajectories`` by the rollout's key."""
+
+    def __init__(self, config: DictConfig, zppo: ZPPOConfig, student: LocalModel, teachers: Sequence[LocalModel]):
+        self.config, self.zppo, self.student = config, zppo, student
+        self.tokenizer, self.processor = student.tokenizer, None  # under these names for the teacher's client
+        rollout = config.actor_rollout_ref.rollout
+        self.response_length = int(config.data.max_response_length)
+        self.max_model_len = int(rollout.max_model_len or config.data.max_prompt_length + self.response_length)
+        self.params = SamplingParams(
+            temperature=float(rollout.temperature),
+            top_p=float(rollout.top_p),
+            top_k=max(0, int(rollout.top_k)),
+            max_tokens=self.response_length,
+            logprobs=True,
+        )
+        self.trajectories: dict[str, Trajectory] = {}
+        self._compute_score = get_custom_reward_fn(config)
+        self._template = dict(config.data.get("apply_chat_template_kwargs") or {})
+        self._teachers = [LocalTeacher(self, teacher, zppo) for teacher in teachers] or [LocalTeacher(self, None, zppo)]
+
+    # ------------------------------------------------------------------ student
+
+    async def roll_out(
+        self,
+        question: Question,
+        messages: list[dict],
+        *,
+        uid: str,
+        kind: Kind,
+        seeds: Sequence[int],
+        openings: Sequence[Opening] = (),
+    ) -> AsyncIterator[Rollout | RolloutFailure]:
+        try:
+            prompt_ids = self.prompt_ids(self.tokenizer, messages, self.response_length, self.max_model_len)
+        except PromptTooLongError as error:
+            for session in range(len(seeds)):
+                yield RolloutFailure(session, "too_long", str(error))
+            return
+        given = [self._given_ids(opening) for opening in openings] or [[]] * len(seeds)
+        whole = [opening.whole for opening in openings] or [False] * len(seeds)
+        requests = [
+            self.request(prompt_ids + ids, self.params, seed, self.response_length - len(ids))
+            for ids, done, seed in zip(given, whole, seeds, strict=True)
+            if not done
+        ]
+        responses = iter(await self.student.server.generate(requests) if requests else [])
+        for session, (ids, done) in enumerate(zip(given, whole, strict=True)):
+            response = None if done else next(responses)
+            token_ids = ids + (response.token_ids if response else [])
+            text = self.tokenizer.decode(token_ids, skip_special_tokens=True)
+            key = f"{uid}_{session}_0"
+            self.trajectories[key] = Trajectory(
+                prompt_ids, token_ids, 0 if done else len(ids), response.log_probs if response else []
+            )
+            yield Rollout(
+                session=session,
+                key=key,
+                text=text,
+                reward=self.reward(question.data, text),
+                answer=prompts.sanitize(extract_answer(text) or "", self._teachers[0].special_tokens),
+                num_prompt_tokens=len(prompt_ids),
+                num_tokens=len(token_ids),
+                num_given=len(ids),
+            )
+
+    def _given_ids(self, opening: Opening) -> list[int]:
+        ids = self.tokenizer.encode(opening.text, add_special_tokens=False)
+        ids = ids[: opening.num_tokens(len(ids))]
+        if opening.whole:
+            return ids[: self.response_length - 1] + [self.tokenizer.eos_token_id]
+        return ids[: self.response_length - 1]  # the student writes at least one token
+
+    def prompt_ids(self, tokenizer: Any, messages: list[dict], response_length: int, max_model_len: int) -> list[int]:
+        """Tokens of the prompt, the closer at its end.
+
+        Raises:
+            PromptTooLongError: prompt and response budget together exceed the context.
+        """
+        ids = tokenizer.apply_chat_template(
+            prompts.with_closer(messages), add_generation_prompt=True, return_dict=False, **self._template
+        )
+        if len(ids) + response_length > max_model_len:
+            raise PromptTooLongError(
+                f"prompt of {len(ids)} tokens and a response of up to {response_length} exceed the context of "
+                f"{max_model_len}"
+            )
+        return list(ids)
+
+    @staticmethod
+    def request(prompt_ids: list[int], params: SamplingParams, seed: int, max_tokens: int) -> Request:
+        # As verl's servers get it: 31 bits.
+        return Request(prompt_ids, replace(params, seed=seed % 2**31, max_tokens=max_tokens))
+
+    def reward(self, data: dict[str, Any], text: str) -> float:
+        """
+        Raises:
+            RewardFunctionError: the function failed, or gave something else than 0 or 1.
+        """
+        where = f"row {data.get('row')} (prompt_id {data.get('prompt_id')!r})"
+        try:
+            score = self._compute_score(
+                data_source=data.get("data_source", "unknown"),
+                solution_str=text,
+                ground_truth=data["reward_model"]["ground_truth"],
+                extra_info=data.get("extra_info") or {},
+            )
+        except Exception as error:
+            message = f"the reward function failed on {where}: {type(error).__name__}: {error}"
+            raise RewardFunctionError(message) from error
+        score = score["score"] if isinstance(score, dict) else score
+        if score not in (0, 1):
+            raise RewardFunctionError(
+                f"the reward function gave {score!r} for {where}; ZPPO needs an outcome reward of exactly 0 or 1"
+            )
+        return float(score)
+
+    # ------------------------------------------------------------------ teacher
+
+    async def ask_teacher(self, question: Question, *, seeds: Sequence[int], teacher: int = 0) -> TeacherAnswers:
+        return await self._teachers[teacher].solve(question.data, question.messages, seeds)
+
+    async def compress(self, draft: Draft, *, seed: int, teacher: bool) -> Candidate:
+        return await self._teachers[0].compress(draft, seed, teacher)
+
+    async def write_hint(self, question: Question, draft: Draft, *, seed: int) -> Hint:
+        return await self._teachers[0].write_hint(question.data, draft, seed)
+
+
+class LocalTeacher(TeacherClient):
+    """`TeacherClient` whose requests are answered in this process and whose rollouts are graded here."""
+
+    def __init__(self, worker: LocalWorkers, teacher: LocalModel | None, zppo: ZPPOConfig):
+        super().__init__(worker, None, zppo)
+        if teacher is None:
+            return
+        self.client, self.tokenizer = teacher.server, teacher.tokenizer
+        self.special_tokens += tuple(teacher.tokenizer.all_special_tokens)
+        self.max_model_len = int(zppo.teacher.inference.get("max_model_len") or worker.max_model_len)
+        self.params = SamplingParams(zppo.teacher.temperature, zppo.teacher.top_p, max(0, zppo.teacher.top_k), 1)
+
+    async def _generate(self, messages: list[dict], seed: int, max_tokens: int) -> tuple[str, int]:
+        ids = self.tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, return_dict=False, **self.worker._template
+        )
+        if len(ids) + max_tokens > self.max_model_len:
+            raise PromptTooLongError(f"{len(ids)} tokens and {max_tokens} more exceed {self.max_model_len}")
+        (response,) = await self.client.generate([self.worker.request(list(ids), self.params, seed, max_tokens)])
+        return self.tokenizer.decode(response.token_ids, skip_special_tokens=True), len(response.token_ids)
+
+    async def _grade(self, data: dict[str, Any], text: str) -> float:
+        return self.worker.reward(data, text)
