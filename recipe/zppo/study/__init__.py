@@ -1,0 +1,1 @@
+"""Methods side by side: many runs on the embedded world, or on other data, and what they came to."""

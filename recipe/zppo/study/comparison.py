@@ -1,0 +1,74 @@
+"""The table's content: every row's measures by seed, and their differences to the baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from recipe.zppo.study.intervals import Interval, mean_interval, paired_difference
+from recipe.zppo.study.ledger import Ledger
+from recipe.zppo.study.plan import Plan
+
+
+@dataclass(frozen=True)
+class RowResult:
+    """A row in one world."""
+
+    world: str
+    row: str
+    label: str
+    values: Mapping[int, Mapping[str, float | None]]
+    """Measures of the finished seeds."""
+    missing: Mapping[int, str] = field(default_factory=dict)
+    """Seeds without a result, and why."""
+    steps: int | None = None
+
+    def by_seed(self, measure: str) -> dict[int, float]:
+        return {seed: value for seed, m in sorted(self.values.items()) if (value := m.get(measure)) is not None}
+
+    def mean(self, measure: str) -> Interval | None:
+        return mean_interval(list(self.by_seed(measure).values()))
+
+    def difference(self, measure: str, baseline: RowResult) -> Interval | None:
+        """To the baseline, seed by seed, over the seeds that both have."""
+        return paired_difference(self.by_seed(measure), baseline.by_seed(measure))
+
+    def ratio(self, measure: str, baseline: RowResult) -> float | None:
+        """Of the two means over the seeds that both have."""
+        mine, other = self.by_seed(measure), baseline.by_seed(measure)
+        seeds = mine.keys() & other.keys()
+        below = sum(other[seed] for seed in seeds)
+        return sum(mine[seed] for seed in seeds) / below if below else None
+
+
+def results(plan: Plan, ledger: Ledger) -> dict[str, list[RowResult]]:
+    """By world, in the order of the rows."""
+    found: dict[str, list[RowResult]] = {}
+    cells = list(plan.cells())
+    for inputs in plan.inputs:
+        for row in plan.config.rows:
+            values: dict[int, Mapping[str, float | None]] = {}
+            missing: dict[int, str] = {}
+            steps = None
+            for cell in cells:
+                if (cell.world, cell.row) != (inputs.name, row.name):
+                    continue
+                run = plan.run(cell)
+                if run is None:
+                    missing[cell.seed] = "waits for measured times"
+                    continue
+                standing, steps = ledger.of(run), run.steps
+                if standing.measures is not None:
+                    values[cell.seed] = standing.measures
+                elif standing.error is not None:
+                    missing[cell.seed] = f"failed: {standing.error}"
+                else:
+                    missing[cell.seed] = f"step {standing.step} of {run.steps}" if standing.step else "not begun"
+            found.setdefault(inputs.name, []).append(
+                RowResult(inputs.name, row.name, row.label, values, missing, steps)
+            )
+    return found
+
+
+def baseline_of(rows: list[RowResult], name: str) -> RowResult | None:
+    return next((row for row in rows if row.row == name), None)

@@ -1,0 +1,159 @@
+"""What runs are given to learn from: an embedded world, or models and files of the user's own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recipe.zppo.errors import ConfigError
+from recipe.zppo.files import write_atomically
+from recipe.zppo.study.config import OwnData, StudyConfig
+from recipe.zppo.study.overrides import override
+from recipe.zppo.world.build import build_world, default_path
+from recipe.zppo.world.paths import WorldPaths
+from recipe.zppo.world.settings import WorldSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """One world of a study. `key` tells its content, wherever its files lie."""
+
+    name: str
+    key: str
+    model: str
+    teacher: str | None
+    train: str
+    val: str
+    shifted: str | None
+
+    def overrides(self) -> list[str]:
+        """Of model, teacher and training data."""
+        return [
+            override("actor_rollout_ref.model.path", self.model),
+            override("zppo.teacher.path", self.teacher),
+            override("data.train_files", self.train),
+        ]
+
+
+def plan_inputs(config: StudyConfig) -> list[Inputs]:
+    """The study's worlds, which need not be there yet."""
+    if config.own is not None:
+        return [_own(config.own)]
+    return [_embedded(world, config) for world in config.worlds]
+
+
+def build_inputs(config: StudyConfig) -> None:
+    """Build the worlds that are not there yet; minutes each.
+
+    Raises:
+        WorldError: see `recipe.zppo.world.build`.
+    """
+    for world in config.worlds:
+        build_world(_path(world, config), seed=config.world_seed, difficulty=world)
+
+
+def _embedded(world: str, config: StudyConfig) -> Inputs:
+    paths = WorldPaths(_path(world, config))
+    return Inputs(
+        name=world,
+        key=WorldSettings(seed=config.world_seed, difficulty=world).key(),
+        model=str(paths.student),
+        teacher=str(paths.teacher),
+        train=str(paths.train_file),
+        val=str(paths.val_file),
+        shifted=str(paths.shifted_file),
+    )
+
+
+def _own(own: OwnData) -> Inputs:
+    key = "\n".join(str(part) for part in (own.model, own.teacher, own.train, own.val, own.shifted))
+    return Inputs(
+        name="own",
+        key=key,
+        model=own.model,
+        teacher=own.teacher,
+        train=own.train,
+        val=own.val,
+        shifted=own.shifted,
+    )
+
+
+def _path(world: str, config: StudyConfig) -> Path:
+    if config.worlds_dir is None:
+        return default_path(config.world_seed, world).resolve()
+    return (config.worlds_dir / f"world-{world}-{config.world_seed}").resolve()
+
+
+@dataclass(frozen=True)
+class ValidationFiles:
+    """Files to validate on, and the data sources by which their accuracies are told apart."""
+
+    files: tuple[str, ...]
+    sources: Mapping[str, tuple[str, ...]]
+    """By measure: `held_out`, and `shifted` if there are such questions."""
+
+    def overrides(self) -> list[str]:
+        return [override("data.val_files", list(self.files))]
+
+
+def validation_files(inputs: Inputs, folder: Path) -> ValidationFiles:
+    """Held-out and shifted questions, under data sources of their own.
+
+    Accuracies are reported by data source. Where both files name the same one, the shifted questions are
+    copied into `folder` under another.
+
+    Raises:
+        ConfigError: a file can't be read, or has no data sources.
+    """
+    held_out = _sources(inputs.val, "data.val")
+    if inputs.shifted is None:
+        return ValidationFiles((inputs.val,), {"held_out": tuple(sorted(held_out))})
+    shifted, file = _sources(inputs.shifted, "data.shifted"), inputs.shifted
+    if held_out & shifted:
+        file = str(folder / "shifted.parquet")
+        shifted = {f"{source}_shifted" for source in shifted}
+        folder.mkdir(parents=True, exist_ok=True)
+        _copy_renamed(inputs.shifted, file)
+    sources = {"held_out": tuple(sorted(held_out)), "shifted": tuple(sorted(shifted))}
+    return ValidationFiles((inputs.val, file), sources)
+
+
+def questions(inputs: Inputs) -> int:
+    """Training questions.
+
+    Raises:
+        ConfigError: the file can't be read.
+    """
+    try:
+        return pq.ParquetFile(inputs.train).metadata.num_rows
+    except (OSError, pa.ArrowException) as error:
+        raise ConfigError(f"data.train: {inputs.train} can't be read: {_line(error)}") from error
+
+
+def _sources(file: str, key: str) -> set[str]:
+    try:
+        column = pq.read_table(file, columns=["data_source"]).column("data_source")
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise ConfigError(f"{key}: {file} has no data_source that could be read: {_line(error)}") from error
+    sources = {str(source) for source in column.unique().to_pylist()}
+    if not sources:
+        raise ConfigError(f"{key}: {file} has no rows")
+    return sources
+
+
+def _copy_renamed(file: str, target: str) -> None:
+    table = pq.read_table(file)
+    renamed = pa.array([f"{source}_shifted" for source in table.column("data_source").to_pylist()])
+    table = table.set_column(table.column_names.index("data_source"), "data_source", renamed)
+    if os.path.exists(target) and pq.read_table(target).equals(table):
+        return  # a run may be reading it
+    write_atomically(target, lambda path: pq.write_table(table, path))
+
+
+def _line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,149 @@
+"""How every run of a study stands, in memory and in its folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from recipe.zppo.run_folder import RunFolder
+from recipe.zppo.study.inputs import ValidationFiles
+from recipe.zppo.study.measures import last_step, measure, validated_steps
+from recipe.zppo.study.plan import Run
+from recipe.zppo.study.run_files import read_json, remove_checkpoints, run_folder, write_json
+
+State = Literal["waiting", "running", "finished", "failed"]
+
+
+@dataclass
+class Standing:
+    """One run."""
+
+    run: Run
+    folder: Path
+    state: State = "waiting"
+    step: int = 0
+    """Steps whose metrics are there."""
+    error: str | None = None
+    """Cause of a failure, in this or in an earlier start."""
+    measures: dict[str, float | None] | None = None
+    """Of a finished run."""
+    seconds_a_step: float | None = None
+    """All that a run takes, start-up and validation too, over its steps: in the attempt that ended, or so far."""
+    began: float = 0.0
+    """When this attempt did (monotonic), and from which step."""
+    first_step: int = 0
+
+
+class Ledger:
+    """The standings by run id, in the order in which they were added."""
+
+    def __init__(self, out: Path, validation: dict[str, ValidationFiles], keep_checkpoints: bool = False):
+        self.out, self._validation, self._keep_checkpoints = out, validation, keep_checkpoints
+        self.by_id: dict[str, Standing] = {}
+
+    def add(self, runs: Iterable[Run]) -> None:
+        """Take up runs, with what earlier starts have left of them."""
+        for run in runs:
+            if run.id in self.by_id:
+                continue
+            folder = run_folder(self.out, run.id, f"{run.row}-{run.world}-seed{run.seed}")
+            standing = Standing(run, folder)
+            result = read_json(folder / "result.json")
+            if result is not None and folder.joinpath("metrics.jsonl").exists():
+                standing.state = "finished"
+                # Anew, since the code that measures may have changed.
+                standing.measures = measure(RunFolder(folder).metrics(), self.sources(run.world))
+                standing.seconds_a_step = result.get("seconds_a_step")
+                standing.step = run.steps
+            else:
+                standing.step = steps_written(folder)
+                standing.error = (read_json(folder / "error.json") or {}).get("error")
+            self.by_id[run.id] = standing
+
+    def of(self, run: Run) -> Standing:
+        return self.by_id[run.id]
+
+    def with_state(self, *states: State) -> list[Standing]:
+        return [standing for standing in self.by_id.values() if standing.state in states]
+
+    def start(self, standing: Standing, command_line: list[str]) -> None:
+        run = standing.run
+        standing.state, standing.error = "running", None
+        standing.began, standing.first_step = time.monotonic(), standing.step
+        content: dict[str, Any] = {
+            "id": run.id,
+            "row": run.row,
+            "world": run.world,
+            "world_key": run.world_key,
+            "backend": run.backend,
+            "seed": run.seed,
+            "steps": run.steps,
+            "sources": self.sources(run.world),
+            "overrides": command_line,
+        }
+        write_json(standing.folder / "run.json", content)
+        (standing.folder / "error.json").unlink(missing_ok=True)
+
+    def look(self) -> None:
+        """See how far the running ones are."""
+        for standing in self.with_state("running"):
+            standing.step = steps_written(standing.folder)
+            if standing.step > standing.first_step:
+                elapsed = time.monotonic() - standing.began
+                standing.seconds_a_step = elapsed / (standing.step - standing.first_step)
+
+    def end(self, run_id: str, error: str | None) -> Standing:
+        """A run has ended; what it has left decides whether it is finished."""
+        standing = self.by_id[run_id]
+        rows = RunFolder(standing.folder).metrics() if standing.folder.is_dir() else []
+        sources = self.sources(standing.run.world)
+        error = error or _lacking(standing.run, last_step(rows), validated_steps(rows, sources))
+        standing.step = last_step(rows)
+        if error is not None:
+            standing.state, standing.error = "failed", error
+            write_json(standing.folder / "error.json", {"error": error})
+            return standing
+        elapsed = time.monotonic() - standing.began
+        standing.measures = measure(rows, sources)
+        standing.seconds_a_step = elapsed / max(1, standing.run.steps - standing.first_step)
+        if not self._keep_checkpoints:
+            remove_checkpoints(standing.folder)
+        write_json(
+            standing.folder / "result.json",
+            {"seconds_a_step": standing.seconds_a_step, "measures": standing.measures},
+        )
+        standing.state = "finished"
+        return standing
+
+    def sources(self, world: str) -> dict[str, list[str]]:
+        return {name: list(sources) for name, sources in self._validation[world].sources.items()}
+
+
+def _lacking(run: Run, step: int, validated: list[int]) -> str | None:
+    """Why a run that says it has ended well is not complete."""
+    if step < run.steps:
+        return f"ended after step {step} of {run.steps}"
+    if not validated or validated[-1] < run.steps:
+        return f"the held-out questions were not measured after step {run.steps}"
+    return None
+
+
+def steps_written(folder: Path) -> int:
+    """The step of the last whole line of metrics.jsonl; only the end of the file is read."""
+    try:
+        with open(folder / "metrics.jsonl", "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 65536))
+            lines = file.read().split(b"\n")[:-1]
+    except OSError:
+        return 0
+    for line in reversed(lines):
+        try:
+            return int(json.loads(line)["step"])
+        except (ValueError, KeyError, TypeError):
+            continue
+    return 0

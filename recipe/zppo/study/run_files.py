@@ -1,0 +1,87 @@
+"""Files of a study and of its runs::
+
+OUT/table.md table.csv runs.csv plots/   what it came to so far
+OUT/derived.json                         numbers of steps that were derived from measured times
+OUT/data/                                copies of validation files
+OUT/logs/                                what workers say outside of runs
+OUT/runs/<row>-<world>-seed<n>-<id>/     the folder of a run (`recipe.zppo.run_folder`), and in it
+    run.json      what it is; written first
+    error.json    why its last attempt failed
+    result.json   its measures; written last: a run is finished when this is there
+    train.log
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from recipe.zppo.files import write_atomically
+from recipe.zppo.study.errors import StudyError
+
+
+def write_text(path: Path, text: str) -> None:
+    """Whole or not at all."""
+
+    def write(temporary: str) -> None:
+        Path(temporary).write_text(text, encoding="utf-8")
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(str(path), write)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """None if it is not there, or is not an object."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def run_folder(out: Path, run_id: str, name: str) -> Path:
+    """The folder of a run: where it is already, whatever row it was made for, else where it shall be."""
+    runs = out / "runs"
+    if runs.is_dir():
+        for path in sorted(runs.iterdir()):
+            if path.name.endswith(f"-{run_id}") and path.is_dir():
+                return path
+    return runs / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', name).strip('-')}-{run_id}"
+
+
+def remove_checkpoints(folder: Path) -> None:
+    for path in folder.glob("global_step_*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def study_lock(out: Path) -> Iterator[None]:
+    """One study at a time writes to a folder; the lock ends with the process, however that ends.
+
+    Raises:
+        StudyError: another study holds it.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / ".lock"
+    with open(path, "a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise StudyError(f"{out} is in use by another study (process {holder}); wait for it, or set out=") from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield

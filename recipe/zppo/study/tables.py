@@ -1,0 +1,131 @@
+"""Results as Markdown and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from recipe.zppo.study.comparison import RowResult, baseline_of
+from recipe.zppo.study.intervals import Interval
+from recipe.zppo.study.measures import MEASURES, Measure
+from recipe.zppo.study.run_files import write_text
+
+Results = Mapping[str, Sequence[RowResult]]
+_NOTHING = "–"
+
+
+def write_tables(out: Path, results: Results, baseline: str, about: Sequence[str]) -> None:
+    """table.md, table.csv and runs.csv. `about`: lines on how the numbers were made, for the head of table.md."""
+    write_text(out / "table.md", markdown(results, baseline, about))
+    write_text(out / "table.csv", table_csv(results, baseline))
+    write_text(out / "runs.csv", runs_csv(results))
+
+
+def markdown(results: Results, baseline: str, about: Sequence[str]) -> str:
+    parts = ["\n".join(about)] if about else []
+    for world, rows in results.items():
+        parts.append(f"## World: {world}")
+        parts.append(_mean_table(rows))
+        base = baseline_of(list(rows), baseline)
+        if base is not None and any(row.values for row in rows if row is not base) and base.values:
+            parts.append(f"Differences to {base.label}, seed by seed:")
+            parts.append(_difference_table(rows, base))
+        if missing := _missing(rows):
+            parts.append("Missing:\n" + "\n".join(f"- {line}" for line in missing))
+    parts.append(
+        "Mean ± half-width of the 95% interval over seeds (Student's t); n: finished seeds. (n=1) has no interval. "
+        "Graduation rates are of the entries that left the buffer; pp: percentage points."
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def _mean_table(rows: Sequence[RowResult]) -> str:
+    lines = [["method", "n", "steps", *(measure.title for measure in MEASURES)]]
+    for row in rows:
+        wanted = len(row.values) + len(row.missing)
+        n = str(len(row.values)) if not row.missing else f"{len(row.values)} of {wanted}"
+        cells = [shown(row.mean(measure.key), measure, len(row.values)) for measure in MEASURES]
+        lines.append([row.label, n, str(row.steps or _NOTHING), *cells])
+    return _grid(lines)
+
+
+def _difference_table(rows: Sequence[RowResult], base: RowResult) -> str:
+    compared = [measure for measure in MEASURES if measure.compared]
+    lines = [["method", "pairs", *(measure.title for measure in compared), "graduation rate, times"]]
+    for row in rows:
+        if row is base:
+            continue
+        pairs = len(row.values.keys() & base.values.keys())
+        cells = [shown(row.difference(m.key, base), m, pairs, difference=True) for m in compared]
+        ratio = row.ratio("graduation_rate", base)
+        lines.append([row.label, str(pairs), *cells, f"{ratio:.2f}" if ratio is not None else _NOTHING])
+    return _grid(lines)
+
+
+def shown(interval: Interval | None, measure: Measure, n: int, *, difference: bool = False) -> str:
+    """``54.2% ± 8.1``, or ``+29.3 ± 5.0 pp`` of a difference; says on how many seeds it rests if not on ``n``."""
+    if interval is None:
+        return _NOTHING
+    sign = "+" if difference else ""
+    scale, digits = {"share": (100.0, 1), "seconds": (1.0, 2), "count": (1.0, 0)}[measure.kind]
+    if measure.key == "train_seconds":
+        digits = 0
+    text = f"{interval.mean * scale:{sign},.{digits}f}"
+    spread = "" if interval.half_width is None else f" ± {interval.half_width * scale:,.{digits}f}"
+    if measure.kind == "share":
+        text = f"{text}{spread} pp" if difference else f"{text}%{spread}"
+    else:
+        text += spread
+    return text if interval.n == n and interval.n > 1 else f"{text} (n={interval.n})"
+
+
+def _missing(rows: Sequence[RowResult]) -> list[str]:
+    return [f"{row.label}, seed {seed}: {why}" for row in rows for seed, why in sorted(row.missing.items())]
+
+
+def _grid(lines: Sequence[Sequence[str]]) -> str:
+    cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines]
+    head, *body = (f"| {' | '.join(line)} |" for line in cells)
+    return "\n".join([head, "|" + "---|" * len(lines[0]), *body])
+
+
+def table_csv(results: Results, baseline: str) -> str:
+    """One line a world, row and measure; shares as fractions."""
+    names = ["n", "mean", "low", "high"]
+    header = ["world", "row", "label", "steps", "measure", *names, *(f"difference_{name}" for name in names), "missing"]
+    lines = []
+    for world, rows in results.items():
+        base = baseline_of(list(rows), baseline)
+        for row in rows:
+            for measure in MEASURES:
+                difference = row.difference(measure.key, base) if base is not None and base is not row else None
+                missing = " ".join(str(seed) for seed in sorted(row.missing))
+                numbers = [*_numbers(row.mean(measure.key)), *_numbers(difference)]
+                lines.append([world, row.row, row.label, row.steps, measure.key, *numbers, missing])
+    return _csv(header, lines)
+
+
+def _numbers(interval: Interval | None) -> list[float | None]:
+    return [0, None, None, None] if interval is None else [interval.n, interval.mean, interval.low, interval.high]
+
+
+def runs_csv(results: Results) -> str:
+    """One line a world, row and seed, the unfinished ones with what they lack."""
+    rows = [row for world in results.values() for row in world]
+    measures = list(dict.fromkeys(key for row in rows for values in row.values.values() for key in values))
+    lines = []
+    for row in rows:
+        for seed in sorted(row.values.keys() | row.missing.keys()):
+            values = row.values.get(seed, {})
+            state = "finished" if seed in row.values else row.missing[seed]
+            lines.append([row.world, row.row, row.label, seed, row.steps, state, *(values.get(m) for m in measures)])
+    return _csv(["world", "row", "label", "seed", "steps", "state", *measures], lines)
+
+
+def _csv(header: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([header, *lines])
+    return text.getvalue()

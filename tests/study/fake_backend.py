@@ -1,0 +1,78 @@
+"""Training without training: a backend that writes the files of a run, from its overrides alone.
+
+What it does can be steered by overrides of the run, under ``+fake.``, so that every worker process sees it:
+``seconds`` a step, ``fail_at`` (a step, until the file ``mend`` exists), ``die_at``, ``stop_at`` (ends early and says nothing).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+from recipe.zppo.compose import compose
+from recipe.zppo.study.backends import Job
+
+
+class FakeBackend:
+    def train(self, job: Job) -> None:
+        config = compose(job.overrides)  # as the true ones do: what does not compose fails here
+        options = {} if "fake" not in config else dict(config.fake)
+        method = next((o.partition("=")[2] for o in job.overrides if o.startswith("method=")), "zppo")
+        seed, total = int(config.zppo.seed), int(config.trainer.total_training_steps)
+        folder = Path(config.trainer.default_local_dir)
+        assert folder == job.folder and total == job.steps
+        sources = [json.dumps(str(file)) for file in config.data.val_files]
+        assert len(sources) == 2
+        with open(folder / "attempts", "a") as file:
+            file.write(f"{os.getpid()}\n")
+        path = folder / "metrics.jsonl"
+        done = len(path.read_text().splitlines()) if path.exists() else 0
+        with open(path, "a", buffering=1) as file:
+            for step in range(done, total + 1):
+                mended = "mend" in options and Path(options["mend"]).exists()
+                if step == options.get("fail_at") and not mended:
+                    raise RuntimeError("the fake disk is full\nsecond line")
+                if step == options.get("die_at") and not mended:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                if step == options.get("stop_at"):
+                    return
+                file.write(json.dumps(metrics(method, seed, step, total)) + "\n")
+                time.sleep(float(options.get("seconds", 0)))
+
+    def stop(self) -> None:
+        pass
+
+
+def metrics(method: str, seed: int, step: int, total: int) -> dict[str, float]:
+    """Of one step; the same for the same arguments, whatever process asks."""
+    noise = random.Random(hashlib.md5(f"{method}{seed}".encode()).hexdigest())
+    gain = {"zppo": 0.5, "grpo_replay": 0.2}.get(method, 0.3) + noise.uniform(-0.05, 0.05)
+    row: dict[str, float] = {"step": step}
+    if step in (0, total // 2, total):
+        for source, bonus, questions in (("price_list", 0.0, 256), ("price_list_shifted", -0.1, 128)):
+            row[f"val-core/{source}/acc/mean@1"] = 0.2 + bonus + gain * step / total
+            row[f"zppo/validation/{source}/questions"] = questions
+    if step == 0:
+        return row
+    row |= {
+        "timing_s/step": 2.0 if method == "zppo" else 1.0,
+        "zppo/batch/positive_advantage_share": 0.3 + gain / 10,
+        "zppo/tokens/student": 1000,
+        "zppo/tokens/teacher": 0 if method.startswith("grpo") and "cq" not in method else 100,
+    }
+    if method != "grpo":
+        row |= {
+            "zppo/buffer/size": 40,
+            "zppo/buffer/admissions": 10 * step,
+            "zppo/buffer/graduations": (3 if method == "zppo" else 1) * step,
+            "zppo/buffer/evictions": 6 * step,
+            "zppo/buffer/admissions/from_0.0": 5 * step,
+            "zppo/buffer/graduations/from_0.0": step,
+            "zppo/buffer/evictions/from_0.0": 4 * step,
+        }
+    return row
