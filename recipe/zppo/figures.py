@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import pandas as pd
@@ -16,12 +17,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from recipe.zppo import outcome
+from recipe.zppo.replay_buffer import MOST_VISITS_COUNTED
 from recipe.zppo.run_folder import Row
 
 # Okabe and Ito's colours, which the colour-blind can tell apart.
-EASY, HARD, BCQ, NCQ = "#009E73", "#BBBBBB", "#0072B2", "#D55E00"
+EASY, HARD = "#009E73", "#BBBBBB"
+BLUE, RED, ORANGE, SKY = "#0072B2", "#D55E00", "#E69F00", "#56B4E9"
 GRADUATED, EVICTED = "#009E73", "#CC79A7"
-CURVES = {"new": BCQ, "replayed": NCQ, "BCQ": BCQ, "NCQ": NCQ}  # others are black
+KINDS = {"BCQ": BLUE, "NCQ": RED, "hint": ORANGE, "prefix": SKY}
+CURVES = {"new": BLUE, "replayed": RED, **KINDS}  # others are black
 _STYLE = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -62,31 +66,49 @@ def cumulative_graduations(frame: pd.DataFrame) -> Figure | None:
 
 @_styled
 def batch_and_turnover(frame: pd.DataFrame) -> Figure | None:
-    """What the batch is made of; graduated against evicted questions (Fig. 5)."""
-    shares = _columns(
-        frame, {"easy": "zppo/batch/easy_share", "BCQ": "zppo/batch/bcq_share", "NCQ": "zppo/batch/ncq_share"}
-    )
-    totals = _columns(frame, {"graduated": "zppo/buffer/graduations", "evicted": "zppo/buffer/evictions"})
-    if shares.shape[1] < 3:
+    """What the batch is made of; graduated against evicted questions (Fig. 5); groups that were left out."""
+    shares = batch_shares(frame)
+    if shares.empty:
         return None
-    figure, panels = _panels(1 if totals.empty else 2)
-    shares = shares.dropna()
+    totals = _columns(frame, {"graduated": "zppo/buffer/graduations", "evicted": "zppo/buffer/evictions"})
+    dropped = _columns(frame, {"": "zppo/batch/dropped_trivial"})
+    drawings = [lambda axes: _draw_shares(axes, shares)]
+    if not totals.empty:
+        drawings.append(lambda axes: _draw_turnover(axes, totals))
+    if not dropped.empty:
+        drawings.append(lambda axes: _curves(axes, dropped, "Left out as trivial", "groups of a step", percent=False))
+    return _drawn(drawings)
+
+
+def batch_shares(frame: pd.DataFrame) -> pd.DataFrame:
+    """Shares of a step's groups, which add up to 1: plain ones of easy and hard questions, each kind the run has."""
+    names = {"easy": "zppo/batch/easy_share"}
+    names |= {label: f"zppo/batch/{kind}_share" for kind, label in outcome.KINDS.items()}
+    shares = _columns(frame, names)
+    if "easy" not in shares:
+        return pd.DataFrame()
+    shares = shares[shares["easy"].notna()].fillna(0)
+    shares = shares[[name for name in shares if name == "easy" or shares[name].any()]]
     shares.insert(1, "hard, plain", (1 - shares.sum(axis=1)).clip(lower=0))
-    panels[0].stackplot(
-        shares.index, shares.to_numpy().T, labels=list(shares), colors=[EASY, HARD, BCQ, NCQ], alpha=0.85, linewidth=0
-    )
-    _percent(panels[0], limits=(0, 1))
-    panels[0].set(title="Groups of a step's batch", ylabel="share")
-    _tight_steps(panels[0], shares.index)
-    _legend_below(panels[0], 4)
-    if len(panels) > 1:
-        for name, colour in (("graduated", GRADUATED), ("evicted", EVICTED)):
-            if name in totals:
-                panels[1].plot(totals.index, totals[name], color=colour, linewidth=1.8, label=name)
-        panels[1].set(title="Questions that left the buffer", ylabel="questions so far")
-        panels[1].yaxis.set_major_locator(MaxNLocator(integer=True))
-        _legend_below(panels[1], 2)
-    return figure
+    return shares
+
+
+def _draw_shares(axes: Axes, shares: pd.DataFrame) -> None:
+    colours = [({"easy": EASY, "hard, plain": HARD} | KINDS)[name] for name in shares]
+    axes.stackplot(shares.index, shares.to_numpy().T, labels=list(shares), colors=colours, alpha=0.85, linewidth=0)
+    _percent(axes, limits=(0, 1))
+    axes.set(title="Groups of a step's batch", ylabel="share")
+    _tight_steps(axes, shares.index)
+    _legend_below(axes, shares.shape[1])
+
+
+def _draw_turnover(axes: Axes, totals: pd.DataFrame) -> None:
+    for name, colour in (("graduated", GRADUATED), ("evicted", EVICTED)):
+        if name in totals:
+            axes.plot(totals.index, totals[name], color=colour, linewidth=1.8, label=name)
+    axes.set(title="Questions that left the buffer", ylabel="questions so far")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    _legend_below(axes, 2)
 
 
 @_styled
@@ -118,20 +140,46 @@ def fate_by_entry_accuracy(frame: pd.DataFrame) -> Figure | None:
     if graduated.empty or evicted.empty:
         return None
     counts = pd.DataFrame({"graduated": graduated.iloc[-1], "evicted": evicted.iloc[-1]}).fillna(0)
+    return _fates(counts, "accuracy at entry", "{:.1%}".format)
+
+
+@_styled
+def fate_by_visits(frame: pd.DataFrame) -> Figure | None:
+    """The same by the number of times that they were drawn again (Fig. 24)."""
+    counts = by_visits(frame)
+    return None if counts.empty else _fates(counts, "times drawn again", _visits_label)
+
+
+def by_visits(frame: pd.DataFrame) -> pd.DataFrame:
+    """Graduated and evicted entries of the whole run, one row a number of visits, ascending."""
+    ways_out = {"graduated": "zppo/buffer/graduations/after_", "evicted": "zppo/buffer/evictions/after_"}
+    counts = {
+        name: {int(column.removeprefix(prefix)): frame[column].max() for column in frame if column.startswith(prefix)}
+        for name, prefix in ways_out.items()
+    }
+    return pd.DataFrame(counts, columns=list(ways_out)).fillna(0).sort_index()
+
+
+def _visits_label(visits: int) -> str:
+    return f"{visits} or more" if visits == MOST_VISITS_COUNTED else str(visits)
+
+
+def _fates(counts: pd.DataFrame, unit: str, label: Callable[[Any], str]) -> Figure | None:
+    """Bars of the share that graduated, one for each row of which some have left."""
     left = counts.sum(axis=1)
     counts, left = counts[left > 0], left[left > 0]
     if counts.empty:
         return None
-    figure, (axes,) = _panels(1)
+    figure, (axes,) = _panels(1, width=max(1.0, len(counts) / 9))
     places = range(len(counts))
     rate = counts["graduated"] / left
     axes.bar(places, rate, color=GRADUATED, width=0.7, label="graduated")
     axes.bar(places, 1 - rate, bottom=rate, color=EVICTED, alpha=0.45, width=0.7, label="evicted")
     for place, share, done, total in zip(places, rate, counts["graduated"], left, strict=True):
         axes.annotate(f"{share:.0%}\n{done:.0f}/{total:.0f}", (place, 0.97), ha="center", va="top", fontsize=8)
-    axes.set_xticks(list(places), [f"{level:.1%}" for level in counts.index])
+    axes.set_xticks(list(places), [label(row) for row in counts.index])
     axes.set(title="Questions that left the buffer")
-    axes.set_xlabel("accuracy at entry")
+    axes.set_xlabel(unit)
     axes.grid(visible=False, axis="x")
     _percent(axes, limits=(0, 1))
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), reverse=True)
@@ -160,15 +208,35 @@ def training_signal(frame: pd.DataFrame) -> Figure | None:
 
 @_styled
 def loss_and_reformulations(frame: pd.DataFrame) -> Figure | None:
-    """Policy loss; accuracy of BCQ and NCQ rollouts (Fig. 25)."""
+    """Policy loss, that of a distillation; accuracy of BCQ and NCQ rollouts, of those with hint or prefix (Fig. 25)."""
     loss = _columns(frame, {"": "actor/pg_loss"})
-    accuracy = _columns(frame, {"BCQ": "zppo/bcq/accuracy", "NCQ": "zppo/ncq/accuracy"})
+    divergence = _columns(frame, {"": "actor/distillation/loss"})
+    accuracy = _columns(frame, {label: f"zppo/{kind}/accuracy" for kind, label in outcome.KINDS.items()})
     drawings: list[Callable[[Axes], None]] = []
     if not loss.empty:
         drawings.append(lambda axes: _curves(axes, loss, "Policy loss", "loss", percent=False))
+    if not divergence.empty:
+        drawings.append(lambda axes: _curves(axes, divergence, "Distillation", "nats a token", percent=False))
     if not accuracy.empty:
         drawings.append(lambda axes: _curves(axes, accuracy, "Accuracy of reformulated questions", "right answers"))
     return _drawn(drawings)
+
+
+@_styled
+def solved_by_teacher(frame: pd.DataFrame) -> Figure | None:
+    """Questions that each of several teachers has solved, each asked what those before it had not (not the paper's)."""
+    teachers = outcome.teachers([dict.fromkeys(frame, 0.0)])
+    solved = _columns(frame, {f"teacher {i}": f"zppo/teacher/{i}/solved" for i in teachers})
+    if solved.empty:
+        return None
+    figure, (axes,) = _panels(1)
+    totals = solved.fillna(0).cumsum()
+    for name, colour in zip(totals, _level_colours(totals.shape[1]), strict=True):
+        axes.plot(totals.index, totals[name], color=colour, linewidth=1.8, label=name)
+    axes.set(title="Hard questions solved by each teacher", ylabel="questions so far")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(loc="upper left")
+    return figure
 
 
 @_styled
@@ -199,8 +267,10 @@ def all_figures(rows: Sequence[Row]) -> dict[str, Figure]:
         "batch_and_turnover": batch_and_turnover(frame),
         "buffer_composition": buffer_composition(frame),
         "fate_by_entry_accuracy": fate_by_entry_accuracy(frame),
+        "fate_by_visits": fate_by_visits(frame),
         "training_signal": training_signal(frame),
         "loss_and_reformulations": loss_and_reformulations(frame),
+        "solved_by_teacher": solved_by_teacher(frame),
     }
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
@@ -227,8 +297,8 @@ def _columns(frame: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     return frame[list(present)].rename(columns=present).dropna(how="all")
 
 
-def _panels(count: int) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(_PANEL[0] * count, _PANEL[1]), dpi=160, layout="constrained")
+def _panels(count: int, width: float = 1.0) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(_PANEL[0] * count * width, _PANEL[1]), dpi=160, layout="constrained")
     panels = list(figure.subplots(1, count, squeeze=False)[0])
     for axes in panels:
         axes.set_xlabel("step")

@@ -1,4 +1,4 @@
-"""What a run came to, as numbers: held-out accuracy, the fate of hard questions, reformulations, teacher, time.
+"""What a run came to, as numbers: held-out accuracy, the fate of hard questions, reformulations, teachers, time.
 
 Plain functions over the rows of `RunFolder.metrics`. A row may lack any key (an older run, a method without buffer or
 teacher): what cannot be known is None, never 0.
@@ -24,7 +24,11 @@ STEP_PARTS = {
 }
 """verl's ``timing_s/*`` of which ``timing_s/step`` is made, as a person calls them."""
 
+KINDS = {"bcq": "BCQ", "ncq": "NCQ", "hint": "hint", "prefix": "prefix"}
+"""Kinds of groups beside the plain ones, as in the metrics' names, and as a person calls them."""
+
 _VALIDATION = re.compile(r"val-core/(.+)/(?:acc|reward)/mean@(\d+)")
+_ASKED = re.compile(r"zppo/teacher/(\d+)/asked")
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,7 @@ def _fate(rows: Sequence[Row], suffix: str) -> Fate | None:
 
 @dataclass(frozen=True)
 class Reformulations:
-    """BCQ or NCQ groups of a run."""
+    """Groups of one of `KINDS` in a run."""
 
     groups: int
     solved: int
@@ -141,6 +145,9 @@ class Reformulations:
     """Mean over groups of the share of right rollouts."""
     not_fitting: int
     failed: int
+    """Without a rollout, or without the hint."""
+    leaked: int = 0
+    """Hints dropped because they gave the answer away."""
 
 
 def reformulations(rows: Sequence[Row], kind: str) -> Reformulations:
@@ -151,13 +158,20 @@ def reformulations(rows: Sequence[Row], kind: str) -> Reformulations:
         accuracy=weighted_mean(rows, f"{name}/accuracy", f"{name}/count"),
         not_fitting=int(total(rows, f"{name}/does_not_fit")),
         failed=int(total(rows, f"{name}/failed")),
+        leaked=int(total(rows, f"{name}/leaked")),
     )
+
+
+def kinds(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Those of `KINDS` that the run has built or tried to build."""
+    counts = ("count", "does_not_fit", "failed", "leaked")
+    return tuple(k for k in KINDS if any(row.get(f"zppo/{k}/{name}") for row in rows for name in counts))
 
 
 @dataclass(frozen=True)
 class Teacher:
     asked: int
-    """Hard questions put to the teacher."""
+    """Questions put to the teacher: the hard ones, or with off-policy distillation all."""
     solved_share: float | None
     """Of these, those with at least one right rollout."""
     accuracy: float | None
@@ -188,6 +202,67 @@ def teacher(rows: Sequence[Row]) -> Teacher | None:
         fall_backs={key.removeprefix(prefix): n for key in keys if (n := int(total(rows, key)))},
     )
     return outcome if outcome.asked or outcome.compressions else None
+
+
+@dataclass(frozen=True)
+class TeacherShare:
+    """One of several teachers, each of which is asked what those before it did not solve."""
+
+    asked: int
+    solved: int
+
+
+def teachers(rows: Sequence[Row]) -> dict[int, TeacherShare]:
+    """By place in the order in which they are asked; empty for a run with one teacher."""
+    found = {int(match[1]) for row in rows for key in row if (match := _ASKED.fullmatch(key))}
+
+    def count(i: int, name: str) -> int:
+        return int(total(rows, f"zppo/teacher/{i}/{name}"))
+
+    return {i: TeacherShare(count(i, "asked"), count(i, "solved")) for i in sorted(found)}
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """Loss: mean divergence a token (nats) over the first and the last tenth of the steps."""
+
+    sequences: int | None
+    """Correct teacher rollouts learned from; None where the student learns on its own."""
+    first_loss: float | None
+    last_loss: float | None
+
+
+def distillation(rows: Sequence[Row]) -> Distillation | None:
+    """None for a run without."""
+    losses = [row["actor/distillation/loss"] for row in rows if "actor/distillation/loss" in row]
+    off_policy = any("zppo/distillation/sequences" in row for row in rows)
+    if not losses and not off_policy:
+        return None
+    tenth = max(1, len(losses) // 10)
+    return Distillation(
+        sequences=int(total(rows, "zppo/distillation/sequences")) if off_policy else None,
+        first_loss=sum(losses[:tenth]) / tenth if losses else None,
+        last_loss=sum(losses[-tenth:]) / tenth if losses else None,
+    )
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What dynamic sampling kept from the update."""
+
+    groups: int
+    """Groups of the run."""
+    dropped: int
+    """Those without an advantage, all of whose rewards were alike."""
+    skipped_updates: int
+    """For want of groups."""
+
+
+def left_out(rows: Sequence[Row]) -> LeftOut | None:
+    """None for a run that trains on all its groups."""
+    keys = ("zppo/batch/groups", "zppo/batch/dropped_trivial", "zppo/batch/skipped_updates")
+    found = LeftOut(*(int(total(rows, key)) for key in keys))
+    return found if found.skipped_updates or any(keys[1] in row for row in rows) else None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,8 +105,11 @@ class ProgressReader:
         return max(0.0, last_write + steps * per_step - self._now())
 
 
-def figures(row: Row) -> dict[str, str]:
-    """The numbers of a step that matter, by label; what the step does not have is left out."""
+def figures(row: Row, kinds: Iterable[str]) -> dict[str, str]:
+    """The numbers of a step that matter, by label; what the step does not have is left out.
+
+    ``kinds``: the run's kinds of reformulated groups (`outcome.kinds`); one of no group in this step shows as 0.
+    """
     shown: dict[str, str] = {}
 
     def show(label: str, text: str, *keys: str) -> None:
@@ -116,12 +119,21 @@ def figures(row: Row) -> dict[str, str]:
     show("accuracy new", "{:.1%}", "zppo/accuracy/new")
     show("accuracy replayed", "{:.1%}", "zppo/accuracy/replayed")
     show("hard", "{:.0%}", "zppo/hard_share")
-    for kind in ("bcq", "ncq"):
+    for kind in kinds:
         count, accuracy = f"zppo/{kind}/count", f"zppo/{kind}/accuracy"
-        show(kind.upper(), "{:.0f}", count)
-        show(kind.upper(), "{:.0f} ({:.0%} right)", count, accuracy)
+        show(outcome.KINDS[kind], "{:.0f}", count)
+        show(outcome.KINDS[kind], "{:.0f} ({:.0%} right)", count, accuracy)
+    if row.get("zppo/hint/leaked"):
+        show("hints dropped", "{:.0f}", "zppo/hint/leaked")
+    show("sequences", "{:.0f}", "zppo/distillation/sequences")
+    show("divergence", "{:.3g}", "actor/distillation/loss")
+    show("groups left out", "{:.0f}", "zppo/batch/dropped_trivial")
+    if row.get("zppo/batch/skipped_updates"):
+        show("updates skipped", "{:.0f}", "zppo/batch/skipped_updates")
     show("buffer", "{:.0f}", "zppo/buffer/size")
     show("graduated", "{:.0f}", "zppo/buffer/graduations")
+    for i in outcome.teachers([row]):
+        show(f"teacher {i} solved", "{:.0f} of {:.0f}", f"zppo/teacher/{i}/solved", f"zppo/teacher/{i}/asked")
     if row.get("zppo/teacher/failed_requests"):
         show("teacher failures", "{:.0f}", "zppo/teacher/failed_requests")
     show("step time", "{:.1f} s", "timing_s/step")

@@ -51,9 +51,15 @@ class Summary:
     buffer_by_entry_accuracy: dict[float, outcome.Fate]
     bcq: outcome.Reformulations
     ncq: outcome.Reformulations
+    hint: outcome.Reformulations | None
+    prefix: outcome.Reformulations | None
+    distillation: outcome.Distillation | None
+    left_out: outcome.LeftOut | None
     teacher: outcome.Teacher | None
     teacher_error: str | None
     """Cause of a failed teacher request, if there was one."""
+    teachers: dict[int, outcome.TeacherShare]
+    """Each of several teachers; empty if there is one."""
     rollouts_failed: int
     step_time: outcome.StepTime | None
     student_tokens: int
@@ -69,6 +75,7 @@ class Summary:
         rows = folder.require_metrics()
         status = folder.status() or {}
         teacher = outcome.teacher(rows)
+        kinds = outcome.kinds(rows)
         total_steps = status.get("total_steps")
         return cls(
             run=str(folder.path),
@@ -81,8 +88,13 @@ class Summary:
             buffer_by_entry_accuracy=outcome.buffer_fate_by_entry(rows),
             bcq=outcome.reformulations(rows, "bcq"),
             ncq=outcome.reformulations(rows, "ncq"),
+            hint=outcome.reformulations(rows, "hint") if "hint" in kinds else None,
+            prefix=outcome.reformulations(rows, "prefix") if "prefix" in kinds else None,
+            distillation=outcome.distillation(rows),
+            left_out=outcome.left_out(rows),
             teacher=teacher,
             teacher_error=_teacher_error(folder) if teacher and teacher.failed_requests else None,
+            teachers=outcome.teachers(rows),
             rollouts_failed=int(outcome.total(rows, "zppo/rollouts/failed")),
             step_time=outcome.step_time(rows),
             student_tokens=int(outcome.total(rows, "zppo/tokens/student")),
@@ -144,6 +156,8 @@ def print_summary(summary: Summary, console: Console) -> None:
         "Held-out accuracy (plain questions, no candidates)": list(_held_out_lines(summary)),
         "Hard questions in the replay buffer": list(_buffer_lines(summary)),
         "Reformulated questions": list(_reformulation_lines(summary)),
+        "Distillation": list(_distillation_lines(summary)),
+        "Left out of the updates": list(_left_out_lines(summary)),
         "Teacher": list(_teacher_lines(summary)),
         "Time and tokens": list(_time_lines(summary)),
         "Where things lie": [f"{_PLACES[name]:<20}{path}" for name, path in summary.places.items()],
@@ -204,14 +218,49 @@ def _buffer_lines(summary: Summary) -> Iterator[str]:
 
 
 def _reformulation_lines(summary: Summary) -> Iterator[str]:
-    for name, kind in (("BCQ (one candidate right, one wrong)", summary.bcq), ("NCQ (all wrong)", summary.ncq)):
+    for name, kind in (
+        ("BCQ (one candidate right, one wrong)", summary.bcq),
+        ("NCQ (all wrong)", summary.ncq),
+        ("hint (by the teacher, without the answer)", summary.hint),
+        ("prefix (the response begun by the teacher)", summary.prefix),
+    ):
+        if kind is None:
+            continue
         if kind.groups and kind.accuracy is not None:
             yield (
                 f"{name}: {kind.groups} built, {_share(kind.solved, kind.groups)} solved by at least one answer, "
                 f"{kind.accuracy:.1%} of all answers right"
             )
         if kind.not_fitting or kind.failed:
-            yield f"  lost: {kind.not_fitting} too long for the context, {kind.failed} without answers"
+            failed = (
+                f"{kind.failed} without hint or answers" if kind is summary.hint else f"{kind.failed} without answers"
+            )
+            yield f"  lost: {kind.not_fitting} too long for the context, {failed}"
+        if kind.leaked:
+            yield f"  dropped: {kind.leaked} that gave the answer away"
+
+
+def _distillation_lines(summary: Summary) -> Iterator[str]:
+    distillation = summary.distillation
+    if distillation is None:
+        return
+    if distillation.sequences is not None:
+        yield f"{distillation.sequences} right responses of the teacher learned from"
+    if distillation.first_loss is not None and distillation.last_loss is not None:
+        yield (
+            f"divergence from the teacher {distillation.first_loss:.4g} nats a token at the start, "
+            f"{distillation.last_loss:.4g} at the end (tenths of the steps)"
+        )
+
+
+def _left_out_lines(summary: Summary) -> Iterator[str]:
+    left_out = summary.left_out
+    if left_out is None:
+        return
+    if left_out.groups:
+        yield f"{_share(left_out.dropped, left_out.groups)} groups: all answers right, or all wrong"
+    if left_out.skipped_updates:
+        yield f"{left_out.skipped_updates} updates skipped for want of groups"
 
 
 def _teacher_lines(summary: Summary) -> Iterator[str]:
@@ -220,7 +269,11 @@ def _teacher_lines(summary: Summary) -> Iterator[str]:
         return
     if teacher.asked:
         solved = "" if teacher.solved_share is None else f", solved {teacher.solved_share:.1%} of them"
-        yield f"asked {teacher.asked} hard questions{solved}"
+        hard = "" if summary.distillation else "hard "
+        yield f"asked {teacher.asked} {hard}questions{solved}"
+    for i, share in summary.teachers.items():
+        solved = f", solved {_share(share.solved, share.asked)}" if share.asked else ""
+        yield f"  teacher {i}: asked {share.asked}{solved}"
     if teacher.hidden_share is not None:
         yield f"busy for {_duration(teacher.seconds)}, {teacher.hidden_share:.1%} of it hidden behind other work"
     fall_backs = sum(teacher.fall_backs.values())

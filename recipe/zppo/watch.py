@@ -20,6 +20,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from recipe.zppo import outcome
 from recipe.zppo.errors import ZPPOError
 from recipe.zppo.log_tail import telling_lines
 from recipe.zppo.processes import started_at
@@ -79,14 +80,15 @@ class PlainDisplay(AbstractContextManager):
         if progress.finished == 0 and progress.step <= 1 and progress.stage != self._shown_stage:
             self._shown_stage = progress.stage
             self._write(progress.words)
+        kinds = outcome.kinds(progress.rows)
         for row in progress.rows:
             if row["step"] > self._shown_step:
                 self._shown_step = row["step"]
-                self._write(self.line(progress, row))
+                self._write(self.line(progress, row, kinds))
 
-    def line(self, progress: Progress, row: dict[str, float]) -> str:
+    def line(self, progress: Progress, row: dict[str, float], kinds: tuple[str, ...]) -> str:
         parts = [f"step {row['step']:.0f}/{progress.total or '?'}" if row["step"] else "before training"]
-        parts += [f"{label} {value}" for label, value in figures(row).items()]
+        parts += [f"{label} {value}" for label, value in figures(row, kinds).items()]
         if validation := last_validation([row]):
             parts.append(f"held out {validation}")
         if row is progress.rows[-1] and progress.seconds_to_go and not progress.done:
@@ -95,7 +97,8 @@ class PlainDisplay(AbstractContextManager):
 
 
 def _last_figures(progress: Progress) -> dict[str, str]:
-    return next((shown for row in reversed(progress.rows) if (shown := figures(row))), {})
+    kinds = outcome.kinds(progress.rows)
+    return next((shown for row in reversed(progress.rows) if (shown := figures(row, kinds))), {})
 
 
 def _now(progress: Progress) -> str:

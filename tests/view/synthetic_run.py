@@ -20,12 +20,20 @@ from recipe.zppo.status import StatusFile
 
 GROUP = 8
 VAL_QUESTIONS = 256
+CHANCES = {Kind.BCQ: 0.4, Kind.NCQ: 0.15, Kind.HINT: 0.45, Kind.PREFIX: 0.6}
 
 
 def write_run(
-    folder: Path, *, steps: int = 12, total_steps: int = 12, seed: int = 0, teacher_dies_at: int = 99
+    folder: Path,
+    *,
+    config: ZPPOConfig | None = None,
+    steps: int = 12,
+    total_steps: int = 12,
+    seed: int = 0,
+    teacher_dies_at: int = 99,
 ) -> Path:
-    """All files of ``steps`` steps; each has 16 new questions, 4 replayed and 4 reformulated ones."""
+    """All files of ``steps`` steps; each has 16 new questions, 4 replayed and two to four reformulated ones."""
+    config = config or ZPPOConfig()
     rng = random.Random(seed)
     folder.mkdir(parents=True, exist_ok=True)
     buffer = PromptReplayBuffer(capacity=40, threshold=0.5, seed=seed)
@@ -48,11 +56,14 @@ def write_run(
         hard = sorted((g for g in plain if g.accuracy < 0.5), key=lambda g: g.accuracy)
         dead = step >= teacher_dies_at
         teacher = {g.question.prompt_id: _teacher(rng, dead) for g in hard}
-        kinds = [Kind.NCQ, Kind.NCQ] if dead else [Kind.BCQ, Kind.NCQ]
-        reformulated = [
-            _group(g.question, kind, step, 0.4 if kind is Kind.BCQ else 0.15, rng) for g in hard[:2] for kind in kinds
-        ]
+        kinds = [Kind.NCQ, Kind.NCQ] if dead else config.kinds
+        if config.distillation.mode == "off_policy":
+            reformulated = [_teacher_group(g.question, step, teacher[g.question.prompt_id]) for g in hard]
+        else:
+            reformulated = [_group(g.question, kind, step, CHANCES[kind], rng) for g in hard[:2] for kind in kinds]
         counts = Counter({"compression/teacher": 20, "compression/tail:answer_changed": 2})
+        counts |= {"hint/leak": step % 3, "hint/failed": int(step == 5)}
+        counts |= {"teacher/0/asked": 9, "teacher/0/solved": 5, "teacher/1/asked": 4, "teacher/1/solved": 1}
         result = StepResult(
             step=step,
             plain=plain,
@@ -63,7 +74,9 @@ def write_run(
             seconds={"plain": 1.5, "rollout": 2.0, "wait": 2.2, "teacher": 1.0, "exposed": 0.1},
         )
         report = buffer.update(step, [(g.question.prompt_id, g.accuracy, g.question.row) for g in plain])
-        metrics = step_metrics(result, report, buffer, ZPPOConfig())
+        metrics = step_metrics(result, report, buffer, config)
+        if config.distillation.mode != "none":
+            metrics["actor/distillation/loss"] = 0.5 / step
         metrics |= {"actor/entropy": 0.5 + 0.2 * step / total_steps, "actor/pg_loss": rng.gauss(0, 0.01)}
         metrics |= {"timing_s/gen": 2.2, "timing_s/old_log_prob": 0.4, "timing_s/update_actor": 1.2}
         metrics |= {"timing_s/step": 4.0 + 0.1 * (step % 2)}
@@ -99,9 +112,15 @@ def _group(question: Question, kind: Kind, step: int, chance: float, rng: random
     for session in range(GROUP):
         reward = float(rng.random() < chance)
         group.rollouts.append(Rollout(session, f"{uid}_{session}_0", "text", reward, "1", 10, 22))
-    if kind is not Kind.PLAIN:
+    if kind in (Kind.BCQ, Kind.NCQ):
         group.candidates = (Candidate("text", "student", False, "2", "teacher"),)
     return group
+
+
+def _teacher_group(question: Question, step: int, answers: TeacherAnswers) -> Group:
+    uid = f"{step}.{question.prompt_id}.teacher"
+    rollouts = [Rollout(i, f"{uid}_{i}_0", "text", 1.0, "1", 10, r.num_tokens) for i, r in enumerate(answers.correct)]
+    return Group(uid, Kind.TEACHER, question, step, rollouts)
 
 
 def _teacher(rng: random.Random, dead: bool) -> TeacherAnswers:

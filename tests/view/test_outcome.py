@@ -73,6 +73,48 @@ def test_reformulations_weigh_steps_by_their_groups():
     assert outcome.reformulations(rows, "ncq") == outcome.Reformulations(0, 0, None, 0, 0)
 
 
+def test_hints_that_gave_the_answer_away_are_counted():
+    rows = [{"step": 1, "zppo/hint/leaked": 2.0, "zppo/hint/count": 0.0}, {"step": 2, "zppo/hint/leaked": 1.0}]
+    assert outcome.reformulations(rows, "hint") == outcome.Reformulations(0, 0, None, 0, 0, leaked=3)
+    assert outcome.kinds(rows) == ("hint",)
+
+
+def test_kinds_are_those_that_a_run_has_built_or_tried_to():
+    none = {"zppo/bcq/count": 0.0, "zppo/bcq/failed": 0.0, "zppo/ncq/count": 0.0, "zppo/prefix/count": 0.0}
+    assert outcome.kinds([{"step": 1} | none]) == ()
+    rows = [{"step": 1} | none, {"step": 2, "zppo/prefix/count": 1.0}, {"step": 3, "zppo/bcq/does_not_fit": 1.0}]
+    assert outcome.kinds(rows) == ("bcq", "prefix")
+
+
+def test_several_teachers_are_told_apart():
+    rows = [
+        {"step": 1, "zppo/teacher/asked": 5.0, "zppo/teacher/solved_share": 0.8},
+        {"step": 2, "zppo/teacher/0/asked": 5.0, "zppo/teacher/0/solved": 3.0},
+        {"step": 3, "zppo/teacher/0/asked": 2.0, "zppo/teacher/0/solved": 0.0, "zppo/teacher/10/asked": 4.0},
+    ]
+    assert outcome.teachers(rows[:1]) == {}
+    assert outcome.teachers(rows) == {0: outcome.TeacherShare(7, 3), 10: outcome.TeacherShare(4, 0)}
+    assert list(outcome.teachers(rows)) == [0, 10]
+
+
+def test_distillation_off_and_on_policy():
+    assert outcome.distillation([{"step": 1, "zppo/teacher/asked": 3.0}]) is None
+    losses = [{"step": step, "actor/distillation/loss": float(step)} for step in range(1, 21)]
+    assert outcome.distillation(losses) == outcome.Distillation(None, first_loss=1.5, last_loss=19.5)
+    rows = [row | {"zppo/distillation/sequences": 7.0} for row in losses[:3]]
+    assert outcome.distillation(rows) == outcome.Distillation(21, first_loss=1.0, last_loss=3.0)
+    assert outcome.distillation([{"zppo/distillation/sequences": 0.0}]) == outcome.Distillation(0, None, None)
+
+
+def test_what_dynamic_sampling_left_out():
+    groups = {"zppo/batch/groups": 20.0}
+    assert outcome.left_out([{"step": 1} | groups]) is None
+    rows = [{"step": 1, "zppo/batch/dropped_trivial": 0.0} | groups, {"step": 2, "zppo/batch/dropped_trivial": 20.0}]
+    assert outcome.left_out(rows[:1]) == outcome.LeftOut(groups=20, dropped=0, skipped_updates=0)
+    rows[1] |= groups | {"zppo/batch/skipped_updates": 4.0}
+    assert outcome.left_out(rows) == outcome.LeftOut(groups=40, dropped=20, skipped_updates=4)
+
+
 def test_teacher_time_that_nobody_waited_for_is_hidden():
     rows = [
         {"step": 1, "zppo/time_s/teacher": 3.0, "zppo/time_s/teacher_exposed": 1.0, "zppo/teacher/asked": 2},

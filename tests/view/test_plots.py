@@ -16,6 +16,7 @@ ALL = {
     "batch_and_turnover",
     "buffer_composition",
     "fate_by_entry_accuracy",
+    "fate_by_visits",
     "training_signal",
     "loss_and_reformulations",
 }
@@ -77,6 +78,70 @@ def test_bars_show_the_rate_of_those_that_left(frame):
         done, lost = last[f"zppo/buffer/graduations/{name}"], last[f"zppo/buffer/evictions/{name}"]
         assert bar.get_height() == pytest.approx(done / (done + lost))
         assert bar.get_height() + rest.get_height() == pytest.approx(1)
+
+
+def test_fates_by_visits_are_the_counts_of_the_buffer(frame):
+    """Fig. 24."""
+    counts, last = figures.by_visits(frame), frame.iloc[-1]
+    assert counts["graduated"].sum() == last["zppo/buffer/graduations"] > 0
+    assert counts["evicted"].sum() == last["zppo/buffer/evictions"] > 0
+    assert list(counts.index) == sorted(counts.index) and counts.index[0] == 0 and counts["graduated"][0] == 0
+    (axes,) = figures.fate_by_visits(frame).axes
+    for bar, label in zip(axes.containers[0], axes.get_xticklabels(), strict=True):
+        done, lost = (last[f"zppo/buffer/{name}/after_{label.get_text()}"] for name in ("graduations", "evictions"))
+        assert bar.get_height() == pytest.approx(done / (done + lost))
+
+
+def test_many_visits_have_one_bar():
+    rows = [
+        {"step": 1, "zppo/buffer/graduations/after_9": 1.0, "zppo/buffer/evictions/after_9": 0.0},
+        {"step": 2, "zppo/buffer/graduations/after_9": 1.0, "zppo/buffer/evictions/after_9": 3.0}
+        | {"zppo/buffer/graduations/after_16": 2.0, "zppo/buffer/evictions/after_16": 0.0},
+    ]
+    (axes,) = figures.fate_by_visits(figures.metrics_frame(rows)).axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["9", "16 or more"]
+    assert [bar.get_height() for bar in axes.containers[0]] == [0.25, 1.0]
+
+
+def frame_of(run: Path) -> pd.DataFrame:
+    return figures.metrics_frame(RunFolder(run).metrics())
+
+
+def test_the_batch_is_made_of_what_the_run_has(frame, hint_run: Path, prefix_run: Path, distilled_run: Path):
+    for of_run, kinds in (
+        (frame, ["BCQ", "NCQ"]),
+        (frame_of(hint_run), ["NCQ", "hint"]),
+        (frame_of(prefix_run), ["prefix"]),
+        (frame_of(distilled_run), []),
+    ):
+        shares = figures.batch_shares(of_run)
+        assert list(shares) == ["easy", "hard, plain", *kinds]
+        assert list(shares.sum(axis=1)) == pytest.approx([1.0] * 12)
+        groups = of_run["zppo/batch/groups"]
+        for kind in kinds:
+            assert list(shares[kind] * groups) == pytest.approx(list(of_run[f"zppo/{kind.lower()}/count"]))
+        labels = [text.get_text() for text in figures.batch_and_turnover(of_run).axes[0].get_legend().get_texts()]
+        assert labels == list(shares)
+
+
+def test_groups_left_out_and_each_teachers_share_are_drawn(frame, hint_run: Path):
+    of_run = frame_of(hint_run)
+    assert len(figures.batch_and_turnover(frame).axes) == 2
+    dropped = figures.batch_and_turnover(of_run).axes[2]
+    assert list(dropped.lines[0].get_ydata()) == pytest.approx(list(of_run["zppo/batch/dropped_trivial"]))
+    (axes,) = figures.solved_by_teacher(of_run).axes
+    assert [line.get_label() for line in axes.lines] == ["teacher 0", "teacher 1"]
+    assert [list(line.get_ydata()) for line in axes.lines] == [list(range(n, 12 * n + 1, n)) for n in (5, 1)]
+    assert figures.solved_by_teacher(frame) is None
+
+
+def test_accuracies_with_help_and_the_divergence_are_drawn(hint_run: Path, prefix_run: Path, distilled_run: Path):
+    for run, kinds in ((hint_run, ["NCQ", "hint"]), (prefix_run, ["prefix"])):
+        accuracy = figures.loss_and_reformulations(frame_of(run)).axes[-1]
+        assert [line.get_label() for line in accuracy.lines] == kinds
+    divergence = figures.loss_and_reformulations(frame_of(distilled_run)).axes[-1]
+    assert divergence.get_title("left") == "Distillation"
+    assert list(divergence.lines[-1].get_ydata()) == pytest.approx([0.5 / step for step in range(1, 13)])
 
 
 def test_a_method_without_buffer_or_reformulation_gets_what_there_is():

@@ -56,6 +56,67 @@ def test_counts_agree_with_the_rollouts(finished_run: Path, capsys):
     assert numbers["places"]["metrics"] == str(finished_run / "metrics.jsonl")
 
 
+def words_of(out: str) -> str:
+    """What is shown, without the paths."""
+    return out[: out.index("Where things lie")].lower()
+
+
+def test_a_run_is_told_only_what_it_has(finished_run, hint_run, prefix_run, distilled_run, capsys):
+    """Words of the kinds and extensions, over all runs: each where it belongs and nowhere else."""
+    runs = {"zppo": finished_run, "hint": hint_run, "prefix": prefix_run, "distilled": distilled_run}
+    words = {
+        "bcq (": {"zppo"},
+        "ncq (": {"zppo", "hint"},
+        "hint": {"hint"},
+        "prefix": {"prefix"},
+        "teacher 1": {"hint"},
+        "left out": {"hint"},
+        "divergence": {"distilled"},
+    }
+    shown = {name: words_of(run(capsys, str(folder))[1]) for name, folder in runs.items()}
+    assert {word: {name for name, text in shown.items() if word in text} for word in words} == words
+
+
+@pytest.mark.parametrize("kind", ["hint", "prefix"])
+def test_groups_with_hint_or_prefix_agree_with_the_rollouts(request, kind: str, capsys):
+    folder = request.getfixturevalue(f"{kind}_run")
+    groups = [json.loads(line) for path in (folder / "rollouts").iterdir() for line in path.read_text().splitlines()]
+    mine = [group for group in groups if group["kind"] == kind]
+    solved = sum(any(r["reward"] for r in group["responses"]) for group in mine)
+    accuracy = sum(group["accuracy"] for group in mine) / len(mine)
+    _, out, _ = run(capsys, str(folder))
+    text = f"{len(mine)} built, {solved} of {len(mine)} ({solved / len(mine):.1%}) solved by at least one answer, "
+    assert f"{text}{accuracy:.1%} of all answers right" in next(
+        line for line in out.splitlines() if f"  {kind} (" in line
+    )
+    numbers = json.loads(run(capsys, str(folder), "--json")[1])
+    assert numbers[kind]["groups"] == len(mine) > 0
+    assert numbers[{"hint": "prefix", "prefix": "hint"}[kind]] is None
+
+
+def test_hints_teachers_and_dynamic_sampling_in_words(hint_run: Path, capsys):
+    _, out, _ = run(capsys, str(hint_run))
+    assert "  lost: 0 too long for the context, 1 without hint or answers\n" in out
+    assert "  dropped: 12 that gave the answer away\n" in out
+    assert "  teacher 0: asked 108, solved 60 of 108 (55.6%)\n" in out
+    assert "  teacher 1: asked 48, solved 12 of 48 (25.0%)\n" in out
+    groups = [json.loads(line) for path in (hint_run / "rollouts").iterdir() for line in path.read_text().splitlines()]
+    trivial = sum(len({response["reward"] for response in group["responses"]}) == 1 for group in groups)
+    assert (
+        f"  {trivial} of {len(groups)} ({trivial / len(groups):.1%}) groups: all answers right, or all wrong\n" in out
+    )
+
+
+def test_distillation_in_words(distilled_run: Path, capsys):
+    _, out, _ = run(capsys, str(distilled_run))
+    files = (distilled_run / "rollouts").iterdir()
+    groups = [json.loads(line) for path in files for line in path.read_text().splitlines()]
+    sequences = sum(len(group["responses"]) for group in groups if group["kind"] == "teacher")
+    assert f"  {sequences} right responses of the teacher learned from\n" in out and sequences > 0
+    assert "  divergence from the teacher 0.5 nats a token at the start, 0.04167 at the end" in out
+    assert " hard questions, solved" not in out and " questions, solved" in out
+
+
 def test_a_killed_run_whose_teacher_died(broken_run: Path, tmp_path: Path, capsys):
     folder = tmp_path / "run"
     shutil.copytree(broken_run, folder)

@@ -148,6 +148,40 @@ def test_the_live_display_shows_the_numbers(broken_run: Path):
         assert text in shown
 
 
+def shown_of(folder: Path) -> tuple[str, str]:
+    """What a terminal shows, and the last line elsewhere."""
+    console, lines = Console(width=100, record=True, file=open(os.devnull, "w")), []  # noqa: SIM115
+    progress = ProgressReader(RunFolder(folder)).look()
+    console.print(watch.LiveDisplay(console, "the run").render(progress))
+    watch.PlainDisplay(lines.append).show(progress)
+    return console.export_text(), lines[-1]
+
+
+def test_hints_teachers_and_groups_left_out_are_shown(hint_run: Path):
+    last = json.loads((hint_run / "metrics.jsonl").read_text().splitlines()[-1])
+    for shown in shown_of(hint_run):
+        assert f"hint {last['zppo/hint/count']:.0f} ({last['zppo/hint/accuracy']:.0%} right)" in shown
+        assert "teacher 0 solved 5 of 9" in shown and "teacher 1 solved 1 of 4" in shown
+        assert f"groups left out {last['zppo/batch/dropped_trivial']:.0f}" in shown
+        assert "BCQ" not in shown and "prefix" not in shown and "divergence" not in shown
+
+
+def test_distillation_is_shown(distilled_run: Path):
+    last = json.loads((distilled_run / "metrics.jsonl").read_text().splitlines()[-1])
+    for shown in shown_of(distilled_run):
+        assert f"sequences {last['zppo/distillation/sequences']:.0f}" in shown and "divergence 0.0417" in shown
+        assert not [word for word in ("BCQ", "NCQ", "hint", "left out") if word in shown]
+
+
+def test_events_of_a_step_are_shown_in_its_line_only(running: Run):
+    events = {"zppo/hint/leaked": 2.0, "zppo/batch/skipped_updates": 1.0}
+    running.step(1, **events)
+    running.step(2, **dict.fromkeys(events, 0.0))
+    _, lines = lines_of(running.folder, [])
+    assert "hints dropped 2" in lines[-2] and "updates skipped 1" in lines[-2]
+    assert "dropped" not in lines[-1] and "skipped" not in lines[-1]
+
+
 @pytest.mark.parametrize("status", ["", '{"stage": 3}', '{"stage": "generate", "step": "x", "since": null}', "[]"])
 def test_hostile_status_files_are_survived(tmp_path: Path, status: str):
     (tmp_path / "status.json").write_text(status)
