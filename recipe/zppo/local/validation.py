@@ -36,13 +36,7 @@ async def validate(dataset: Any, workers: LocalWorkers, decoding: Any) -> dict[s
     responses = iter(await workers.student.server.generate(requests))
     scores: dict[str, list[float]] = defaultdict(list)
     for row in rows:
-        texts = [
-            workers.tokenizer.decode(next(responses).token_ids, skip_special_tokens=True) for _ in range(samples)
-        ]
+        texts = [workers.tokenizer.decode(next(responses).token_ids, skip_special_tokens=True) for _ in range(samples)]
         scores[row["data_source"]] += [workers.reward(row, text) for text in texts]
-    metrics = {
-        f"val-core/{source}/acc/mean@{samples}": sum(values) / len(values) for source, values in scores.items()
-    }
-    return metrics | validation_counts(
-        [row["data_source"] for row in rows], [row["prompt_id"] for row in rows], None
-    )
+    metrics = {f"val-core/{source}/acc/mean@{samples}": sum(values) / len(values) for source, values in scores.items()}
+    return metrics | validation_counts([row["data_source"] for row in rows], [row["prompt_id"] for row in rows], None)

@@ -1,0 +1,61 @@
+"""A local run that is killed goes on to be the run that was never killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.local.conftest import overrides, read_metrics
+
+RESUMED = ("zppo.reformulation.schedule=next_step", "trainer.total_training_steps=4")
+
+
+def story(folder) -> list:
+    rows = read_metrics(folder)
+    chosen = [{k: v for k, v in rows[s].items() if "time" not in k and "timing" not in k} for s in sorted(rows)]
+    return [chosen, [(folder / f"rollouts/step_{step:06d}.jsonl").read_text() for step in (1, 2, 3, 4)]]
+
+
+@pytest.mark.parametrize("schedule", ["same_step", "next_step"])
+def test_same_seed_same_run(train, schedule, tmp_path):
+    for name in ("one", "two"):
+        train(f"zppo.reformulation.schedule={schedule}", "trainer.total_training_steps=4", folder=name)
+    assert story(tmp_path / "one") == story(tmp_path / "two")
+
+
+def test_kill_9_and_resume(train, world, tmp_path):
+    train(*RESUMED, folder="undisturbed")
+    killed = tmp_path / "killed"
+    command = [sys.executable, "-m", "recipe.zppo.local", *overrides(world, killed, *RESUMED)]
+    for step in (2, 3):
+        with open(tmp_path / "log", "ab") as log:
+            process = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log)
+        deadline = time.monotonic() + 120
+        while not (killed / f"rollouts/step_{step:06d}.jsonl").exists():
+            assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()[-3000:]
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert story(killed) == story(tmp_path / "undisturbed")
+
+
+def test_another_seed_is_refused(train):
+    from recipe.zppo.run_errors import CheckpointError
+
+    train()
+    with pytest.raises(CheckpointError, match=r"zppo\.seed=0, now it is 1"):
+        train("zppo.seed=1", "trainer.total_training_steps=3")
+
+
+def test_what_the_local_back_end_cannot_do_is_one_line(world, tmp_path):
+    command = [sys.executable, "-m", "recipe.zppo.local", *overrides(world, tmp_path / "run")]
+    command.append("actor_rollout_ref.actor.loss_agg_mode=seq-mean-token-mean")
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("zppo:")]
+    assert "recipe.zppo.local knows the paper's loss only" in line and "Traceback" not in done.stderr
