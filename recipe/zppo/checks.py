@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,7 @@ def check_config(config: DictConfig) -> ZPPOConfig:
         check_resume(config)
         check_saving(config, zppo)
         check_teacher_pool(config, zppo)
+        check_distillation(config, zppo)
         check_reward_function(config)
         check_models(config, zppo)
         check_validation_files(config.data)
@@ -189,6 +190,46 @@ def check_teacher_pool(config: DictConfig, zppo: ZPPOConfig) -> None:
         raise ConfigError(
             f"zppo.teacher.n_gpus_per_node: a pool of {pool} (times nnodes) can't be filled by replicas of {replica} "
             "(tensor x data x pipeline parallel size in zppo.teacher.inference)"
+        )
+
+
+# What the distillation loss needs of the student's engine: key, whether its value will do, what to set, why.
+_DISTILLATION: tuple[tuple[str, Callable[[Any], bool], str, str], ...] = (
+    (
+        "actor_rollout_ref.model.use_fused_kernels",
+        lambda value: not value,
+        "false",
+        "the fused LM head gives no logits, which the divergence is computed from",
+    ),
+    (
+        "actor_rollout_ref.actor.strategy",
+        lambda value: value in ("fsdp", "fsdp2"),
+        "fsdp or fsdp2",
+        "the divergence is computed from logits over the whole vocabulary, which other engines split",
+    ),
+    (
+        "actor_rollout_ref.rollout.calculate_log_probs",
+        bool,
+        "true",
+        "they stand in for the old log-probs, which are in no loss here",
+    ),
+    ("actor_rollout_ref.actor.use_kl_loss", lambda value: not value, "false", "the divergence is the whole loss"),
+    ("actor_rollout_ref.actor.entropy_coeff", lambda value: value == 0, "0", "the divergence is the whole loss"),
+)
+
+
+def check_distillation(config: DictConfig, zppo: ZPPOConfig) -> None:
+    """With `zppo.distillation.mode`: an engine that can compute the divergence, and one teacher to diverge from."""
+    mode = zppo.distillation.mode
+    if mode == "none":
+        return
+    for key, fits, wanted, why in _DISTILLATION:
+        value = OmegaConf.select(config, key)
+        if not fits(value):
+            raise ConfigError(f"{key}: must be {wanted} with zppo.distillation.mode={mode}, got {_yaml(value)}: {why}")
+    if zppo.teacher.more:
+        raise ConfigError(
+            "zppo.teacher.more: distillation scores responses with one teacher, zppo.teacher.path; leave it empty"
         )
 
 

@@ -1,9 +1,10 @@
-"""Checks of the student's and the teacher's model path, and of the context that BCQ prompts and compression need."""
+"""Checks of the models' paths and vocabularies, and of the context that reformulated prompts and teachers need."""
 
 import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -24,9 +25,13 @@ def check_models(config: DictConfig, zppo: ZPPOConfig) -> None:
     check_model_path(student, "actor_rollout_ref.model.path")
     if zppo.needs_teacher:
         check_model_path(teacher, "zppo.teacher.path")
+    for further in zppo.teacher.more:
+        check_model_path(further, "zppo.teacher.more")
     check_student_context(config, zppo)
-    if zppo.needs_teacher:
-        check_teacher_context(config, zppo)
+    for path in zppo.teacher_paths:
+        check_teacher_context(config, zppo, path)
+    if zppo.distillation.mode != "none":
+        check_vocabularies(student, teacher, trust_remote_code=config.actor_rollout_ref.model.trust_remote_code)
 
 
 def check_model_path(path: str | None, key: str) -> None:
@@ -48,7 +53,7 @@ def check_model_path(path: str | None, key: str) -> None:
 
 
 def check_student_context(config: DictConfig, zppo: ZPPOConfig) -> None:
-    """A BCQ prompt (an NCQ prompt with one candidate, without BCQ) with the full response must fit the context.
+    """A BCQ prompt (without BCQ, an NCQ prompt with one candidate, or a hinted one) with the full response must fit.
 
     NCQ prompts with more candidates may be too long; such an instance is skipped and counted during the run.
     """
@@ -60,20 +65,24 @@ def check_student_context(config: DictConfig, zppo: ZPPOConfig) -> None:
     kind = {2: "a BCQ prompt", 1: "an NCQ prompt", 0: "a prompt"}[candidates]
     # Whole responses are of any length up to the budget; one that does not fit is skipped and counted.
     each = 0 if zppo.compression.mode == "none" else zppo.reformulation.max_candidate_tokens
+    limit = "zppo.reformulation.max_candidate_tokens"
+    if Kind.HINT in zppo.kinds and zppo.compression.max_tokens > candidates * each:
+        candidates, kind = 1, "a prompt with a hint"
+        each, limit = zppo.compression.max_tokens, "zppo.compression.max_tokens"
     template = _template_tokens(path) if candidates else 0
     prompt, response = config.data.max_prompt_length, config.data.max_response_length
     needed = prompt + candidates * each + template + response
     if needed > context:
         raise ConfigError(
             f"actor_rollout_ref.rollout.max_model_len: {context} tokens of context are too few for {kind}, "
-            f"{needed} = data.max_prompt_length {prompt} + {candidates} x zppo.reformulation.max_candidate_tokens "
+            f"{needed} = data.max_prompt_length {prompt} + {candidates} x {limit} "
             f"{each} + template {template} + data.max_response_length {response}; raise the first or lower the others"
         )
 
 
-def check_teacher_context(config: DictConfig, zppo: ZPPOConfig) -> None:
-    """A question with its rollout, and a response with its summary, must fit the teacher's context."""
-    key, path = "zppo.teacher.inference.max_model_len", zppo.teacher.path
+def check_teacher_context(config: DictConfig, zppo: ZPPOConfig, path: str) -> None:
+    """A question with its rollout, a response with its summary or hint, and what is scored, must fit its context."""
+    key = "zppo.teacher.inference.max_model_len"
     context = _context(path, zppo.teacher.inference.get("max_model_len"), key)
     if context is None:
         return
@@ -84,15 +93,69 @@ def check_teacher_context(config: DictConfig, zppo: ZPPOConfig) -> None:
             f"{key}: {context} tokens of context are too few for a teacher rollout, {prompt + response} = "
             f"data.max_prompt_length {prompt} + zppo.teacher.response_length {response}"
         )
-    if zppo.compresses:
-        longest = max(config.data.max_response_length, response if Kind.BCQ in zppo.kinds else 0)
+    if zppo.distillation.mode != "none" and prompt + config.data.max_response_length + 1 > context:
+        raise ConfigError(
+            f"{key}: {context} tokens of context are too few to score a response, which takes data.max_prompt_length "
+            f"{prompt} + data.max_response_length {config.data.max_response_length} + 1"
+        )
+    if zppo.compresses or Kind.HINT in zppo.kinds:
+        helps = {Kind.BCQ, Kind.HINT} & set(zppo.kinds)
+        longest = max(config.data.max_response_length if zppo.compresses else 0, response if helps else 0)
         template = _template_tokens(path, compression=True)
         needed = longest + template + zppo.compression.max_tokens
         if needed > context:
+            purpose = "compress a response" if zppo.compresses else "write a hint from a response"
             raise ConfigError(
-                f"{key}: {context} tokens of context are too few to compress a response, {needed} = "
+                f"{key}: {context} tokens of context are too few to {purpose}, {needed} = "
                 f"response {longest} + template {template} + zppo.compression.max_tokens {zppo.compression.max_tokens}"
             )
+
+
+def check_vocabularies(student: str, teacher: str, *, trust_remote_code: bool) -> None:
+    """Distillation compares probabilities token by token: the same ids must mean the same tokens in both models.
+
+    Models on a remote file system are not looked at.
+
+    Raises:
+        ConfigError: tokenizers differ, or the models' outputs have different sizes.
+    """
+    if "://" in student or "://" in teacher:
+        return
+    key, models = "zppo.teacher.path", (student, teacher)
+    why = "distillation needs the same vocabulary in student and teacher; choose a teacher of the student's family"
+    sizes = [_output_size(path, trust_remote_code) for path in models]
+    if sizes[0] != sizes[1]:
+        raise ConfigError(f"{key}: {teacher} has {sizes[1]} outputs, the student {student} has {sizes[0]}; {why}")
+    own, other = (_tokenizer(path, trust_remote_code).get_vocab() for path in models)
+    if own != other:
+        differing = min({*own.items()} ^ {*other.items()}, key=lambda item: (item[1], item[0]))[0]
+        raise ConfigError(
+            f"{key}: the tokenizers of {teacher} and of the student {student} differ, first in {differing!r} (id "
+            f"{other.get(differing)}, not {own.get(differing)}); {why}"
+        )
+
+
+def _output_size(path: str, trust_remote_code: bool) -> int:
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(os.path.expanduser(path), trust_remote_code=trust_remote_code)
+    except Exception as error:
+        raise ConfigError(f"the config of {path} can't be loaded: {_first_line(error)}") from error
+    return config.get_text_config().vocab_size
+
+
+def _tokenizer(path: str, trust_remote_code: bool) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(os.path.expanduser(path), trust_remote_code=trust_remote_code)
+    except Exception as error:
+        raise ConfigError(f"the tokenizer of {path} can't be loaded: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _context(path: str, max_model_len: int | None, key: str) -> int | None:
@@ -130,8 +193,7 @@ def _template_tokens(path: str, compression: bool = False) -> int:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
     except Exception as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ConfigError(f"the tokenizer in {folder} can't be loaded: {reason}") from error
+        raise ConfigError(f"the tokenizer in {folder} can't be loaded: {_first_line(error)}") from error
     return len(tokenizer.encode(text, add_special_tokens=False))
 
 

@@ -1,4 +1,4 @@
-"""The teacher as the workers see it: graded rollouts of hard questions, and summaries of candidates."""
+"""The teacher as the workers see it: graded rollouts of questions, summaries, hints, and scores of responses."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from typing import Any
+from uuid import uuid4
 
 import ray
+import torch
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.utils import hf_processor, hf_tokenizer
 from verl.utils.fs import copy_to_local
@@ -17,7 +19,8 @@ from recipe.zppo.candidates import Draft
 from recipe.zppo.compression import Fallback, accept_summary, bounded_tail, parse_summary
 from recipe.zppo.config import ZPPOConfig
 from recipe.zppo.errors import ConfigError, ZPPOError
-from recipe.zppo.records import Candidate, TeacherAnswers, TeacherRollout
+from recipe.zppo.hints import leaks
+from recipe.zppo.records import Candidate, Hint, TeacherAnswers, TeacherRollout
 from recipe.zppo.reward import extract_answer
 from recipe.zppo.run_errors import PromptTooLongError, RolloutError
 from recipe.zppo.teacher import RequestGate, is_server_failure
@@ -31,9 +34,10 @@ class TeacherClient:
     Args:
         worker: gives agent loops, the student's tokenizer and the reward function.
         client: verl's `LLMServerClient` of the teacher; None where there is no teacher.
+        path: of its model; `zppo.teacher.path` unless given.
     """
 
-    def __init__(self, worker: Any, client: Any, config: ZPPOConfig):
+    def __init__(self, worker: Any, client: Any, config: ZPPOConfig, path: str | None = None):
         self.worker, self.client, self.config = worker, client, config
         self.tokenizer, self.processor = worker.tokenizer, worker.processor
         # Candidates go into the student's prompt; no special token of either model may come with them.
@@ -41,7 +45,7 @@ class TeacherClient:
         if client is None:
             return
         teacher = config.teacher
-        path, trust = copy_to_local(teacher.path), worker.model_config.trust_remote_code
+        path, trust = copy_to_local(path or teacher.path), worker.model_config.trust_remote_code
         self.tokenizer = hf_tokenizer(path, trust_remote_code=trust)
         self.processor = hf_processor(path, trust_remote_code=trust)
         self.special_tokens += tuple(self.tokenizer.all_special_tokens)
@@ -107,6 +111,49 @@ class TeacherClient:
         text = bounded_tail(draft.text, limit, self.worker.tokenizer)
         return self._candidate(draft, text, "truncate" if mode == "truncate" else f"tail:{reason}")
 
+    async def write_hint(self, data: dict[str, Any], draft: Draft, seed: int) -> Hint:
+        """A hint from one of the teacher's correct rollouts (Fig. 19), made safe for the student's prompt.
+
+        What the teacher thinks aloud before it is not part of it. A hint with a box or the gold answer is a ``leak``.
+        """
+        if self.client is None:
+            return Hint("", "failed")
+        messages = prompts.hint_request_messages(draft.text, special_tokens=self.special_tokens)
+        try:
+            reply, _ = await self._generate(messages, seed, self.config.compression.max_tokens)
+        except Exception as error:  # whatever the servers raise: the question goes without a hint, counted
+            logger.warning("hint failed: %s", error)
+            return Hint("", "failed")
+        hint = prompts.sanitize(reply.rpartition("</think>")[2], self.special_tokens).strip()
+        if not hint:
+            return Hint("", "failed")
+        return Hint(hint, "leak" if leaks(hint, str(data["reward_model"]["ground_truth"])) else "")
+
+    async def score(self, token_ids: list[int], output: AgentLoopOutput) -> tuple[torch.Tensor, torch.Tensor]:
+        """The teacher's most probable tokens at each position of a sequence, and their log-probs, (length, k) each.
+
+        Row t is about token t + 1; k is `zppo.distillation.topk`, or the size of the vocabulary.
+        """
+        media = output.multi_modal_data or {}
+        scored = await self.gate.run(
+            lambda: self.client.generate(
+                uuid4().hex,
+                prompt_ids=token_ids,
+                sampling_params={
+                    "max_tokens": 1,
+                    "temperature": 1.0,
+                    "prompt_logprobs": scored_tokens(self.config, self.worker.model_config.hf_config),
+                    "detokenize": False,
+                },
+                image_data=media.get("images"),
+                video_data=media.get("videos"),
+                mm_processor_kwargs=output.mm_processor_kwargs,
+                mm_processor_output=output.mm_processor_output,
+            )
+        )
+        ids, log_probs = (scored.extra_fields[name] for name in ("prompt_ids", "prompt_logprobs"))
+        return torch.tensor(ids, dtype=torch.int32), torch.tensor(log_probs, dtype=torch.float32)
+
     def _candidate(self, draft: Draft, text: str, compression: str) -> Candidate:
         safe = prompts.sanitize(text, self.special_tokens)
         return Candidate(safe, draft.source, draft.correct, extract_answer(draft.text) or "", compression)
@@ -138,6 +185,12 @@ class TeacherClient:
         )
         await self.worker._compute_score([output], kwargs=data)
         return float(output.reward_score)
+
+
+def scored_tokens(config: ZPPOConfig, model: Any) -> int:
+    """How many tokens the teacher scores at each position; ``model`` is the student's Hugging Face config."""
+    vocabulary = model.get_text_config().vocab_size
+    return min(config.distillation.topk or vocabulary, vocabulary)
 
 
 def has_images(messages: list[dict]) -> bool:

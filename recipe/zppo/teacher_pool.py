@@ -1,8 +1,9 @@
-"""The teacher's own servers: verl's teacher manager, on accelerators of their own, for generation only."""
+"""The teachers' own servers: verl's teacher manager, on accelerators of their own, used for generation and scores."""
 
 from __future__ import annotations
 
 import copy
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +22,9 @@ from recipe.zppo.run_errors import WaitTimeoutError
 _PLACEMENT_TIMEOUT_S = 1800
 _CPUS_A_SLOT = 3
 """verl's max_colocate_count: CPUs that a placement bundle asks for beside its accelerator."""
+
+PARALLEL_SIZES = ("tensor_model_parallel_size", "data_parallel_size", "pipeline_model_parallel_size")
+"""Their product is the number of accelerators of a replica."""
 
 
 class TeacherStart:
@@ -53,14 +57,15 @@ class TeacherStart:
 
 
 def start_teacher(config: DictConfig, zppo: ZPPOConfig) -> MultiTeacherModelManager:
-    """Start the teacher's servers on ``zppo.teacher.n_gpus_per_node`` x ``nnodes`` accelerators.
+    """Start the servers of every teacher, each on ``zppo.teacher.n_gpus_per_node`` x ``nnodes`` accelerators.
 
-    verl's ``distillation.enabled`` would also score every training sample and replace the loss, so it stays off for
-    the trainer; the manager gets a copy of the config in which it is on.
+    The manager's teachers are in the order of ``zppo.teacher_paths``. verl's ``distillation.enabled`` would also score
+    every training sample and replace the loss by one of verl's, so it stays off for the trainer; the manager gets a
+    copy of the config in which it is on.
     """
     teacher = zppo.teacher
     pool = RayResourcePool(
-        [teacher.n_gpus_per_node] * teacher.nnodes,
+        [teacher.n_gpus_per_node] * teacher.nnodes * len(zppo.teacher_paths),
         use_gpu=True,
         max_colocate_count=_CPUS_A_SLOT,
         name_prefix="teacher_pool",
@@ -74,22 +79,36 @@ def _teacher_config(config: DictConfig, zppo: ZPPOConfig) -> DictConfig:
         distillation = config.distillation
         distillation.enabled = True
         distillation.n_gpus_per_node = teacher.n_gpus_per_node
-        distillation.nnodes = teacher.nnodes
+        distillation.nnodes = teacher.nnodes * len(zppo.teacher_paths)
         model = distillation.teacher_models.teacher_model
         model.model_path = teacher.path
-        inference = OmegaConf.create(dict(teacher.inference))
-        if not inference.get("max_model_len"):
-            inference.max_model_len = config.actor_rollout_ref.rollout.max_model_len
-        rollout = config.actor_rollout_ref.rollout
-        # verl's manager asks for room for prompt + response + 1 token of scoring (distillation.py:180)
-        inference.response_length = teacher.response_length
-        inference.prompt_length = max(1, inference.max_model_len - teacher.response_length - 1)
-        inference.free_cache_engine = False  # the teacher never shares its accelerators
-        for key in ("engine_kwargs", "enforce_eager", "dtype", "full_determinism"):
-            if key not in inference and key in rollout:
-                inference[key] = rollout[key]
-        model.inference = OmegaConf.merge(model.inference, inference)
+        model.inference = OmegaConf.merge(model.inference, _inference(config, zppo))
+        if teacher.more:  # verl then ignores `teacher_model`
+            size = math.prod(model.inference.get(name, 1) for name in PARALLEL_SIZES)
+            replicas = teacher.n_gpus_per_node * teacher.nnodes // size
+            for i, path in enumerate(zppo.teacher_paths):
+                changes = {"key": f"teacher_{i}", "model_path": path, "num_replicas": replicas}
+                distillation.teacher_models[f"teacher_model_{i}"] = OmegaConf.merge(model, changes)
     return config
+
+
+def _inference(config: DictConfig, zppo: ZPPOConfig) -> DictConfig:
+    """The rollout config of a teacher's servers."""
+    teacher, rollout = zppo.teacher, config.actor_rollout_ref.rollout
+    inference = OmegaConf.create(dict(teacher.inference))
+    if not inference.get("max_model_len"):
+        inference.max_model_len = rollout.max_model_len
+    # verl's manager asks for room for prompt + response + 1 token of scoring (distillation.py:180)
+    inference.response_length = teacher.response_length
+    inference.prompt_length = max(1, inference.max_model_len - teacher.response_length - 1)
+    inference.free_cache_engine = False  # the teacher never shares its accelerators
+    for key in ("engine_kwargs", "enforce_eager", "dtype", "full_determinism"):
+        if key not in inference and key in rollout:
+            inference[key] = rollout[key]
+    if zppo.distillation.mode != "none" and rollout.name == "vllm":
+        # More log-probs a token than this, 20 by default, vLLM refuses; -1 is no limit.
+        OmegaConf.update(inference, "engine_kwargs.vllm.max_logprobs", zppo.distillation.topk or -1, force_add=True)
+    return inference
 
 
 def check_cluster(config: DictConfig, zppo: ZPPOConfig) -> None:
@@ -100,13 +119,15 @@ def check_cluster(config: DictConfig, zppo: ZPPOConfig) -> None:
     """
     resource, teacher = get_resource_name(), zppo.teacher
     student = [config.trainer.n_gpus_per_node] * config.trainer.nnodes
-    teacher_groups = [teacher.n_gpus_per_node] * teacher.nnodes
+    pools = len(zppo.teacher_paths)
+    teacher_groups = [teacher.n_gpus_per_node] * teacher.nnodes * pools
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     nodes = [(node.get(resource, 0), node.get("CPU", 0)) for node in alive]
     if not fits(nodes, [*student, *teacher_groups]):
         raise ConfigError(
             f"the Ray cluster cannot hold student and teacher: trainer.n_gpus_per_node={student[0]} on {len(student)} "
-            f"nodes and zppo.teacher.n_gpus_per_node={teacher_groups[0]} on {len(teacher_groups)} nodes, with "
+            f"nodes and zppo.teacher.n_gpus_per_node={teacher_groups[0]} on {teacher.nnodes} nodes"
+            f"{f' for each of {pools} teachers' if pools > 1 else ''}, with "
             f"{_CPUS_A_SLOT} CPUs for each {resource}; its nodes have ({resource}, CPU) = "
             f"{[(int(gpus), int(cpus)) for gpus, cpus in nodes]}"
         )

@@ -14,8 +14,10 @@ from verl.utils.debug import marked_timer
 
 import recipe.zppo.advantage_estimator  # noqa: F401  (registers the estimator "zppo" with verl)
 from recipe.zppo import metrics as zppo_metrics
+from recipe.zppo.batch import training_groups
 from recipe.zppo.checkpoint import CheckpointMixin
 from recipe.zppo.config import validate_zppo
+from recipe.zppo.distillation import distillation_loss_fn
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.export import export_hf_model
 from recipe.zppo.metrics_log import MetricsLog, attach_metrics_log
@@ -45,12 +47,17 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         self.status = StatusFile(os.path.join(config.trainer.default_local_dir, "status.json"))
         self.metrics_log = MetricsLog(self.zppo.logging.metrics_file)
         self.rollout_log = RolloutLog(self.zppo.logging.rollouts_dir, self.zppo.logging.text_limit)
-        self.buffer = PromptReplayBuffer(self.zppo.replay.capacity, self.zppo.threshold, self.zppo.seed)
+        self.buffer = PromptReplayBuffer(
+            self.zppo.replay.capacity, self.zppo.threshold, self.zppo.seed, self.zppo.replay.weights
+        )
         self.pipeline: PipelineThread | None = None
         self.pending_state: dict[str, Any] | None = None
         with open_dict(config.algorithm):  # where verl hands its settings to an advantage estimator
             config.algorithm.zppo_advantage_norm = self.zppo.advantage_norm
             config.algorithm.zppo_advantage_eps = self.zppo.advantage_eps
+        self.distills = self.zppo.distillation.mode != "none"
+        if self.distills:  # old log-probs are in no loss: verl then copies those of the rollout
+            config.algorithm.rollout_correction.bypass_mode = True
         super().__init__(config)
         # verl asks for the name "sync" where it means "no asynchronous rollouts" (trainer_base.py:676, 841, 942, 1348)
         self.trainer_mode = "sync"
@@ -68,19 +75,12 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         with marked_timer("gen", timing_raw, color="red"), self.status.stage(self.global_steps, "generate"):
             result = self.pipeline.run_step(self.global_steps, questions, num_new)
             self.on_sample_end()
-        batch = self._train_batch(result)
+        batch, trains = self._train_batch(result)
 
         # 6. advantages over the whole batch, then I updates
-        batch = self._balance_batch(batch, metrics=metrics)
-        with marked_timer("old_log_prob", timing_raw, color="blue"), self.status.stage(self.global_steps, "log_probs"):
-            batch = self._compute_old_log_prob(batch, metrics=metrics)
-        if self.use_reference_policy:
-            with marked_timer("ref", timing_raw, color="olive"):
-                batch = self._compute_ref_log_prob(batch, metrics=metrics)
-        with marked_timer("adv", timing_raw, color="brown"):
-            batch = self._compute_advantage(batch, metrics=metrics)
-        with marked_timer("update_actor", timing_raw, color="red"), self.status.stage(self.global_steps, "update"):
-            batch = self._update_actor(batch, metrics=metrics)
+        metrics["zppo/batch/skipped_updates"] = int(not trains)
+        if trains:
+            batch = self._learn(batch, metrics, timing_raw)
 
         # 6. B follows the plain groups only
         report = None
@@ -93,6 +93,18 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         self.rollout_log.write(result)
         return batch
 
+    def _learn(self, batch: KVBatchMeta, metrics: dict, timing_raw: dict) -> KVBatchMeta:
+        batch = self._balance_batch(batch, metrics=metrics)
+        with marked_timer("old_log_prob", timing_raw, color="blue"), self.status.stage(self.global_steps, "log_probs"):
+            batch = self._compute_old_log_prob(batch, metrics=metrics)
+        if self.use_reference_policy:
+            with marked_timer("ref", timing_raw, color="olive"):
+                batch = self._compute_ref_log_prob(batch, metrics=metrics)
+        with marked_timer("adv", timing_raw, color="brown"):
+            batch = self._compute_advantage(batch, metrics=metrics)
+        with marked_timer("update_actor", timing_raw, color="red"), self.status.stage(self.global_steps, "update"):
+            return self._update_actor(batch, metrics=metrics)
+
     def _num_replay(self) -> int:
         if not self.zppo.replay.enable:
             return 0
@@ -100,16 +112,22 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
 
     # ------------------------------------------------------------------ batch
 
-    def _train_batch(self, result: StepResult) -> KVBatchMeta:
-        """The trajectories of the step's groups, in an order that does not depend on which was finished first."""
+    def _train_batch(self, result: StepResult) -> tuple[KVBatchMeta, bool]:
+        """The trajectories that have a loss, in an order that does not depend on which was finished first; and whether
+        there are any. If not, those without: verl's fit() clears what it gets from a step, and can't clear nothing.
+        """
         tags = tq.kv_list("train").get("train", {})
-        keys = [rollout.key for group in result.groups for rollout in group.rollouts]
-        left_over = list(tags.keys() - set(keys))  # of groups that were dropped, counted by the pipeline
-        if left_over:
+        groups = training_groups(
+            result.groups, distillation=self.zppo.distillation.mode, dynamic_sampling=self.zppo.dynamic_sampling
+        )
+        keys = [rollout.key for group in groups for rollout in group.rollouts]
+        left_over = sorted(tags.keys() - set(keys))  # of groups that do not train, or were dropped
+        if keys and left_over:
             tq.kv_clear(keys=left_over, partition_id="train")
-        batch = KVBatchMeta(partition_id="train", keys=keys, tags=[dict(tags[key]) for key in keys])
+        kept = keys or left_over
+        batch = KVBatchMeta(partition_id="train", keys=kept, tags=[dict(tags[key]) for key in kept])
         batch.extra_info["temperature"] = self.config.actor_rollout_ref.rollout.temperature
-        return batch
+        return batch, bool(keys)
 
     def _get_required_batch_multiple(self, dp_size: int) -> int:
         """Every rank gets I equal mini-batches, whatever the number of groups; verl pads what is missing."""
@@ -121,8 +139,8 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         batch.extra_info.update(
             {
                 "calculate_entropy": actor.calculate_entropy or actor.entropy_coeff != 0.0,
-                "distillation_use_topk": False,
-                "distillation_only": False,
+                "distillation_use_topk": self.distills,
+                "distillation_only": self.distills,
                 "global_batch_size": len(batch) // self.zppo.updates_per_step,
                 "num_mini_batch": self.zppo.updates_per_step,
                 "epochs": 1,
@@ -142,6 +160,8 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         self.status.write(0, "start")
         super()._setup()
         self.teacher = self.teacher_start.result() if self.teacher_start else None
+        if self.distills:
+            self.actor_rollout_wg.set_loss_fn(distillation_loss_fn(self.config.actor_rollout_ref.actor))
 
     def _init_resource_pool_mgr(self) -> None:
         super()._init_resource_pool_mgr()
@@ -211,6 +231,16 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
     def logger(self, tracking: Any) -> None:
         """verl's fit() sets its loggers here; the metrics file becomes one of them."""
         self._logger = attach_metrics_log(tracking, self.metrics_log, self.global_steps)
+
+    def _compute_metrics(
+        self, batch: KVBatchMeta, metrics: dict, timing_raw: dict, global_steps: int, epoch: int
+    ) -> None:
+        """verl's metrics of the batch that trained; without one there are only the times."""
+        if not metrics["zppo/batch/skipped_updates"]:
+            super()._compute_metrics(batch, metrics, timing_raw, global_steps=global_steps, epoch=epoch)
+            return
+        metrics |= {"training/global_step": global_steps, "training/epoch": epoch}
+        metrics |= {f"timing_s/{name}": seconds for name, seconds in timing_raw.items()}
 
     def on_validate_begin(self) -> None:
         self.status.write(self.global_steps, "validate")

@@ -22,8 +22,9 @@ from recipe.zppo import prompts
 from recipe.zppo.agent_loop import AGENT_NAME, ZPPOAgentLoop
 from recipe.zppo.candidates import Draft
 from recipe.zppo.config import validate_zppo
+from recipe.zppo.openings import given_tokens
 from recipe.zppo.randomness import derive_seed
-from recipe.zppo.records import Candidate, Question, Rollout, RolloutFailure, TeacherAnswers
+from recipe.zppo.records import Candidate, Hint, Opening, Question, Rollout, RolloutFailure, TeacherAnswers
 from recipe.zppo.reward import extract_answer
 from recipe.zppo.run_errors import PromptTooLongError, RewardFunctionError, RolloutError
 from recipe.zppo.selection import Kind
@@ -50,7 +51,13 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
             "logprobs": rollout.calculate_log_probs,
         }
         self.default_agent = rollout.agent.default_agent_loop or AGENT_NAME
-        self.teacher = TeacherClient(self, next(iter(teacher_client.values())) if teacher_client else None, self.zppo)
+        clients = list((teacher_client or {}).values())  # in the order of zppo.teacher_paths
+        self.teachers = [
+            TeacherClient(self, client, self.zppo, path)
+            for client, path in zip(clients, self.zppo.teacher_paths, strict=True)
+        ] or [TeacherClient(self, None, self.zppo)]
+        self.teacher = self.teachers[0]
+        self.scored_kind = {"on_policy": Kind.PLAIN, "off_policy": Kind.TEACHER}.get(self.zppo.distillation.mode)
 
     # ------------------------------------------------------------------ student
 
@@ -63,15 +70,20 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
         kind: str,
         step: int,
         seeds: Sequence[int],
+        openings: Sequence[Opening],
     ) -> AsyncIterator[Rollout | RolloutFailure]:
-        """One rollout a seed, yielded as they finish.
+        """One rollout a seed, yielded as they finish; with ``openings``, one a seed, responses begin with them.
 
         Raises:
             RewardFunctionError: the reward function failed on this row.
         """
         fields = dict(data) | {"raw_prompt": messages, "uid": uid, "global_steps": step, "kind": kind}
         fields.setdefault("agent_name", self.default_agent)
-        tasks = [asyncio.create_task(self._rollout(fields, i, seed, step)) for i, seed in enumerate(seeds)]
+        openings = openings or [None] * len(seeds)
+        tasks = [
+            asyncio.create_task(self._rollout(fields, i, seed, step, opening))
+            for i, (seed, opening) in enumerate(zip(seeds, openings, strict=True))
+        ]
         try:
             for finished in asyncio.as_completed(tasks):
                 yield await finished
@@ -79,10 +91,14 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
             for task in tasks:
                 task.cancel()
 
-    async def _rollout(self, fields: dict, session: int, seed: int, step: int) -> Rollout | RolloutFailure:
+    async def _rollout(
+        self, fields: dict, session: int, seed: int, step: int, opening: Opening | None
+    ) -> Rollout | RolloutFailure:
         sampling_params = self.sampling_params | ({"seed": seed % 2**31} if self.seeded else {})
         trajectory = {"step": step, "sample_index": fields["index"], "rollout_n": session, "validate": False}
         try:
+            if opening is not None:
+                fields = fields | {"given": given_tokens(opening, self.tokenizer, self.rollout_config.response_length)}
             return await self._run_agent_loop(
                 sampling_params, trajectory=trajectory, trace=False, session_id=session, **fields
             )
@@ -113,6 +129,7 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
     async def _agent_loop_postprocess(self, output: Any, validate: bool, **kwargs: Any) -> Any:
         """Score the output and let verl write it to TransferQueue; what the pipeline needs of it is returned."""
         outputs = output if isinstance(output, list) else [output]
+        given = kwargs.pop("given", None)
         await self._compute_score(outputs, kwargs=kwargs)  # verl's own call then finds the score and does nothing
         # Nobody reads the messages back, and with images they are megabytes a rollout.
         fields = {key: value for key, value in kwargs.items() if key != "raw_prompt"}
@@ -130,6 +147,7 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
             answer=prompts.sanitize(extract_answer(text) or "", self.teacher.special_tokens),
             num_prompt_tokens=len(final.prompt_ids),
             num_tokens=len(final.response_ids),
+            num_given=len(given.token_ids) if given else 0,
         )
 
     async def _compute_score(self, outputs: list[AgentLoopOutput], kwargs: dict) -> None:
@@ -151,11 +169,30 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
 
     # ------------------------------------------------------------------ teacher
 
-    async def ask_teacher(self, data: dict[str, Any], messages: list[dict], seeds: Sequence[int]) -> TeacherAnswers:
-        return await self.teacher.solve(data, messages, seeds)
+    async def _compute_teacher_logprobs(
+        self,
+        output: AgentLoopOutput,
+        prompt_ids: list[int],
+        response_ids: list[int],
+        validate: bool,
+        sample_kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        """verl's hook for the teacher's scores of a finished response, which go to TransferQueue with it."""
+        if validate or self.scored_kind is None or sample_kwargs["kind"] != self.scored_kind.value:
+            return
+        ids, log_probs = await self.teacher.score(prompt_ids + response_ids, output)
+        output.extra_fields |= {"teacher_ids": ids, "teacher_logprobs": log_probs}
+
+    async def ask_teacher(
+        self, data: dict[str, Any], messages: list[dict], seeds: Sequence[int], teacher: int
+    ) -> TeacherAnswers:
+        return await self.teachers[teacher].solve(data, messages, seeds)
 
     async def compress(self, draft: Draft, seed: int, teacher: bool) -> Candidate:
         return await self.teacher.compress(draft, seed, teacher)
+
+    async def write_hint(self, data: dict[str, Any], draft: Draft, seed: int) -> Hint:
+        return await self.teacher.write_hint(data, draft, seed)
 
     def build_loop(self, client: Any, tokenizer: Any, processor: Any) -> ZPPOAgentLoop:
         """An agent loop on other servers than the student's."""
@@ -182,25 +219,44 @@ class ZPPOAgentLoopManager(AgentLoopManagerTQ):
         self.step = 0
 
     async def roll_out(
-        self, question: Question, messages: list[dict], *, uid: str, kind: Kind, seeds: Sequence[int]
+        self,
+        question: Question,
+        messages: list[dict],
+        *,
+        uid: str,
+        kind: Kind,
+        seeds: Sequence[int],
+        openings: Sequence[Opening] = (),
     ) -> AsyncIterator[Rollout | RolloutFailure]:
         with self._least_loaded() as worker:
             stream = worker.roll_out.options(num_returns="streaming").remote(
-                self._row(question), messages, uid=uid, kind=kind.value, step=self.step, seeds=list(seeds)
+                self._row(question),
+                messages,
+                uid=uid,
+                kind=kind.value,
+                step=self.step,
+                seeds=list(seeds),
+                openings=list(openings),
             )
             with _cancelled_with_us(stream):
                 async for reference in stream:
                     yield await reference
 
-    async def ask_teacher(self, question: Question, *, seeds: Sequence[int]) -> TeacherAnswers:
+    async def ask_teacher(self, question: Question, *, seeds: Sequence[int], teacher: int = 0) -> TeacherAnswers:
         with self._least_loaded() as worker:
-            reference = worker.ask_teacher.remote(self._row(question), question.messages, list(seeds))
+            reference = worker.ask_teacher.remote(self._row(question), question.messages, list(seeds), teacher)
             with _cancelled_with_us(reference):
                 return await reference
 
     async def compress(self, draft: Draft, *, seed: int, teacher: bool) -> Candidate:
         with self._least_loaded() as worker:
             reference = worker.compress.remote(draft, seed, teacher)
+            with _cancelled_with_us(reference):
+                return await reference
+
+    async def write_hint(self, question: Question, draft: Draft, *, seed: int) -> Hint:
+        with self._least_loaded() as worker:
+            reference = worker.write_hint.remote(self._row(question), draft, seed)
             with _cancelled_with_us(reference):
                 return await reference
 

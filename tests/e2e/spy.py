@@ -8,6 +8,7 @@ import os
 from recipe.cpu.after_import import after_import
 
 FIELDS = ("prompts", "responses", "response_mask", "loss_mask", "old_log_probs", "rollout_log_probs", "advantages")
+SCORES = ("teacher_ids", "teacher_logprobs")
 
 
 def _wrap(module) -> None:
@@ -17,10 +18,11 @@ def _wrap(module) -> None:
     update = module.ZPPOTrainer._update_actor
 
     def spied(self, batch, metrics):
-        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=[*FIELDS, "uid"])
+        fields = FIELDS + (SCORES if self.distills else ())
+        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=[*fields, "uid"])
         rows = []
         for i, key in enumerate(batch.keys):
-            row = {field: data[field][i].tolist() for field in FIELDS}
+            row = {field: data[field][i].tolist() for field in fields}
             rows.append(
                 row | {"key": key, "uid": str(key).rsplit("_", 2)[0], "padding": batch.tags[i].get("is_padding")}
             )

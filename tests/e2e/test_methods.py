@@ -1,0 +1,196 @@
+"""Two steps of each method that has no test of its own: what defines it (App. D.2), in what it trained on."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from recipe.zppo.jsd import token_jsd
+from tests.e2e.conftest import Training
+
+pytestmark = pytest.mark.e2e
+
+STEPS = (1, 2)
+
+
+def run(world, folder, method):
+    training = Training(world, folder)
+    root = str(Path(__file__).parents[2])
+    env = {"VERL_USE_EXTERNAL_MODULES": "tests.e2e.spy", "ZPPO_SPY_DIR": str(folder), "PYTHONPATH": root}
+    training.run(f"method={method}", "trainer.total_training_steps=2", "trainer.save_freq=2", env=env)
+    return training
+
+
+@pytest.fixture(scope="module")
+def tokenizer(world):
+    return AutoTokenizer.from_pretrained(world.student)
+
+
+def batch(training, step):
+    rows = torch.load(training.folder / f"batch_{step}.pt", weights_only=False)
+    return [row | {"kind": row["uid"].rsplit(".", 1)[1]} for row in rows if not row["padding"]]
+
+
+def num_updates(training):
+    """Of each step, as the trainer asked for them, and of the whole run, as the optimizer counted them."""
+    infos = [torch.load(training.folder / f"info_{step}.pt", weights_only=False) for step in STEPS]
+    path = training.run_dir / "global_step_2/actor/optim_world_size_1_rank_0.pt"
+    optimizer = torch.load(path, weights_only=False, map_location="cpu")
+    (total,) = {int(state["step"]) for state in optimizer["state"].values()}
+    return [info["num_mini_batch"] for info in infos], total
+
+
+def check_buffer_follows_plain_groups(training):
+    inside = {}
+    for step in STEPS:
+        plain = [line for line in training.rollouts(step) if line["kind"] == "plain"]
+        assert any(line["replayed"] for line in plain) == (step == 2)
+        for line in plain:
+            if line["replayed"]:
+                assert line["prompt_id"] in inside
+            if line["accuracy"] < 0.5:
+                inside.setdefault(line["prompt_id"], step)
+            else:
+                inside.pop(line["prompt_id"], None)
+        for prompt_id in list(inside)[: max(0, len(inside) - 12)]:
+            del inside[prompt_id]
+        assert training.metrics()[step]["zppo/buffer/size"] == len(inside)
+
+
+def test_hint(world, tmp_path, tokenizer):
+    training = run(world, tmp_path, "hint")
+    hinted = 0
+    for step in STEPS:
+        lines = {line["uid"]: line for line in training.rollouts(step)}
+        assert {line["kind"] for line in lines.values()} <= {"plain", "hint"}
+        plain = {line["prompt_id"]: line for line in lines.values() if line["kind"] == "plain"}
+        groups = [line for line in lines.values() if line["kind"] == "hint"]
+        assert len({line["prompt_id"] for line in groups}) == len(groups) <= 4
+        for line in groups:
+            question = plain[line["prompt_id"]]
+            assert question["accuracy"] < 0.5
+            assert any(r["reward"] == 1 for r in question["teacher"]["responses"])
+            assert line["hint"] and "\\boxed" not in line["hint"]
+            assert len(line["responses"]) == 4
+        rows = batch(training, step)
+        assert len(rows) == sum(len(line["responses"]) for line in lines.values())
+        for row in rows:
+            assert row["loss_mask"] == row["response_mask"] == [1] * len(row["responses"])
+            prompt = tokenizer.decode(row["prompts"])
+            hint = lines[row["uid"]].get("hint")
+            assert prompt.count("<hint>\n") == (row["kind"] == "hint")
+            if row["kind"] == "hint":
+                assert f"\n\n<hint>\n{hint}\n</hint>\n\n" in prompt
+                hinted += 1
+        metrics = training.metrics()[step]
+        assert metrics["zppo/hint/count"] == len(groups)
+        assert metrics["zppo/hint/leaked"] >= 0
+    assert hinted
+    assert num_updates(training) == ([4, 4], 8)
+    check_buffer_follows_plain_groups(training)
+
+
+def test_prefix(world, tmp_path, tokenizer):
+    training = run(world, tmp_path, "prefix")
+    continued = 0
+    for step in STEPS:
+        lines = {line["uid"]: line for line in training.rollouts(step)}
+        assert {line["kind"] for line in lines.values()} <= {"plain", "prefix"}
+        plain = {line["prompt_id"]: line for line in lines.values() if line["kind"] == "plain"}
+        rows = batch(training, step)
+        prompts = {lines[row["uid"]]["prompt_id"]: row["prompts"] for row in rows if row["kind"] == "plain"}
+        for row in rows:
+            size = row["response_mask"].index(1)
+            assert row["loss_mask"] == row["response_mask"] == [0] * size + [1] * (len(row["responses"]) - size)
+            assert len(row["responses"]) <= 32
+            assert row["rollout_log_probs"][:size] == [0.0] * size
+            assert row["rollout_log_probs"][size:] == pytest.approx(row["old_log_probs"][size:], abs=1e-4)
+            line = lines[row["uid"]]
+            assert tokenizer.decode(row["responses"], skip_special_tokens=True) in [
+                response["text"] for response in line["responses"]
+            ]
+            if row["kind"] == "plain":
+                assert size == 0
+                continue
+            assert row["prompts"] == prompts[line["prompt_id"]]
+            teacher = plain[line["prompt_id"]]["teacher"]["responses"]
+            texts = [tokenizer.encode(r["text"], add_special_tokens=False) for r in teacher if r["reward"] == 1]
+            openings = [ids[: math.floor(0.4 * len(ids))] for ids in texts]
+            assert size > 0 and row["responses"][:size] in openings
+            continued += 1
+        groups = [line for line in lines.values() if line["kind"] == "prefix"]
+        assert len(groups) <= 4 and all(len(line["responses"]) == 4 for line in groups)
+        for line in groups:
+            mine = [row for row in rows if row["uid"] == line["uid"]]
+            given = {tuple(row["responses"][: row["response_mask"].index(1)]) for row in mine}
+            assert len(given) == 1 and len(mine) == 4
+    assert continued
+    assert num_updates(training) == ([4, 4], 8)
+    check_buffer_follows_plain_groups(training)
+
+
+def mean_jsd(rows, student, teacher):
+    """Of the response tokens, by both models as they lie on the disk."""
+    values = []
+    for row in rows:
+        ids, size = torch.tensor([row["prompts"] + row["responses"]]), len(row["responses"])
+        with torch.inference_mode():
+            logits, other = (model(ids).logits[0, -size - 1 : -1] for model in (student, teacher))
+        values.append(token_jsd(logits, torch.log_softmax(other, -1)).jsd)
+    return torch.cat(values).mean().item()
+
+
+def check_loss_is_the_divergence_of_all_response_tokens(training, world):
+    student, teacher = (AutoModelForCausalLM.from_pretrained(path) for path in (world.student, world.teacher))
+    rows = batch(training, 1)
+    vocabulary = student.config.vocab_size
+    for row in rows:
+        assert row["loss_mask"] == row["response_mask"] == [1] * len(row["responses"])
+        shape = (len(row["prompts"]) + len(row["responses"]), vocabulary)
+        assert torch.tensor(row["teacher_ids"]).shape == torch.tensor(row["teacher_logprobs"]).shape == shape
+    metrics = training.metrics()
+    assert metrics[1]["actor/distillation/jsd"] == pytest.approx(mean_jsd(rows, student, teacher), abs=1e-4)
+    assert metrics[1]["actor/distillation/loss"] == pytest.approx(metrics[1]["actor/distillation/jsd"])
+    assert metrics[1]["actor/distillation/teacher_mass"] == pytest.approx(1.0)
+    assert not any("pg_loss" in name for name in metrics[1])
+    for step in STEPS:
+        assert metrics[step]["zppo/batch/skipped_updates"] == 0
+    assert num_updates(training) == ([1, 1], 2)
+    learnt = AutoModelForCausalLM.from_pretrained(training.run_dir / "hf_model")
+    # On the sequences that it learnt from, after two updates, the student is closer to its teacher.
+    assert mean_jsd(rows, learnt, teacher) < mean_jsd(rows, student, teacher)
+
+
+def test_off_policy_distillation(world, tmp_path, tokenizer):
+    training = run(world, tmp_path, "off_distill_replay")
+    for step in STEPS:
+        lines = training.rollouts(step)
+        plain = [line for line in lines if line["kind"] == "plain"]
+        # The teacher is asked on every question, easy ones too; the student's rollouts are for the books.
+        assert all(len(line["teacher"]["responses"]) == 2 for line in plain)
+        correct = sorted(r["text"] for line in plain for r in line["teacher"]["responses"] if r["reward"] == 1)
+        rows = batch(training, step)
+        assert {row["kind"] for row in rows} == {"teacher"}
+        assert all(row["responses"][-1] == tokenizer.eos_token_id for row in rows)
+        assert sorted(tokenizer.decode(row["responses"][:-1]) for row in rows) == correct
+        prompts = {tokenizer.decode(row["prompts"]) for row in rows}
+        assert not any("<candidate>" in prompt or "<hint>" in prompt for prompt in prompts)
+    check_loss_is_the_divergence_of_all_response_tokens(training, world)
+    check_buffer_follows_plain_groups(training)
+
+
+def test_on_policy_distillation(world, tmp_path, tokenizer):
+    training = run(world, tmp_path, "on_distill_replay")
+    for step in STEPS:
+        lines = {line["uid"]: line for line in training.rollouts(step)}
+        assert {line["kind"] for line in lines.values()} == {"plain"}
+        assert not any("teacher" in line for line in lines.values())  # it scores, and writes nothing
+        rows = batch(training, step)
+        assert len(rows) == 4 * len(lines)
+        for row in rows:
+            text = tokenizer.decode(row["responses"], skip_special_tokens=True)
+            assert text in [response["text"] for response in lines[row["uid"]]["responses"]]
+    check_loss_is_the_divergence_of_all_response_tokens(training, world)
+    check_buffer_follows_plain_groups(training)
