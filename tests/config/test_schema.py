@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from recipe.zppo.compose import CONFIG_DIR, check_overrides, compose
 from recipe.zppo.config import ZPPOConfig, validate_zppo
 from recipe.zppo.errors import ConfigError
+from recipe.zppo.selection import Kind
 
 VALID = {"teacher": {"path": "t", "nnodes": 1, "response_length": 8}}
 
@@ -91,6 +92,15 @@ def test_interpolations_reach_the_rest_of_the_config() -> None:
         ),
         ("timeouts.rollout_s", 9e9, "zppo.timeouts.rollout_s: 9000000000.0 is longer than zppo.timeouts.step_s"),
         ("reformulation", {"bcq": False, "ncq": False}, "zppo.reformulation.enable: nothing to build"),
+        ("reformulation", {"hint": True}, "zppo.reformulation.hint: bcq and hint are rivals"),
+        ("reformulation", {"bcq": False, "hint": True, "prefix": True}, "hint and prefix are rivals"),
+        ("reformulation.prefix_fraction", 1.0, "zppo.reformulation.prefix_fraction: 1.0 is out of range"),
+        ("distillation.mode", "on_policy", "zppo.distillation.mode: on_policy has no reformulated questions"),
+        ("distillation.topk", 0, "zppo.distillation.topk: 0 is out of range"),
+        ("teacher.more", "b", "zppo.teacher.more: expected a list of texts"),
+        ("teacher.more", ["t", "b", "b"], "zppo.teacher.more: a teacher is listed twice"),
+        ("replay.weights", "age", "'age' is not one of uniform, entry_accuracy, visits"),
+        ("dynamic_sampling", 1, "zppo.dynamic_sampling: expected true or false"),
         ("logging.rollouts_dir", "${no.such.key}", "zppo: "),
     ],
 )
@@ -144,3 +154,33 @@ def test_overrides_are_checked_against_the_schema_before_hydra_sees_them() -> No
     for override in ("zppo.replay.fractoin=1", "+zppo.repaly.fraction=1", "zppo.threshold.x=1"):
         with pytest.raises(ConfigError, match=r"^zppo\."):
             check_overrides([override])
+
+
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        (
+            {"reformulation": {"enable": False}, "distillation": {"mode": "on_policy"}, "dynamic_sampling": True},
+            "zppo.dynamic_sampling: a distillation loss uses no advantages",
+        ),
+        (
+            {"reformulation": {"bcq": False}, "teacher": {"path": "a", "more": ["b"]}},
+            "zppo.teacher.more: nothing asks a second teacher here",
+        ),
+    ],
+)
+def test_combinations_of_methods_that_cannot_work(node: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        validate_zppo(VALID | node)
+
+
+def test_what_a_method_asks_of_the_teacher() -> None:
+    off = {"reformulation": {"enable": False}}
+    assert not validate_zppo(off).needs_teacher
+    assert validate_zppo(VALID | off | {"distillation": {"mode": "on_policy"}}).needs_teacher
+    assert validate_zppo(VALID | off | {"distillation": {"mode": "off_policy"}}).kinds == (Kind.TEACHER,)
+    ncq = {"reformulation": {"bcq": False}}
+    assert validate_zppo(VALID | ncq).needs_teacher  # to compress
+    assert not validate_zppo(ncq | {"compression": {"mode": "none"}}).needs_teacher
+    hint = validate_zppo(VALID | {"reformulation": {"bcq": False, "hint": True}})
+    assert hint.kinds == (Kind.HINT, Kind.NCQ)

@@ -21,7 +21,8 @@ from recipe.zppo.selection import (
 )
 
 BOTH = (Kind.BCQ, Kind.NCQ)
-KINDS = st.sampled_from([BOTH, (Kind.NCQ, Kind.BCQ), (Kind.BCQ,), (Kind.NCQ,), ()])
+RIVALS = [(Kind.HINT,), (Kind.PREFIX,), (Kind.HINT, Kind.NCQ)]
+KINDS = st.sampled_from([BOTH, (Kind.NCQ, Kind.BCQ), (Kind.BCQ,), (Kind.NCQ,), (), *RIVALS])
 THRESHOLDS = st.sampled_from([0.1, 0.5, 0.75, 1.0])
 
 
@@ -33,8 +34,9 @@ def algorithm_1(questions, threshold, cap, seed, step, kinds):
     pooled, stopped = [], False
     for q in kept:
         instances = []
-        if Kind.BCQ in kinds and q.num_teacher_correct >= 1 and q.num_wrong >= 1:
-            instances.append(Reformulation(q.prompt_id, Kind.BCQ))
+        for helped in (Kind.BCQ, Kind.HINT, Kind.PREFIX):  # Algs. 5 and 6 take the questions that BCQ takes
+            if helped in kinds and q.num_teacher_correct >= 1 and q.num_wrong >= 1:
+                instances.append(Reformulation(q.prompt_id, helped))
         if Kind.NCQ in kinds and q.num_wrong >= 1:
             instances.append(Reformulation(q.prompt_id, Kind.NCQ))
         for instance in instances:
@@ -126,6 +128,7 @@ LIMITS = dict(threshold=0.5, cap=1, seed=0, step=0, kinds=BOTH)
         ([OK], {"threshold": 1.5}, "threshold"),
         ([OK], {"cap": -1}, "cap"),
         ([OK], {"kinds": ("plain",)}, "plain"),
+        ([OK], {"kinds": (Kind.BCQ, Kind.HINT)}, "a question has one of"),
     ],
 )
 def test_bad_outcomes_and_limits_are_errors(questions, changed, message):

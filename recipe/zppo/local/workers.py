@@ -107,7 +107,7 @@ class LocalWorkers:
         ids = self.tokenizer.encode(opening.text, add_special_tokens=False)
         ids = ids[: opening.num_tokens(len(ids))]
         if opening.whole:
-            return ids[: self.response_length - 1] + [self.tokenizer.eos_token_id]
+            return [*ids[: self.response_length - 1], self.tokenizer.eos_token_id]
         return ids[: self.response_length - 1]  # the student writes at least one token
 
     def prompt_ids(self, tokenizer: Any, messages: list[dict], response_length: int, max_model_len: int) -> list[int]:
