@@ -1,7 +1,8 @@
 """Training without training: a backend that writes the files of a run, from its overrides alone.
 
 What it does can be steered by overrides of the run, under ``+fake.``, so that every worker process sees it:
-``seconds`` a step, ``fail_at`` (a step, until the file ``mend`` exists), ``die_at``, ``stop_at`` (ends early and says nothing).
+``seconds`` a step, ``fail_at`` and ``die_at`` (a step; until the file ``mend`` exists), ``stop_at`` (ends early, and
+says nothing).
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _study(config: StudyConfig, arguments: Sequence[str]) -> int:
-    # Composing the trainer's config imports verl, which takes seconds; mistakes in the study's own keys are told before.
+    # What composes the trainer's config imports verl, which takes seconds; the study's own keys are checked by now.
     from recipe.zppo.study.backends import load_backend
     from recipe.zppo.study.display import Display
     from recipe.zppo.study.inputs import build_inputs, plan_inputs, questions, validation_files

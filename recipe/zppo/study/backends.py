@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import os
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.study.errors import TrainingError
@@ -59,18 +58,18 @@ def load_backend(name: str) -> Backend:
 
 class LocalBackend:
     def __init__(self) -> None:
-        import torch
-
-        torch.set_num_threads(1)  # runs side by side, each on a core
         from recipe.zppo.compose import compose
+        from recipe.zppo.launch import check, set_platform
         from recipe.zppo.local.run import run
 
-        self._compose, self._run = compose, run
+        self._compose, self._set_platform, self._check, self._run = compose, set_platform, check, run
+        self._models: dict[str, Any] = {}  # the teachers, which the runs share
 
     def train(self, job: Job) -> None:
-        status = self._run(self._compose(job.overrides))
-        if status:
-            raise TrainingError(cause_in_log(job.folder / "train.log") or f"ended with status {status}")
+        config = self._compose(job.overrides)
+        self._set_platform(config)
+        self._check(config)
+        self._run(config, self._models)
 
     def stop(self) -> None:
         pass
@@ -81,8 +80,7 @@ class VerlBackend:
 
     def train(self, job: Job) -> None:
         command = [sys.executable, "-m", "verl.trainer.main_zppo", *job.overrides]
-        # A group of its own, so that all that it starts can be ended with it.
-        self._child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+        self._child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         status = self._child.wait()
         self._child = None
         if status < 0:
@@ -96,10 +94,10 @@ class VerlBackend:
             return
         for number, patience_s in ((signal.SIGINT, 20), (signal.SIGKILL, 5)):
             try:
-                os.killpg(child.pid, number)
+                child.send_signal(number)
                 child.wait(patience_s)
                 return
-            except (ProcessLookupError, subprocess.TimeoutExpired):
+            except subprocess.TimeoutExpired:
                 continue
 
 

@@ -38,6 +38,7 @@ _STYLE = {
     "legend.frameon": False,
     "legend.fontsize": 8,
 }
+_FOREST = ("accuracy", "shifted_accuracy", "graduation_rate", "graduation_rate_from_0")
 _styled = matplotlib.rc_context(_STYLE)
 
 
@@ -116,9 +117,7 @@ def forest(rows: Sequence[RowResult], baseline: str, world: str) -> Figure | Non
     if base is None:
         return None
     others = [row for row in rows if row is not base and row.values.keys() & base.values.keys()]
-    shown = [
-        m for m in MEASURES if m.compared and m.kind == "share" and any(row.difference(m.key, base) for row in others)
-    ]
+    shown = [m for m in MEASURES if m.key in _FOREST and any(row.difference(m.key, base) for row in others)]
     if not others or not shown:
         return None
     figure, panels = _rows_figure(others, len(shown), f"{world}: difference to {base.label}, same seed")

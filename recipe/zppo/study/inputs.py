@@ -148,8 +148,11 @@ def _sources(file: str, key: str) -> set[str]:
 
 def _copy_renamed(file: str, target: str) -> None:
     table = pq.read_table(file)
-    renamed = pa.array([f"{source}_shifted" for source in table.column("data_source").to_pylist()])
-    table = table.set_column(table.column_names.index("data_source"), "data_source", renamed)
+    place = table.column_names.index("data_source")
+    # Of the same type, or the two files could not be read as one data set.
+    spec = table.schema.field(place)
+    renamed = pa.array([f"{source}_shifted" for source in table.column(place).to_pylist()], type=spec.type)
+    table = table.set_column(place, spec, renamed)
     if os.path.exists(target) and pq.read_table(target).equals(table):
         return  # a run may be reading it
     write_atomically(target, lambda path: pq.write_table(table, path))

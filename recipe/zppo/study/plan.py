@@ -86,7 +86,7 @@ class Plan:
     """Steps by world and row."""
 
     def cells(self) -> Iterator[Cell]:
-        """World by world and seed by seed, so that a study that is stopped has whole seeds; rows that wait come last."""
+        """World by world and seed by seed, so that a stopped study has whole seeds; rows that wait come last."""
         seeds = sorted({seed for row in self.config.rows for seed in row.seeds})
         for waits in (False, True):
             for inputs in self.inputs:

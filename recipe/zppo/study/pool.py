@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from recipe.zppo.study.backends import cause_in_log, death
 from recipe.zppo.study.errors import StudyError
+
+_LAST_WORDS_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class Pool:
             worker, message = self._events.get(timeout=timeout_s)
         except queue.Empty:
             return None
+        if worker not in self._workers:
+            return None
         if message is None:
             return self._died(worker)
         if message["event"] == "ready":
@@ -83,6 +89,8 @@ class Pool:
             except subprocess.TimeoutExpired:
                 worker.process.kill()
                 worker.process.wait()
+            with suppress(ProcessLookupError):
+                os.killpg(worker.process.pid, signal.SIGKILL)
         self._workers.clear()
 
 
@@ -105,7 +113,9 @@ class _Worker:
                 bufsize=1,
                 start_new_session=True,  # Ctrl-C is for the study, which then ends its workers
             )
-        threading.Thread(target=self._read, args=(events,), daemon=True).start()
+        reader = threading.Thread(target=self._read, args=(events,), daemon=True)
+        reader.start()
+        threading.Thread(target=self._watch, args=(events, reader), daemon=True).start()
 
     def send(self, job: dict[str, Any]) -> None:
         self.job_id = job["id"]
@@ -114,10 +124,17 @@ class _Worker:
             self.process.stdin.write(json.dumps(job) + "\n")
             self.process.stdin.flush()
         except BrokenPipeError:
-            pass  # it has died: the end of its output says so
+            pass  # it has died, and `_watch` says so
 
     def _read(self, events: queue.Queue) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             events.put((self, json.loads(line)))
+
+    def _watch(self, events: queue.Queue, reader: threading.Thread) -> None:
+        """Not by the end of its output, which forked children that outlive it may keep open."""
+        self.process.wait()
+        reader.join(_LAST_WORDS_S)
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         events.put((self, None))

@@ -22,24 +22,28 @@ from typing import Any, TextIO
 
 from recipe.zppo.study.backends import Backend, Job, load_backend
 
-_MAX_CAUSE = 500
+_MAX_CAUSE = 200
 
 
 def main() -> int:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)  # whatever libraries print is no answer
+    # Not `sys.stdin`: the reader holds its lock all the time, and forked children would wait for that lock forever.
+    requested = os.fdopen(os.dup(0), encoding="utf-8")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
     backend = load_backend(sys.argv[1])
     signal.signal(signal.SIGTERM, lambda *_: _end(backend))
     requests: queue.Queue[dict[str, Any]] = queue.Queue()
-    threading.Thread(target=_read, args=(requests, backend), daemon=True).start()
+    threading.Thread(target=_read, args=(requested, requests, backend), daemon=True).start()
     _send(answers, {"event": "ready"})
     while True:
         request = requests.get()
         _send(answers, {"event": "ended", "id": request["id"], "error": _train(backend, request)})
 
 
-def _read(requests: queue.Queue[dict[str, Any]], backend: Backend) -> None:
-    for line in sys.stdin:
+def _read(requested: TextIO, requests: queue.Queue[dict[str, Any]], backend: Backend) -> None:
+    for line in requested:
         requests.put(json.loads(line))
     _end(backend)
 
