@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from recipe.zppo.local.models import LocalModel
 
 
-def launch(config: DictConfig) -> int:
-    """Check the config and train; the exit status of the process."""
+def launch(config: DictConfig, models: dict[str, LocalModel] | None = None) -> int:
+    """Check the config and train; the exit status of the process. ``models`` as in `run`."""
     try:
         set_platform(config)
         check(config)
@@ -24,7 +24,7 @@ def launch(config: DictConfig) -> int:
         print(f"zppo: {error}", file=sys.stderr)
         return 2
     try:
-        run(config)
+        run(config, models)
     except KeyboardInterrupt:
         print("zppo: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
