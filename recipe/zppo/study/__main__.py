@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from recipe.zppo.errors import ConfigError, ZPPOError
 from recipe.zppo.study.config import CONFIG_DIR, StudyConfig, plans, read_config
@@ -70,12 +71,11 @@ def _study(config: StudyConfig, arguments: Sequence[str]) -> int:
             with Display(config.jobs) as display:
                 study.run(pool, display)
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, signal.SIG_IGN)  # ending takes seconds; nothing may be left behind
-            pool.close()
-            if ledger.with_state("finished"):
-                study.write_tables()
-                write_plots(config.out, plan, ledger)
+            with _uninterrupted():
+                pool.close()
+                if ledger.with_state("finished"):
+                    study.write_tables()
+                    write_plots(config.out, plan, ledger)
         failed = ledger.with_state("failed")
         print((config.out / "table.md").read_text(encoding="utf-8"))
         print(f"study: tables and plots are in {config.out}")
@@ -85,6 +85,17 @@ def _study(config: StudyConfig, arguments: Sequence[str]) -> int:
         if failed:
             print(f"study: {len(failed)} runs failed; the same command tries them again", file=sys.stderr)
         return 1 if failed or unmeasured else 0
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ending takes seconds, and nothing may be left behind."""
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _print_plan(plan) -> None:

@@ -136,7 +136,7 @@ def _compose(arguments: Sequence[str]) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise ConfigError(str(error).splitlines()[0]) from error
     assert isinstance(node, dict)
-    for key in ("rows", "settings", "data"):
+    for key in ("rows", "settings", "own"):
         if not isinstance(node[key], dict):
             raise ConfigError(f"{key}: expected a group of keys, got {node[key]!r}")
     return typing.cast(dict[str, Any], node)
@@ -204,7 +204,7 @@ def _row(name: str, content: Any, seeds: Sequence[int], steps: int) -> Row:
         label=_text(content.get("label") or name, f"{where}.label"),
         overrides=overrides,
         seeds=tuple(dict.fromkeys([*seeds, *more_seeds])),
-        steps=None if same_time_as else _whole(own_steps, f"{where}.steps", least=1) if own_steps else steps,
+        steps=None if same_time_as else steps if own_steps is None else _whole(own_steps, f"{where}.steps", least=1),
         same_time_as=same_time_as,
     )
 
@@ -217,7 +217,7 @@ def _check_same_time(rows: Sequence[Row]) -> None:
         model = next((other for other in rows if other.name == row.same_time_as), None)
         if model is None or model.steps is None:
             raise ConfigError(
-                f"rows.{row.name}.same_time_as: {row.same_time_as} does not run with steps of its own here"
+                f"rows.{row.name}.same_time_as: {row.same_time_as} is not run, or has no steps of its own"
             )
         if twin(row, rows) is None:
             raise ConfigError(
@@ -237,27 +237,23 @@ def _baseline(value: Any, rows: Mapping[str, Any]) -> str:
 
 
 def _worlds(node: Mapping[str, Any]) -> tuple[tuple[str, ...], OwnData | None]:
-    own = {"model": node["model"], "teacher": node["teacher"], **node["data"]}
+    own = node["own"]
     given = [key for key, value in own.items() if value is not None]
     if node["worlds"] is not None:
         worlds = _texts(node["worlds"], "worlds")
         if not worlds:
-            raise ConfigError("worlds: none; give some, or worlds=null with model and data of your own")
+            raise ConfigError("worlds: none; give some, or worlds=null with a model and data of your own")
         for world in worlds:
             _check_known(world, WRONG_PRICE_PROBABILITIES, "world", "worlds: ")
         if given:
-            raise ConfigError(f"{', '.join(given)}: set with worlds={list(worlds)}; say worlds=null to use your own")
+            raise ConfigError(f"own.{given[0]}: set together with worlds; say worlds=null to use what is your own")
         return tuple(dict.fromkeys(worlds)), None
-    lacking = [key for key in ("model", "train", "val") if own[key] is None]
-    if lacking:
-        names = ", ".join(key if key == "model" else f"data.{key}" for key in lacking)
-        raise ConfigError(f"{names}: needed with worlds=null")
-    for key in given:
-        _text(own[key], key if key in node else f"data.{key}")
-    paths = {key: _absolute(own[key]) for key in given}
+    if lacking := [f"own.{key}" for key in ("model", "train", "val") if own[key] is None]:
+        raise ConfigError(f"{', '.join(lacking)}: needed with worlds=null")
+    paths = {key: _absolute(_text(own[key], f"own.{key}")) for key in given}
     for key in ("train", "val", "shifted"):
         if key in paths and not Path(paths[key]).is_file():
-            raise ConfigError(f"data.{key}: {paths[key]} is not a file")
+            raise ConfigError(f"own.{key}: {paths[key]} is not a file")
     return (), OwnData(**{spec.name: paths.get(spec.name) for spec in dataclasses.fields(OwnData)})
 
 

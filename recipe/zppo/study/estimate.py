@@ -28,7 +28,7 @@ def seconds_left(standings: Sequence[Standing], jobs: int) -> float | None:
 
 
 def _seconds_a_step(standing: Standing, standings: Sequence[Standing]) -> float:
-    if standing.state == "running" and standing.seconds_a_step and standing.step - standing.first_step >= 3:
+    if standing.state == "running" and standing.seconds_a_step:
         return standing.seconds_a_step
     timed = [other for other in standings if other.seconds_a_step]
     for like in (_same_row, _same_world, lambda *_: True):

@@ -110,10 +110,10 @@ def validation_files(inputs: Inputs, folder: Path) -> ValidationFiles:
     Raises:
         ConfigError: a file can't be read, or has no data sources.
     """
-    held_out = _sources(inputs.val, "data.val")
+    held_out = _sources(inputs.val, "own.val")
     if inputs.shifted is None:
         return ValidationFiles((inputs.val,), {"held_out": tuple(sorted(held_out))})
-    shifted, file = _sources(inputs.shifted, "data.shifted"), inputs.shifted
+    shifted, file = _sources(inputs.shifted, "own.shifted"), inputs.shifted
     if held_out & shifted:
         file = str(folder / "shifted.parquet")
         shifted = {f"{source}_shifted" for source in shifted}
@@ -132,7 +132,7 @@ def questions(inputs: Inputs) -> int:
     try:
         return pq.ParquetFile(inputs.train).metadata.num_rows
     except (OSError, pa.ArrowException) as error:
-        raise ConfigError(f"data.train: {inputs.train} can't be read: {_line(error)}") from error
+        raise ConfigError(f"own.train: {inputs.train} can't be read: {_line(error)}") from error
 
 
 def _sources(file: str, key: str) -> set[str]:

@@ -33,10 +33,12 @@ class Standing:
     measures: dict[str, float | None] | None = None
     """Of a finished run."""
     seconds_a_step: float | None = None
-    """All that a run takes, start-up and validation too, over its steps: in the attempt that ended, or so far."""
+    """Of a finished run: all that it took, start-up and validation too, over its steps; before, what steps take."""
     began: float = 0.0
     """When this attempt did (monotonic), and from which step."""
     first_step: int = 0
+    pace: tuple[float, int] | None = None
+    """Time and step when steps of this attempt were first seen: from then on, start-up does not count."""
 
 
 class Ledger:
@@ -74,7 +76,7 @@ class Ledger:
     def start(self, standing: Standing, command_line: list[str]) -> None:
         run = standing.run
         standing.state, standing.error = "running", None
-        standing.began, standing.first_step = time.monotonic(), standing.step
+        standing.began, standing.first_step, standing.pace = time.monotonic(), standing.step, None
         content: dict[str, Any] = {
             "id": run.id,
             "row": run.row,
@@ -94,8 +96,10 @@ class Ledger:
         for standing in self.with_state("running"):
             standing.step = steps_written(standing.folder)
             if standing.step > standing.first_step:
-                elapsed = time.monotonic() - standing.began
-                standing.seconds_a_step = elapsed / (standing.step - standing.first_step)
+                standing.pace = standing.pace or (time.monotonic(), standing.step)
+                began, first = standing.pace
+                if standing.step >= first + 2:
+                    standing.seconds_a_step = (time.monotonic() - began) / (standing.step - first)
 
     def end(self, run_id: str, error: str | None) -> Standing:
         """A run has ended; what it has left decides whether it is finished."""
