@@ -213,6 +213,12 @@ _DISTILLATION: tuple[tuple[str, Callable[[Any], bool], str, str], ...] = (
         "true",
         "they stand in for the old log-probs, which are in no loss here",
     ),
+    (
+        "actor_rollout_ref.rollout.temperature",
+        lambda value: value == 1,
+        "1.0",
+        "verl divides the student's logits by it, and the teacher's scores are those of temperature 1",
+    ),
     ("actor_rollout_ref.actor.use_kl_loss", lambda value: not value, "false", "the divergence is the whole loss"),
     ("actor_rollout_ref.actor.entropy_coeff", lambda value: value == 0, "0", "the divergence is the whole loss"),
 )

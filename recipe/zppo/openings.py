@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,21 +18,34 @@ class Given:
     whole: bool
 
 
-def given_tokens(opening: Opening, tokenizer: Any, response_length: int) -> Given:
-    """The opening in the tokens of ``tokenizer``; a part of a response leaves room for at least one token.
+class OpeningTokens:
+    """Openings in the tokens of the student.
 
-    The text is a model's: a special token spelled out in it becomes ordinary tokens.
+    With a tokenizer of its own: to take special tokens that are spelled out in a model's text as text, a fast tokenizer
+    changes its own state, and prompts are being encoded by other threads.
 
-    Raises:
-        PromptTooLongError: a whole response is longer than ``response_length``.
+    Args:
+        tokenizer: the student's, which is copied.
+        response_length: tokens of a response at most.
     """
-    ids = tokenizer.encode(opening.text, add_special_tokens=False, split_special_tokens=True)
-    if not opening.whole:
-        return Given(tuple(ids[: min(opening.num_tokens(len(ids)), response_length - 1)]), whole=False)
-    ids.append(tokenizer.eos_token_id)
-    if len(ids) > response_length:
-        raise PromptTooLongError(
-            f"a teacher's response is {len(ids)} tokens of the student, end token included; data.max_response_length "
-            f"is {response_length}"
-        )
-    return Given(tuple(ids), whole=True)
+
+    def __init__(self, tokenizer: Any, response_length: int):
+        self._tokenizer = copy.deepcopy(tokenizer)
+        self.response_length = response_length
+
+    def __call__(self, opening: Opening) -> Given:
+        """A part of a response leaves room for at least one token of the student's. Not thread-safe.
+
+        Raises:
+            PromptTooLongError: a whole response is longer than ``response_length``.
+        """
+        ids = self._tokenizer.encode(opening.text, add_special_tokens=False, split_special_tokens=True)
+        if not opening.whole:
+            return Given(tuple(ids[: min(opening.num_tokens(len(ids)), self.response_length - 1)]), whole=False)
+        ids.append(self._tokenizer.eos_token_id)
+        if len(ids) > self.response_length:
+            raise PromptTooLongError(
+                f"a teacher's response is {len(ids)} tokens of the student, end token included; "
+                f"data.max_response_length is {self.response_length}"
+            )
+        return Given(tuple(ids), whole=True)

@@ -22,7 +22,7 @@ from recipe.zppo import prompts
 from recipe.zppo.agent_loop import AGENT_NAME, ZPPOAgentLoop
 from recipe.zppo.candidates import Draft
 from recipe.zppo.config import validate_zppo
-from recipe.zppo.openings import given_tokens
+from recipe.zppo.openings import OpeningTokens
 from recipe.zppo.randomness import derive_seed
 from recipe.zppo.records import Candidate, Hint, Opening, Question, Rollout, RolloutFailure, TeacherAnswers
 from recipe.zppo.reward import extract_answer
@@ -50,6 +50,7 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
             "repetition_penalty": 1.0,
             "logprobs": rollout.calculate_log_probs,
         }
+        self.opening_tokens = OpeningTokens(self.tokenizer, rollout.response_length)
         self.default_agent = rollout.agent.default_agent_loop or AGENT_NAME
         clients = list((teacher_client or {}).values())  # in the order of zppo.teacher_paths
         self.teachers = [
@@ -98,7 +99,7 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
         trajectory = {"step": step, "sample_index": fields["index"], "rollout_n": session, "validate": False}
         try:
             if opening is not None:
-                fields = fields | {"given": given_tokens(opening, self.tokenizer, self.rollout_config.response_length)}
+                fields = fields | {"given": self.opening_tokens(opening)}
             return await self._run_agent_loop(
                 sampling_params, trajectory=trajectory, trace=False, session_id=session, **fields
             )

@@ -194,3 +194,36 @@ def test_on_policy_distillation(world, tmp_path, tokenizer):
             assert text in [response["text"] for response in lines[row["uid"]]["responses"]]
     check_loss_is_the_divergence_of_all_response_tokens(training, world)
     check_buffer_follows_plain_groups(training)
+
+
+NEVER_RIGHT = """
+def compute_score(data_source, solution_str, ground_truth, extra_info=None, **kwargs):
+    return 0.0
+"""
+
+
+def test_two_teachers_that_are_never_right_and_a_batch_in_which_nothing_can_be_learnt(world, tmp_path):
+    training = Training(world, tmp_path)
+    (tmp_path / "reward.py").write_text(NEVER_RIGHT)
+    (tmp_path / "second").symlink_to(world.teacher)
+    training.run(
+        f"reward.custom_reward_function.path={tmp_path}/reward.py",
+        f"zppo.teacher.more=[{tmp_path}/second]",
+        "zppo.dynamic_sampling=true",
+        "trainer.total_training_steps=2",
+        "trainer.save_freq=2",
+    )
+    for step in STEPS:
+        metrics = training.metrics()[step]
+        assert metrics["zppo/batch/skipped_updates"] == 1
+        assert metrics["zppo/batch/dropped_trivial"] == metrics["zppo/batch/groups"] > 8
+        assert "actor/grad_norm" not in metrics and metrics["timing_s/step"] > 0
+        for teacher in (0, 1):
+            assert metrics[f"zppo/teacher/{teacher}/asked"] >= 8
+            assert metrics[f"zppo/teacher/{teacher}/solved"] == 0
+        assert metrics["zppo/bcq/count"] == 0 and metrics["zppo/ncq/count"] == 4
+        assert metrics["zppo/teacher/failed_requests"] == 0
+    before, after = (
+        AutoModelForCausalLM.from_pretrained(path) for path in (world.student, training.run_dir / "hf_model")
+    )
+    assert all(torch.equal(a, b) for a, b in zip(before.parameters(), after.parameters(), strict=True))

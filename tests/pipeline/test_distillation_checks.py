@@ -71,6 +71,7 @@ def composed():
         ("actor_rollout_ref.model.use_fused_kernels", True),
         ("actor_rollout_ref.actor.strategy", "megatron"),
         ("actor_rollout_ref.rollout.calculate_log_probs", False),
+        ("actor_rollout_ref.rollout.temperature", 0.7),
         ("actor_rollout_ref.actor.use_kl_loss", True),
         ("actor_rollout_ref.actor.entropy_coeff", 0.1),
         ("zppo.teacher.more", ["another"]),
