@@ -226,4 +226,5 @@ def test_two_teachers_that_are_never_right_and_a_batch_in_which_nothing_can_be_l
     before, after = (
         AutoModelForCausalLM.from_pretrained(path) for path in (world.student, training.run_dir / "hf_model")
     )
-    assert all(torch.equal(a, b) for a, b in zip(before.parameters(), after.parameters(), strict=True))
+    pairs = zip(before.parameters(), after.parameters(), strict=True)  # verl's merger writes bfloat16
+    assert all(torch.equal(a.bfloat16(), b.bfloat16()) for a, b in pairs)
