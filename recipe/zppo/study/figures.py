@@ -50,7 +50,7 @@ class Curves:
     by_seed: Mapping[int, Mapping[int, float]]
 
     def intervals(self) -> dict[int, Interval]:
-        """By step, over the seeds that have it; only steps that the row's longest-measured seeds share."""
+        """By step, where every seed was measured."""
         steps = sorted({step for values in self.by_seed.values() for step in values})
         found = {}
         for step in steps:
@@ -94,7 +94,7 @@ def bars(rows: Sequence[RowResult], measures: Sequence[str], title: str) -> Figu
     rows = [row for row in rows if row.values]
     if not shown or not rows:
         return None
-    figure, panels = _rows_figure(rows, len(shown), title)
+    figure, panels = _rows_figure([f"{row.label} (n={len(row.values)})" for row in rows], len(shown), title)
     for axes, measure in zip(panels, shown, strict=True):
         for place, row in enumerate(rows):
             interval = row.mean(measure.key)
@@ -120,7 +120,8 @@ def forest(rows: Sequence[RowResult], baseline: str, world: str) -> Figure | Non
     shown = [m for m in MEASURES if m.key in _FOREST and any(row.difference(m.key, base) for row in others)]
     if not others or not shown:
         return None
-    figure, panels = _rows_figure(others, len(shown), f"{world}: difference to {base.label}, same seed")
+    labels = [f"{row.label} (n={len(row.values.keys() & base.values.keys())})" for row in others]
+    figure, panels = _rows_figure(labels, len(shown), f"{world}: difference to {base.label}, same seed")
     for axes, measure in zip(panels, shown, strict=True):
         axes.axvline(0, color="black", linewidth=0.8)
         for place, row in enumerate(others):
@@ -175,14 +176,14 @@ def over_steps(curves: Sequence[Curves], title: str, unit: str, *, percent: bool
     return figure
 
 
-def _rows_figure(rows: Sequence[RowResult], panels: int, title: str) -> tuple[Figure, list[Axes]]:
+def _rows_figure(labels: Sequence[str], panels: int, title: str) -> tuple[Figure, list[Axes]]:
     """Panels side by side that share the rows, the first row on top."""
-    height = 1.3 + 0.3 * len(rows)
+    height = 1.3 + 0.3 * len(labels)
     figure = Figure(figsize=(1.6 + 2.9 * panels, height), dpi=160, layout="constrained")
     figure.suptitle(title, fontsize=10, x=0.01, ha="left")
     axes = list(figure.subplots(1, panels, sharey=True, squeeze=False)[0])
-    axes[0].set_yticks(range(len(rows)), [f"{row.label} (n={len(row.values)})" for row in rows])
-    axes[0].set_ylim(len(rows) - 0.5, -0.5)
+    axes[0].set_yticks(range(len(labels)), labels)
+    axes[0].set_ylim(len(labels) - 0.5, -0.5)
     for panel in axes:
         panel.grid(visible=False, axis="y")
     mean_and_seed = [

@@ -1,0 +1,195 @@
+"""Whole studies with a training that is faked: what survives a stop, a failure, a second start."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.study.conftest import attempts, read_csv
+from tests.study.fake_backend import metrics
+
+Study = Callable[..., tuple[int, Path]]
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_study_ends_with_tables_plots_and_a_mark_in_every_run(study: Study, capsys: pytest.CaptureFixture[str]):
+    status, out = study()
+    assert status == 0
+    runs = read_csv(out / "runs.csv")
+    assert [(run["row"], run["seed"], run["state"]) for run in runs] == [
+        ("grpo_replay", "0", "finished"),
+        ("grpo_replay", "1", "finished"),
+        ("zppo", "0", "finished"),
+        ("zppo", "1", "finished"),
+    ]
+    last = metrics("zppo", 1, 4, 4)
+    assert float(runs[3]["accuracy"]) == pytest.approx(last["val-core/price_list/acc/mean@1"])
+    assert float(runs[3]["shifted_accuracy"]) == pytest.approx(last["val-core/price_list_shifted/acc/mean@1"])
+    assert float(runs[3]["accuracy_before"]) == pytest.approx(0.2)
+    assert float(runs[3]["graduation_rate"]) == pytest.approx(3 / 9)
+    assert float(runs[3]["graduation_rate_from_0"]) == pytest.approx(1 / 5)
+    assert (float(runs[3]["train_seconds"]), float(runs[3]["step_seconds"])) == (8, 2)
+    assert (float(runs[3]["student_tokens"]), float(runs[3]["teacher_tokens"])) == (4000, 400)
+    assert {path.name for path in (out / "plots").iterdir()} == {
+        "own_accuracy.png",
+        "own_graduation.png",
+        "own_differences.png",
+        "own_accuracy_over_steps.png",
+        "own_graduations_over_steps.png",
+    }
+    for folder in (out / "runs").iterdir():
+        assert json.loads((folder / "result.json").read_text())["measures"]["accuracy"] > 0.2
+        assert "training" in (folder / "train.log").read_text()
+    assert (out / "table.md").read_text() in capsys.readouterr().out
+    assert len({path.read_text() for path in out.glob("runs/*/attempts")}) == 1  # one worker for all
+
+
+def test_a_finished_study_runs_nothing_again_and_another_plan_shares_its_runs(study: Study):
+    study()
+    status, out = study()
+    assert status == 0 and set(attempts(out).values()) == {1}
+    status, _ = study("plan=table3", "seeds=[0]", "only=[grpo,grpo_replay,zppo]")
+    assert status == 0
+    assert attempts(out) == {
+        "grpo-own-seed0": 1,
+        "grpo_replay-own-seed0": 1,
+        "grpo_replay-own-seed1": 1,
+        "zppo-own-seed0": 1,
+        "zppo-own-seed1": 1,
+    }
+
+
+def test_a_failed_run_is_told_passed_over_and_tried_again(
+    study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    fails = f"rows.zppo.overrides=['+fake.fail_at=3','+fake.mend={tmp_path}/mend']"
+    status, out = study(fails, "seeds=[0]")
+    output = capsys.readouterr()
+    assert status == 1
+    assert "failed: zppo, own, seed 0: the fake disk is full (log: " in output.out
+    assert "second line" not in output.out
+    assert "1 runs failed; the same command tries them again" in output.err
+    assert "- ZPPO, seed 0: failed: the fake disk is full" in (out / "table.md").read_text()
+    (tmp_path / "mend").touch()
+    status, _ = study(fails, "seeds=[0]")
+    assert status == 0
+    assert attempts(out) == {"grpo_replay-own-seed0": 1, "zppo-own-seed0": 2}
+    assert not list(out.glob("runs/*/error.json"))
+
+
+def test_a_killed_worker_is_a_failed_run_and_is_replaced(study: Study, capsys: pytest.CaptureFixture[str]):
+    status, out = study("rows.grpo_replay.overrides=['+fake.die_at=2']", "seeds=[0]")
+    assert status == 1
+    cause = "its process was killed (SIGKILL); most likely the machine ran out of memory"
+    assert f"failed: grpo_replay, own, seed 0: {cause}" in capsys.readouterr().out
+    assert [run["state"] for run in read_csv(out / "runs.csv")] == [f"failed: {cause}", "finished"]
+
+
+def test_a_run_that_ends_early_is_not_finished(study: Study):
+    status, out = study("rows.zppo.overrides=['+fake.stop_at=3']", "seeds=[0]")
+    assert status == 1
+    assert [run["state"] for run in read_csv(out / "runs.csv")] == ["finished", "failed: ended after step 2 of 4"]
+
+
+def test_workers_that_cannot_start_end_the_study(
+    study: Study, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    status, _ = study()
+    assert status == 1
+    assert "study: a worker did not start: its process ended with status 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_stopped_study_goes_on(number: signal.Signals, fake_arguments: list[str], study: Study, tmp_path: Path):
+    slow = "rows.zppo.overrides=['+fake.seconds=0.4']"
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "recipe.zppo.study", *fake_arguments, slow, "seeds=[0]"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    _wait_for(lambda: [path for path in out.glob("runs/zppo-*/metrics.jsonl") if path.read_text().count("\n") >= 2])
+    workers = psutil.Process(process.pid).children(recursive=True)
+    assert workers
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    _wait_for(lambda: not any(worker.is_running() for worker in workers))
+    if number is signal.SIGKILL:
+        assert process.returncode == -signal.SIGKILL
+    else:
+        assert process.returncode == 130
+        assert errors == "study: stopped; the same command goes on, and keeps what is finished\n"
+    # What is finished is in the tables, and what is not is named in them.
+    states = [run["state"] for run in read_csv(out / "runs.csv")]
+    assert states[0] == "finished" and re.fullmatch(r"step \d of 4|not begun", states[1])
+
+    status, _ = study(slow, "seeds=[0]")
+    assert status == 0
+    assert attempts(out) == {"grpo_replay-own-seed0": 1, "zppo-own-seed0": 2}
+    (folder,) = out.glob("runs/zppo-*")
+    steps = [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert steps == [0, 1, 2, 3, 4]  # it went on where it was
+
+
+def test_a_second_study_in_the_same_folder_is_refused(study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "out").mkdir()
+    with open(tmp_path / "out" / ".lock", "w") as file:
+        file.write("4711")
+        file.flush()
+        fcntl.flock(file, fcntl.LOCK_EX)
+        status, out = study()
+    assert status == 1
+    assert "in use by another study (process 4711); wait for it, or set out=" in capsys.readouterr().err
+    assert not (out / "runs").exists()
+
+
+def test_the_control_of_the_same_time_gets_its_steps_from_what_was_measured(study: Study):
+    # The fake ZPPO takes two seconds a step, the fake GRPO† one.
+    status, out = study("plan=controls", "seeds=[0]")
+    assert status == 0
+    runs = {run["row"]: run for run in read_csv(out / "runs.csv")}
+    assert {row: run["steps"] for row, run in runs.items()} == {
+        "grpo_replay": "4",
+        "zppo": "4",
+        "grpo_replay_more": "4",
+        "grpo_replay_same_time": "8",
+    }
+    assert runs["grpo_replay_same_time"]["train_seconds"] == runs["zppo"]["train_seconds"]
+    (derived,) = json.loads((out / "derived.json").read_text())
+    assert (derived["steps"], derived["available"], derived["clipped"]) == (8, 10, False)
+    # A later seed takes the number that is fixed, and the first one is kept.
+    status, _ = study("plan=controls", "seeds=[0,1]")
+    assert status == 0
+    assert attempts(out)["grpo_replay_same_time-own-seed0"] == 1
+    assert {run["steps"] for run in read_csv(out / "runs.csv") if run["row"] == "grpo_replay_same_time"} == {"8"}
+
+
+def test_the_control_takes_all_that_the_data_have_at_most(study: Study):
+    status, out = study("plan=controls", "seeds=[0]", "steps=8")
+    assert status == 0
+    (derived,) = json.loads((out / "derived.json").read_text())
+    assert (derived["steps"], derived["clipped"]) == (10, True)
+
+
+def test_a_control_whose_times_cannot_be_measured_is_named(study: Study, capsys: pytest.CaptureFixture[str]):
+    status, out = study("plan=controls", "seeds=[0]", "rows.zppo.overrides=['+fake.fail_at=1']")
+    assert status == 1
+    assert "grpo_replay_same_time, own: not run" in capsys.readouterr().out
+    assert "- GRPO†, ZPPO's wall-clock, seed 0: waits for measured times" in (out / "table.md").read_text()
+
+
+def _wait_for(condition: Callable[[], object], timeout_s: float = 60) -> None:
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
