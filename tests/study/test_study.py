@@ -79,7 +79,7 @@ def test_a_failed_run_is_told_passed_over_and_tried_again(
     assert status == 1
     assert "failed: zppo, own, seed 0: the fake disk is full (log: " in output.out
     assert "second line" not in output.out
-    assert "1 runs failed; the same command tries them again" in output.err
+    assert "1 of the runs failed; the same command tries them again" in output.err
     assert "- ZPPO, seed 0: failed: the fake disk is full" in (out / "table.md").read_text()
     (tmp_path / "mend").touch()
     status, _ = study(fails, "seeds=[0]")
@@ -100,6 +100,14 @@ def test_a_run_that_ends_early_is_not_finished(study: Study):
     status, out = study("rows.zppo.overrides=['+fake.stop_at=3']", "seeds=[0]")
     assert status == 1
     assert [run["state"] for run in read_csv(out / "runs.csv")] == ["finished", "failed: ended after step 2 of 4"]
+
+
+def test_what_the_full_stack_says_of_a_bad_run_is_the_cause(study: Study):
+    # Found before Ray starts: the model's folder holds no model.
+    status, out = study("backend=verl", "only=[zppo]", "seeds=[0]")
+    assert status == 1
+    (run,) = read_csv(out / "runs.csv")
+    assert run["state"].startswith("failed: actor_rollout_ref.model.path: ")
 
 
 def test_workers_that_cannot_start_end_the_study(

@@ -83,7 +83,7 @@ def _study(config: StudyConfig, arguments: Sequence[str]) -> int:
         for inputs, row in unmeasured:
             print(f"study: {row.name}, {inputs.name}: not run, since the times it needs could not be measured")
         if failed:
-            print(f"study: {len(failed)} runs failed; the same command tries them again", file=sys.stderr)
+            print(f"study: {len(failed)} of the runs failed; the same command tries them again", file=sys.stderr)
         return 1 if failed or unmeasured else 0
 
 
