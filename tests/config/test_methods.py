@@ -48,6 +48,10 @@ def test_a_method_changes_these_keys_and_no_other(method: str) -> None:
     before, after = (flat(OmegaConf.to_container(c.zppo, resolve=False)) for c in (base, config))
     assert {key: value for key, value in after.items() if before[key] != value} == DELTAS[method]
     del base.zppo, config.zppo
+    if "distill" in method:
+        assert base.actor_rollout_ref.model.use_fused_kernels  # on a GPU; it gives no logits
+        assert not config.actor_rollout_ref.model.use_fused_kernels
+        config.actor_rollout_ref.model.use_fused_kernels = True
     assert OmegaConf.to_container(base, resolve=False) == OmegaConf.to_container(config, resolve=False)
 
 

@@ -16,6 +16,7 @@ from recipe.zppo import prompts
 from recipe.zppo.candidates import Draft
 from recipe.zppo.config import ZPPOConfig
 from recipe.zppo.local.models import LocalModel
+from recipe.zppo.openings import Given, OpeningTokens
 from recipe.zppo.records import Candidate, Hint, Opening, Question, Rollout, RolloutFailure, TeacherAnswers
 from recipe.zppo.reward import extract_answer
 from recipe.zppo.run_errors import PromptTooLongError, RewardFunctionError
@@ -54,6 +55,7 @@ class LocalWorkers:
             logprobs=True,
         )
         self.trajectories: dict[str, Trajectory] = {}
+        self._opening_tokens = OpeningTokens(self.tokenizer, self.response_length)
         self._compute_score = get_custom_reward_fn(config)
         self._template = dict(config.data.get("apply_chat_template_kwargs") or {})
         self._teachers = [LocalTeacher(self, teacher, zppo) for teacher in teachers] or [LocalTeacher(self, None, zppo)]
@@ -72,25 +74,27 @@ class LocalWorkers:
     ) -> AsyncIterator[Rollout | RolloutFailure]:
         try:
             prompt_ids = self.prompt_ids(self.tokenizer, messages, self.response_length, self.max_model_len)
+            given = [self._opening_tokens(opening) for opening in openings] or [Given((), whole=False)] * len(seeds)
         except PromptTooLongError as error:
             for session in range(len(seeds)):
                 yield RolloutFailure(session, "too_long", str(error))
             return
-        given = [self._given_ids(opening) for opening in openings] or [[]] * len(seeds)
-        whole = [opening.whole for opening in openings] or [False] * len(seeds)
         requests = [
-            self.request(prompt_ids + ids, self.params, seed, self.response_length - len(ids))
-            for ids, done, seed in zip(given, whole, seeds, strict=True)
-            if not done
+            self.request(
+                [*prompt_ids, *start.token_ids], self.params, seed, self.response_length - len(start.token_ids)
+            )
+            for start, seed in zip(given, seeds, strict=True)
+            if not start.whole
         ]
         responses = iter(await self.student.server.generate(requests) if requests else [])
-        for session, (ids, done) in enumerate(zip(given, whole, strict=True)):
-            response = None if done else next(responses)
-            token_ids = ids + (response.token_ids if response else [])
+        for session, start in enumerate(given):
+            response = None if start.whole else next(responses)
+            token_ids = [*start.token_ids, *(response.token_ids if response else ())]
             text = self.tokenizer.decode(token_ids, skip_special_tokens=True)
             key = f"{uid}_{session}_0"
+            loss_from = 0 if start.whole else len(start.token_ids)
             self.trajectories[key] = Trajectory(
-                prompt_ids, token_ids, 0 if done else len(ids), response.log_probs if response else []
+                prompt_ids, token_ids, loss_from, response.log_probs if response else []
             )
             yield Rollout(
                 session=session,
@@ -100,15 +104,8 @@ class LocalWorkers:
                 answer=prompts.sanitize(extract_answer(text) or "", self._teachers[0].special_tokens),
                 num_prompt_tokens=len(prompt_ids),
                 num_tokens=len(token_ids),
-                num_given=len(ids),
+                num_given=len(start.token_ids),
             )
-
-    def _given_ids(self, opening: Opening) -> list[int]:
-        ids = self.tokenizer.encode(opening.text, add_special_tokens=False)
-        ids = ids[: opening.num_tokens(len(ids))]
-        if opening.whole:
-            return [*ids[: self.response_length - 1], self.tokenizer.eos_token_id]
-        return ids[: self.response_length - 1]  # the student writes at least one token
 
     def prompt_ids(self, tokenizer: Any, messages: list[dict], response_length: int, max_model_len: int) -> list[int]:
         """Tokens of the prompt, the closer at its end.
