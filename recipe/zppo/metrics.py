@@ -131,7 +131,8 @@ def _count_metrics(result: StepResult) -> dict[str, float | None]:
         metrics[f"zppo/compression/{name.replace('tail:', 'fall_back_')}"] = count
     for reason in ("too_long", "timeout", "generation"):
         metrics[f"zppo/rollouts/failed_{reason}"] = result.counts[f"rollouts/{reason}"]
-    metrics["zppo/tokens/teacher"] = sum(r.num_tokens for answer in result.teacher.values() for r in answer.rollouts)
+    answers = sum(r.num_tokens for answer in result.teacher.values() for r in answer.rollouts)
+    metrics["zppo/tokens/teacher"] = answers + result.counts["tokens"]  # summaries and hints
     return metrics
 
 

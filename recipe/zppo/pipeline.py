@@ -379,9 +379,11 @@ class QuestionPipeline:
     async def _hint(self, work: StepWork, question: Question, draft: Draft) -> Hint:
         seed = derive_seed(self.settings.seed, "hint", work.step, question.prompt_id)
         try:
-            return await self._in_time(work, self.workers.write_hint(question, draft, seed=seed))
+            hint = await self._in_time(work, self.workers.write_hint(question, draft, seed=seed))
         except WaitTimeoutError:
             return Hint("", "failed")
+        work.teacher_counts["tokens"] += hint.teacher_tokens
+        return hint
 
     async def _compressed(self, work: StepWork, question: Question, draft: Draft) -> Candidate:
         """Each response is compressed once, also when BCQ and NCQ both show it."""
@@ -393,9 +395,11 @@ class QuestionPipeline:
 
     async def _compress(self, work: StepWork, draft: Draft, seed: int) -> Candidate:
         try:
-            return await self._in_time(work, self.workers.compress(draft, seed=seed, teacher=True))
+            candidate = await self._in_time(work, self.workers.compress(draft, seed=seed, teacher=True))
         except WaitTimeoutError:
             return await self.workers.compress(draft, seed=seed, teacher=False)
+        work.teacher_counts["tokens"] += candidate.teacher_tokens
+        return candidate
 
     async def _reformulated_phase(self, source: StepWork | None, counts: Counter[str]) -> list[Group]:
         """Roll out what ``source`` queues, each prompt as soon as it is there."""

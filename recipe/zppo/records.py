@@ -72,6 +72,7 @@ class Hint:
 
     text: str = field(repr=False)
     problem: str = ""
+    teacher_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,8 @@ class Candidate:
     correct: bool
     answer: str
     compression: str
+    teacher_tokens: int = 0
+    """What the teacher wrote for it, also where that was then not used."""
 
 
 @dataclass(slots=True)

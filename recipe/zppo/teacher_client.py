@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -21,7 +22,7 @@ from recipe.zppo.config import ZPPOConfig
 from recipe.zppo.errors import ConfigError, ZPPOError
 from recipe.zppo.hints import leaks
 from recipe.zppo.records import Candidate, Hint, TeacherAnswers, TeacherRollout
-from recipe.zppo.reward import extract_answer
+from recipe.zppo.reward import extract_answer, gold_answer
 from recipe.zppo.run_errors import PromptTooLongError, RolloutError
 from recipe.zppo.teacher import RequestGate, is_server_failure
 
@@ -92,15 +93,15 @@ class TeacherClient:
             return self.without_teacher(draft, "late")
         messages = prompts.compression_messages(draft.text, special_tokens=self.special_tokens)
         try:
-            reply, _ = await self._generate(messages, seed, self.config.compression.max_tokens)
+            reply, num_tokens = await self._generate(messages, seed, self.config.compression.max_tokens)
         except Exception as error:  # whatever the servers raise: the run goes on with the tail, counted
             logger.warning("compression failed: %s", error)
             return self.without_teacher(draft, "request_failed")
         limit = self.config.reformulation.max_candidate_tokens
         decision = accept_summary(draft.text, parse_summary(reply), limit, lambda text: len(self._encode(text)))
         if isinstance(decision, Fallback):
-            return self.without_teacher(draft, decision.value)
-        return self._candidate(draft, decision.text, "teacher")
+            return replace(self.without_teacher(draft, decision.value), teacher_tokens=num_tokens)
+        return replace(self._candidate(draft, decision.text, "teacher"), teacher_tokens=num_tokens)
 
     def without_teacher(self, draft: Draft, reason: str) -> Candidate:
         """Compression mode ``none`` or ``truncate``, and the fall-back of ``teacher``."""
@@ -120,14 +121,14 @@ class TeacherClient:
             return Hint("", "failed")
         messages = prompts.hint_request_messages(draft.text, special_tokens=self.special_tokens)
         try:
-            reply, _ = await self._generate(messages, seed, self.config.compression.max_tokens)
+            reply, num_tokens = await self._generate(messages, seed, self.config.compression.max_tokens)
         except Exception as error:  # whatever the servers raise: the question goes without a hint, counted
             logger.warning("hint failed: %s", error)
             return Hint("", "failed")
         hint = prompts.sanitize(reply.rpartition("</think>")[2], self.special_tokens).strip()
-        if not hint:
-            return Hint("", "failed")
-        return Hint(hint, "leak" if leaks(hint, str(data["reward_model"]["ground_truth"])) else "")
+        gold = gold_answer(data["reward_model"]["ground_truth"])
+        problem = "failed" if not hint else "leak" if leaks(hint, gold) else ""
+        return Hint(hint, problem, num_tokens)
 
     async def score(self, token_ids: list[int], output: AgentLoopOutput) -> tuple[torch.Tensor, torch.Tensor]:
         """The teacher's most probable tokens at each position of a sequence, and their log-probs, (length, k) each.
