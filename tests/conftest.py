@@ -18,7 +18,7 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Groups for `--dist loadgroup`: a module stays together for the sake of its fixtures; the long group comes first."""
+    """Groups for `--dist loadgroup`: a module stays together because of its fixtures; the long group comes first."""
 
     def starts_ray(item: pytest.Item) -> bool:
         return any(item.path.is_relative_to(ROOT / place) for place in STARTS_RAY)
