@@ -381,6 +381,11 @@ def _check_combinations(config: ZPPOConfig) -> None:
             f"zppo.distillation.mode: {mode} has no reformulated questions, nothing but loss and sequences differs; "
             "set zppo.reformulation.enable=false (method=off_distill and the like do)"
         )
+    if mode == "off_policy" and reformulation.schedule == "next_step":
+        raise ConfigError(
+            "zppo.reformulation.schedule: next_step would only delay the teacher's sequences by a step; "
+            "set it to same_step for off-policy distillation"
+        )
     if mode != "none" and config.dynamic_sampling:
         raise ConfigError(
             "zppo.dynamic_sampling: a distillation loss uses no advantages, trivial groups teach as well; "

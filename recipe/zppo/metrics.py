@@ -112,7 +112,7 @@ def _batch_metrics(groups: list[Group], config: ZPPOConfig) -> dict[str, float |
         "zppo/batch/dropped_trivial": len(groups) - len(trained) if config.dynamic_sampling else None,
         "zppo/batch/trivial_group_share": statistics.trivial_group_share,
         "zppo/batch/positive_advantage_share": statistics.positive_advantage_share,
-        "zppo/tokens/student": sum(rollout.num_tokens for group in groups for rollout in group.rollouts),
+        "zppo/tokens/student": sum(r.num_tokens - r.num_given for group in groups for r in group.rollouts),
         "zppo/tokens/student_mean": _mean(rollout.num_tokens for group in groups for rollout in group.rollouts),
     }
 

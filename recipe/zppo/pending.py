@@ -102,6 +102,7 @@ def pack(work: StepWork, settings: PipelineSettings) -> dict[str, Any]:
         "settings": {name: getattr(settings, name) for name in _KEPT},
         "step": work.step,
         "num_new": work.num_new,
+        "teacher_counts": dict(work.teacher_counts),
         "order": list(work.questions),
         "rows": {prompt_id: (question.row, question.replayed) for prompt_id, question in work.questions.items()},
         "plain": {
@@ -139,6 +140,7 @@ def check_settings(state: dict[str, Any], settings: PipelineSettings) -> None:
 
 def unpack(state: dict[str, Any], work: StepWork) -> None:
     """Put the outcomes of ``state`` into fresh ``work``. Needs a running event loop."""
+    work.teacher_counts.update(state.get("teacher_counts", {}))
     for prompt_id, rollouts in state["plain"].items():
         uid = f"{work.step}.{work.order[prompt_id]:05d}.plain"
         group = Group(uid, Kind.PLAIN, work.questions[prompt_id], work.step)

@@ -292,6 +292,8 @@ class QuestionPipeline:
         except WaitTimeoutError as late:
             answers = TeacherAnswers(failed=len(seeds), error=str(late), teacher=teacher)
             work.teacher_counts["teacher/late"] += 1
+        if teacher + 1 < self.settings.num_teachers and not answers.correct:  # the next one's take their place
+            work.teacher_counts["tokens"] += sum(rollout.num_tokens for rollout in answers.rollouts)
         work.teacher_counts[f"teacher/{teacher}/asked"] += 1
         work.teacher_counts[f"teacher/{teacher}/solved"] += bool(answers.correct)
         return answers

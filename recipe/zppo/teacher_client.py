@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -19,7 +19,7 @@ from recipe.zppo import prompts
 from recipe.zppo.candidates import Draft
 from recipe.zppo.compression import Fallback, accept_summary, bounded_tail, parse_summary
 from recipe.zppo.config import ZPPOConfig
-from recipe.zppo.errors import ConfigError, ZPPOError
+from recipe.zppo.errors import ConfigError, RewardError, ZPPOError
 from recipe.zppo.hints import leaks
 from recipe.zppo.records import Candidate, Hint, TeacherAnswers, TeacherRollout
 from recipe.zppo.reward import extract_answer, gold_answer
@@ -126,8 +126,11 @@ class TeacherClient:
             logger.warning("hint failed: %s", error)
             return Hint("", "failed")
         hint = prompts.sanitize(reply.rpartition("</think>")[2], self.special_tokens).strip()
-        gold = gold_answer(data["reward_model"]["ground_truth"])
-        problem = "failed" if not hint else "leak" if leaks(hint, gold) else ""
+        try:
+            gold = [gold_answer(data["reward_model"]["ground_truth"])]
+        except RewardError:  # an answer in a form that only the run's own reward function knows
+            gold = _texts_in(data["reward_model"]["ground_truth"])
+        problem = "failed" if not hint else "leak" if any(leaks(hint, text) for text in ["", *gold]) else ""
         return Hint(hint, problem, num_tokens)
 
     async def score(self, token_ids: list[int], output: AgentLoopOutput) -> tuple[torch.Tensor, torch.Tensor]:
@@ -192,6 +195,14 @@ def scored_tokens(config: ZPPOConfig, model: Any) -> int:
     """How many tokens the teacher scores at each position; ``model`` is the student's Hugging Face config."""
     vocabulary = model.get_text_config().vocab_size
     return min(config.distillation.topk or vocabulary, vocabulary)
+
+
+def _texts_in(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return [str(value)]
+    return [text for item in value for text in _texts_in(item)]
 
 
 def has_images(messages: list[dict]) -> bool:

@@ -184,3 +184,35 @@ def test_a_second_teacher_is_asked_where_the_first_was_wrong(train, world):
         unsolved = row["zppo/teacher/0/asked"] - row["zppo/teacher/0/solved"]
         assert row["zppo/teacher/1/asked"] == unsolved > 0
         assert row["zppo/teacher/1/solved"] == sum(a.teacher == 1 and bool(a.correct) for a in answers) > 0
+
+
+def test_a_teacher_answer_that_is_too_long_is_lost_alone(train, monkeypatch):
+    """Off-policy distillation: the other correct answers of the question still train."""
+    from recipe.zppo.openings import OpeningTokens
+    from recipe.zppo.run_errors import PromptTooLongError
+
+    call, seen = OpeningTokens.__call__, []
+
+    def every_third_is_too_long(self, opening):
+        seen.append(opening)
+        if len(seen) % 3 == 0:
+            raise PromptTooLongError("too long")
+        return call(self, opening)
+
+    monkeypatch.setattr(OpeningTokens, "__call__", every_third_is_too_long)
+    trainer = train("method=off_distill", "trainer.total_training_steps=1")
+    trained = sum(len(group.rollouts) for group in trainer.trained[1])
+    assert trained == len(seen) - len(seen) // 3
+    assert trainer.metrics()[1]["zppo/rollouts/failed_too_long"] == len(seen) // 3
+
+
+def test_a_model_that_fails_is_counted_and_ends_in_one_clear_error(train, monkeypatch):
+    from recipe.cpu.hf_generator import HFGenerator
+    from recipe.zppo.run_errors import RolloutError
+
+    def fail(self, requests, *args):
+        raise ValueError("the model is broken")
+
+    monkeypatch.setattr(HFGenerator, "generate", fail)
+    with pytest.raises(RolloutError, match="the model is broken"):
+        train("method=grpo", "trainer.total_training_steps=1")

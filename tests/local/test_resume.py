@@ -59,3 +59,17 @@ def test_what_the_local_back_end_cannot_do_is_one_line(world, tmp_path):
     assert done.returncode == 1
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("zppo:")]
     assert "recipe.zppo.local knows the paper's loss only" in line and "Traceback" not in done.stderr
+
+
+def test_disable_forgets_the_run_before(train, tmp_path):
+    train("trainer.total_training_steps=1")
+    train("trainer.resume_mode=disable", "trainer.save_freq=-1", "trainer.total_training_steps=1")
+    assert not (tmp_path / "run" / "local_state.pt").exists()
+
+
+def test_the_exported_model_knows_its_end_token(train, tmp_path):
+    import json
+
+    train("zppo.export.hf_model=true", "trainer.total_training_steps=1")
+    config = json.loads((tmp_path / "run" / "hf_model" / "generation_config.json").read_text())
+    assert config["eos_token_id"] is not None

@@ -182,6 +182,23 @@ def test_the_control_of_the_same_time_gets_its_steps_from_what_was_measured(stud
     assert {run["steps"] for run in read_csv(out / "runs.csv") if run["row"] == "grpo_replay_same_time"} == {"8"}
 
 
+def test_the_control_is_derived_from_runs_that_were_finished_before(study: Study):
+    assert study("plan=pair", "seeds=[0]")[0] == 0
+    status, out = study("plan=controls", "seeds=[0]", "only=[grpo_replay,zppo,grpo_replay_same_time]")
+    assert status == 0
+    assert {run["row"]: run["steps"] for run in read_csv(out / "runs.csv")}["grpo_replay_same_time"] == "8"
+
+
+def test_runs_of_two_versions_of_the_code_are_named(study: Study):
+    _, out = study("plan=pair", "seeds=[0]")
+    assert "versions of the code" not in (out / "table.md").read_text()
+    (folder,) = (out / "runs").glob("zppo-*")
+    content = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(content | {"code": "another"}))
+    study("plan=pair", "seeds=[0]")
+    assert "**the runs are of 2 versions of the code**" in (out / "table.md").read_text()
+
+
 def test_the_control_takes_all_that_the_data_have_at_most(study: Study):
     status, out = study("plan=controls", "seeds=[0]", "steps=8")
     assert status == 0

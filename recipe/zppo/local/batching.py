@@ -7,6 +7,11 @@ from collections.abc import Sequence
 
 from recipe.cpu.hf_generator import HFGenerator, Request, Response
 
+
+class GenerationError(RuntimeError):
+    """The model failed on a batch."""
+
+
 _IDLE_TURNS = 40
 """Turns of the event loop without a new request after which everybody is taken to wait: nothing here awaits a clock or
 a socket, and a request is a few turns away from the event that causes it."""
@@ -16,7 +21,7 @@ class BatchedModel:
     """`HFGenerator` behind ``await generate(requests)``.
 
     Requests gather until the event loop has nothing else to do; then they run in batches of prompts of a similar
-    length. Which of them arrived first decides nothing, so batches, and results to the last bit, repeat.
+    length. The same requests in the same order make the same batches, so results repeat to the last bit.
 
     Args:
         max_padded_tokens: rows times (longest prompt + largest budget) of a batch; bounds the key-value cache.
@@ -69,7 +74,7 @@ class BatchedModel:
         except Exception as error:  # fails those who wait for it; the pipeline counts them and names the cause
             for _, future in batch:
                 if not future.done():
-                    future.set_exception(RuntimeError(f"generating a batch of {len(batch)} failed: {error!r}"))
+                    future.set_exception(GenerationError(f"generating a batch of {len(batch)} failed: {error!r}"))
             return
         for (_, future), response in zip(batch, responses, strict=True):
             if not future.done():

@@ -32,6 +32,11 @@ def save_state(trainer: LocalTrainer) -> None:
     write_atomically(_path(trainer), lambda path: torch.save(state, path, pickle_protocol=5))
 
 
+def remove_state(trainer: LocalTrainer) -> None:
+    if os.path.exists(_path(trainer)):
+        os.remove(_path(trainer))
+
+
 async def load_state(trainer: LocalTrainer) -> None:
     """Take the state up, if there is one.
 

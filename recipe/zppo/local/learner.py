@@ -46,6 +46,11 @@ class Learner:
                 "bonus); use verl.trainer.main_zppo for others"
             )
         optim = self.actor.optim
+        if optim.lr_warmup_steps > 0 or optim.lr_warmup_steps_ratio > 0 or optim.lr_scheduler_type != "constant":
+            raise ConfigError(
+                "recipe.zppo.local has a constant learning rate only, as the paper (actor.optim.lr_scheduler_type, "
+                "lr_warmup_steps); use verl.trainer.main_zppo for others"
+            )
         self.optimizer = torch.optim.AdamW(
             model.parameters(), lr=optim.lr, betas=tuple(optim.betas), weight_decay=optim.weight_decay, foreach=True
         )
@@ -95,7 +100,7 @@ class Learner:
         order = list(range(len(batch)))
         generator(self.seed, "mini-batches", step).shuffle(order)
         losses, norms = [], []
-        for part in np.array_split(order, updates):
+        for part in filter(len, np.array_split(order, updates)):
             sequences = [batch[i] for i in part]
             num_tokens = sum(len(sequence.response_ids) - sequence.loss_from for sequence in sequences)
             total = 0.0

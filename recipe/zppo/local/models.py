@@ -22,6 +22,7 @@ class LocalModel:
     model: Any
     tokenizer: Any
     server: BatchedModel
+    generation_config: Any
 
     @classmethod
     def load(cls, path: str, config: DictConfig, max_model_len: int) -> LocalModel:
@@ -39,10 +40,11 @@ class LocalModel:
         model = AutoModelForCausalLM.from_pretrained(
             folder, dtype=torch.float32, attn_implementation="sdpa", trust_remote_code=trust
         )
+        generation_config = model.generation_config  # the server empties it
         rollout = config.actor_rollout_ref.rollout
         server = BatchedModel(
             HFGenerator(model, tokenizer, max_model_len=max_model_len),
             max_seqs=int(rollout.max_num_seqs),
             max_padded_tokens=int(rollout.max_num_batched_tokens),
         )
-        return cls(model, tokenizer, server)
+        return cls(model, tokenizer, server, generation_config)

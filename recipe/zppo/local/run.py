@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from recipe.zppo.errors import ZPPOError
+from recipe.zppo.errors import ConfigError, ZPPOError
 from recipe.zppo.launch import check, plain_message, set_platform
 
 if TYPE_CHECKING:
@@ -20,6 +20,10 @@ def launch(config: DictConfig, models: dict[str, LocalModel] | None = None) -> i
     try:
         set_platform(config)
         check(config)
+        if config.trainer.resume_mode == "resume_path":
+            raise ConfigError(
+                "trainer.resume_mode: recipe.zppo.local goes on from trainer.default_local_dir only: auto or disable"
+            )
     except ZPPOError as error:
         print(f"zppo: {error}", file=sys.stderr)
         return 2

@@ -17,7 +17,7 @@ from recipe.zppo import metrics as zppo_metrics
 from recipe.zppo.advantage import two_step_advantage
 from recipe.zppo.batch import training_groups
 from recipe.zppo.config import ZPPOConfig
-from recipe.zppo.local.checkpoint import load_state, save_state
+from recipe.zppo.local.checkpoint import load_state, remove_state, save_state
 from recipe.zppo.local.learner import Learner
 from recipe.zppo.local.models import LocalModel
 from recipe.zppo.local.validation import validate
@@ -138,7 +138,9 @@ class LocalTrainer:
 
     async def _fit(self) -> None:
         trainer = self.config.trainer
-        if trainer.resume_mode != "disable":
+        if trainer.resume_mode == "disable":
+            remove_state(self)  # or a later start would take up the run before this one
+        else:
             await load_state(self)
         self.metrics_log.resume(self.step_number)
         if self.step_number == 0 and trainer.val_before_train:
@@ -174,7 +176,10 @@ class LocalTrainer:
     def _export(self) -> None:
         folder = os.path.join(self.config.trainer.default_local_dir, "hf_model")
         self.status.write(self.total_steps, "export")
-        self.student.model.eval().save_pretrained(folder)
+        model, emptied = self.student.model.eval(), self.student.model.generation_config
+        model.generation_config = self.student.generation_config
+        model.save_pretrained(folder)
+        model.generation_config = emptied
         self.student.tokenizer.save_pretrained(folder)
 
     def _dataset(self, split: str) -> Any:

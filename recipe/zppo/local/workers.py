@@ -15,6 +15,7 @@ from recipe.cpu.hf_sampling import SamplingParams
 from recipe.zppo import prompts
 from recipe.zppo.candidates import Draft
 from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.local.batching import GenerationError
 from recipe.zppo.local.models import LocalModel
 from recipe.zppo.openings import Given, OpeningTokens
 from recipe.zppo.records import Candidate, Hint, Opening, Question, Rollout, RolloutFailure, TeacherAnswers
@@ -74,20 +75,33 @@ class LocalWorkers:
     ) -> AsyncIterator[Rollout | RolloutFailure]:
         try:
             prompt_ids = self.prompt_ids(self.tokenizer, messages, self.response_length, self.max_model_len)
-            given = [self._opening_tokens(opening) for opening in openings] or [Given((), whole=False)] * len(seeds)
         except PromptTooLongError as error:
             for session in range(len(seeds)):
                 yield RolloutFailure(session, "too_long", str(error))
             return
+        given: list[Given | RolloutFailure] = []
+        for session in range(len(seeds)):
+            try:
+                given.append(self._opening_tokens(openings[session]) if openings else Given((), whole=False))
+            except PromptTooLongError as error:
+                given.append(RolloutFailure(session, "too_long", str(error)))
         requests = [
             self.request(
                 [*prompt_ids, *start.token_ids], self.params, seed, self.response_length - len(start.token_ids)
             )
             for start, seed in zip(given, seeds, strict=True)
-            if not start.whole
+            if isinstance(start, Given) and not start.whole
         ]
-        responses = iter(await self.student.server.generate(requests) if requests else [])
+        try:
+            responses = iter(await self.student.server.generate(requests) if requests else [])
+        except GenerationError as error:  # counted; a group without rollouts is dropped
+            for session in range(len(seeds)):
+                yield RolloutFailure(session, "generation", str(error))
+            return
         for session, start in enumerate(given):
+            if isinstance(start, RolloutFailure):
+                yield start
+                continue
             response = None if start.whole else next(responses)
             token_ids = [*start.token_ids, *(response.token_ids if response else ())]
             text = self.tokenizer.decode(token_ids, skip_special_tokens=True)

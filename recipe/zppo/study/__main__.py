@@ -65,7 +65,7 @@ def _study(config: StudyConfig, arguments: Sequence[str]) -> int:
             for inputs in plan.inputs
         }
         ledger = Ledger(config.out, validation, config.keep_checkpoints)
-        study = Study(plan, ledger, validation, available, lambda: about(config, arguments, plan))
+        study = Study(plan, ledger, validation, available, lambda: about(config, arguments, plan, ledger))
         pool = Pool(config.backend, config.jobs, config.out / "logs")
         try:
             with Display(config.jobs) as display:

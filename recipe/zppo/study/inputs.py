@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,7 +72,8 @@ def _embedded(world: str, config: StudyConfig) -> Inputs:
 
 
 def _own(own: OwnData) -> Inputs:
-    key = "\n".join(str(part) for part in (own.model, own.teacher, own.train, own.val, own.shifted))
+    names = "\n".join(str(part) for part in (own.model, own.teacher, own.train, own.val, own.shifted))
+    key = hashlib.sha256(names.encode()).hexdigest()
     return Inputs(
         name="own",
         key=key,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from recipe.zppo.run_folder import RunFolder
+from recipe.zppo.study.code_version import code_version
 from recipe.zppo.study.inputs import ValidationFiles
 from recipe.zppo.study.measures import last_step, measure, validated_steps
 from recipe.zppo.study.plan import Run
@@ -87,9 +88,15 @@ class Ledger:
             "steps": run.steps,
             "sources": self.sources(run.world),
             "overrides": command_line,
+            "code": code_version(),
         }
         write_json(standing.folder / "run.json", content)
         (standing.folder / "error.json").unlink(missing_ok=True)
+
+    def code_versions(self) -> set[str]:
+        """Of the finished runs; `unknown` where a run does not say."""
+        found = [read_json(standing.folder / "run.json") or {} for standing in self.with_state("finished")]
+        return {str(content.get("code", "unknown")) for content in found}
 
     def look(self) -> None:
         """See how far the running ones are."""

@@ -30,7 +30,7 @@ MEASURES = (
     Measure("step_seconds", "seconds a step", "seconds"),
     Measure("train_seconds", "training time (s)", "seconds", compared=True),
     Measure("student_tokens", "student tokens", "count"),
-    Measure("teacher_tokens", "teacher tokens", "count"),
+    Measure("teacher_tokens", "tokens written by the teacher", "count"),
 )
 """The table's columns; runs.csv has all keys of `measure`."""
 

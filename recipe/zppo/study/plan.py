@@ -47,7 +47,10 @@ class Run:
 
     @property
     def id(self) -> str:
-        """Hash of everything that decides on the result; the row's name and the order of the overrides do not."""
+        """Hash of what the study decides on: world or files by name, backend, seed, steps, overrides.
+
+        Not in it: the code (`code_version`, which the table watches), and the content of files of one's own.
+        """
         content = {
             "world": self.world_key,
             "backend": self.backend,

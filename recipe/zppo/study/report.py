@@ -15,7 +15,7 @@ from recipe.zppo.study.ledger import Ledger
 from recipe.zppo.study.plan import Plan
 
 
-def about(config: StudyConfig, arguments: Sequence[str], plan: Plan) -> list[str]:
+def about(config: StudyConfig, arguments: Sequence[str], plan: Plan, ledger: Ledger) -> list[str]:
     """Command, size and machine, for the head of table.md."""
     lines = [
         "# Study",
@@ -26,6 +26,8 @@ def about(config: StudyConfig, arguments: Sequence[str], plan: Plan) -> list[str
     ]
     for (world, row), steps in plan.derived.items():
         lines.append(f"- {row}, {world}: {steps} steps, derived from the measured time of {plan.row(row).same_time_as}")
+    if len(versions := ledger.code_versions()) > 1:
+        lines.append(f"- **the runs are of {len(versions)} versions of the code** ({', '.join(sorted(versions))})")
     return [*lines, *(f"- {notice}" for notice in config.notices)]
 
 

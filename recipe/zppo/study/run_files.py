@@ -63,6 +63,8 @@ def run_folder(out: Path, run_id: str, name: str) -> Path:
 def remove_checkpoints(folder: Path) -> None:
     for path in folder.glob("global_step_*"):
         shutil.rmtree(path, ignore_errors=True)
+    for path in (folder / "local_state.pt", *folder.glob("*.tmp")):
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

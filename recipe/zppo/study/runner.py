@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
+from statistics import median
 
 from recipe.zppo.study.comparison import results
 from recipe.zppo.study.config import Row
@@ -43,8 +43,9 @@ class Study:
             StudyError: workers can't start.
         """
         derivations = Derivations(self.out / "derived.json")
-        self._derive(derivations, display)
-        self.ledger.add(self.plan.runs())
+        for _ in range(2):  # what is finished already may be what the length of another row is measured by
+            self._derive(derivations, display)
+            self.ledger.add(self.plan.runs())
         self.write_tables()
         waiting = deque(self.ledger.with_state("waiting"))
         while waiting or self.ledger.with_state("running"):
@@ -104,11 +105,11 @@ class Study:
         )
 
     def _step_seconds(self, inputs: Inputs, row: Row) -> float | None:
-        """Mean over the finished runs of a row."""
+        """Median over the finished runs of a row: a run that shared the machine does not count for more."""
         values = []
         for cell in self.plan.cells():
             if (cell.world, cell.row) == (inputs.name, row.name) and (run := self.plan.run(cell)) is not None:
                 standing = self.ledger.by_id.get(run.id)
                 if standing is not None and standing.measures and standing.measures.get("step_seconds"):
                     values.append(standing.measures["step_seconds"])
-        return mean(values) if values else None
+        return median(values) if values else None
