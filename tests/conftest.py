@@ -17,6 +17,7 @@ STARTS_RAY = ("e2e", "packaging", "cpu/test_grpo_cpu.py", "cpu/test_vllm_cpu.py"
 os.environ.setdefault("RAY_worker_niceness", "0")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Groups for `--dist loadgroup`: a module stays together because of its fixtures; the long group comes first."""
 
