@@ -52,7 +52,7 @@ setup(
         "megatron": ["megatron-bridge==0.5.2", "megatron-core"],
         # recipe.zppo.plots
         "plots": ["matplotlib"],
-        "dev": ["hypothesis", "matplotlib", "pre-commit", "pytest", "pytest-xdist", "ruff"],
+        "dev": ["hypothesis", "matplotlib", "pre-commit", "pytest", "ruff"],
     },
     entry_points={"verl.plugins": ["zppo = recipe.zppo.plugin"]},
     classifiers=[
