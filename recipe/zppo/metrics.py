@@ -132,7 +132,7 @@ def _count_metrics(result: StepResult) -> dict[str, float | None]:
     for reason in ("too_long", "timeout", "generation"):
         metrics[f"zppo/rollouts/failed_{reason}"] = result.counts[f"rollouts/{reason}"]
     answers = sum(r.num_tokens for answer in result.teacher.values() for r in answer.rollouts)
-    metrics["zppo/tokens/teacher"] = answers + result.counts["tokens"]  # summaries and hints
+    metrics["zppo/tokens/teacher"] = answers + result.counts["tokens"] + result.counts["hint/tokens"]
     return metrics
 
 

@@ -140,7 +140,9 @@ def check_settings(state: dict[str, Any], settings: PipelineSettings) -> None:
 
 def unpack(state: dict[str, Any], work: StepWork) -> None:
     """Put the outcomes of ``state`` into fresh ``work``. Needs a running event loop."""
-    work.teacher_counts.update(state.get("teacher_counts", {}))
+    for name, count in state.get("teacher_counts", {}).items():
+        if not name.startswith(("compression/", "hint/")):  # counted again when the prompts are made again
+            work.teacher_counts[name] = count
     for prompt_id, rollouts in state["plain"].items():
         uid = f"{work.step}.{work.order[prompt_id]:05d}.plain"
         group = Group(uid, Kind.PLAIN, work.questions[prompt_id], work.step)

@@ -384,7 +384,7 @@ class QuestionPipeline:
             hint = await self._in_time(work, self.workers.write_hint(question, draft, seed=seed))
         except WaitTimeoutError:
             return Hint("", "failed")
-        work.teacher_counts["tokens"] += hint.teacher_tokens
+        work.teacher_counts["hint/tokens"] += hint.teacher_tokens
         return hint
 
     async def _compressed(self, work: StepWork, question: Question, draft: Draft) -> Candidate:
