@@ -30,7 +30,8 @@ def one_process(monkeypatch, tmp_path):
 @pytest.fixture
 def distributed() -> types.ModuleType:
     """A fresh, unpatched copy of verl.utils.distributed."""
-    spec = importlib.util.find_spec("verl.utils.distributed")
+    file = importlib.util.find_spec("verl.utils.distributed").origin  # its own loader would patch it
+    spec = importlib.util.spec_from_file_location("unpatched_distributed", file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
