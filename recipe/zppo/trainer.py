@@ -193,7 +193,7 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         return {key: ServerClient(self.config, manager.load_balancer_handle) for key, manager in managers.items()}
 
     def fit(self, agent_loop_manager: Any) -> None:
-        settings = self._pipeline_settings()
+        settings = PipelineSettings.of(self.config, self.zppo)
         self.pipeline = PipelineThread(QuestionPipeline(agent_loop_manager, settings), agent_loop_manager)
         self.pipeline.load_state_dict(self.pending_state, self.questions)
         try:
@@ -205,23 +205,6 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
             self.status.write(self.total_training_steps, "done")
         finally:
             self.pipeline.close()
-
-    def _pipeline_settings(self) -> PipelineSettings:
-        zppo = self.zppo
-        return PipelineSettings(
-            group_size=self.config.actor_rollout_ref.rollout.n,
-            teacher_rollouts=zppo.teacher.n_rollouts,
-            threshold=zppo.threshold,
-            reformulation_fraction=zppo.reformulation.fraction,
-            kinds=zppo.kinds,
-            next_step=zppo.reformulation.schedule == "next_step",
-            seed=zppo.seed,
-            rollout_timeout_s=zppo.timeouts.rollout_s,
-            step_timeout_s=zppo.timeouts.step_s,
-            teacher_step_timeout_s=zppo.teacher.step_timeout_s,
-            prefix_fraction=zppo.reformulation.prefix_fraction,
-            num_teachers=max(1, len(zppo.teacher_paths)),
-        )
 
     @property
     def logger(self) -> Any:
