@@ -10,7 +10,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
-from recipe.zppo.config import ZPPOConfig, validate_zppo
+from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.config_validation import validate_zppo
 from recipe.zppo.data_files import check_training_files, check_validation_files
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.model_files import check_models

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from recipe.zppo.config import validate_zppo
+from recipe.zppo.config_validation import validate_zppo
 from recipe.zppo.errors import ConfigError, ZPPOError
 
 

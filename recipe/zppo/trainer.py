@@ -16,7 +16,7 @@ import recipe.zppo.advantage_estimator  # noqa: F401  (registers the estimator "
 from recipe.zppo import metrics as zppo_metrics
 from recipe.zppo.batch import training_groups
 from recipe.zppo.checkpoint import CheckpointMixin
-from recipe.zppo.config import validate_zppo
+from recipe.zppo.config_validation import validate_zppo
 from recipe.zppo.distillation import distillation_loss_fn
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.export import export_hf_model

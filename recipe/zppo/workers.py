@@ -21,7 +21,7 @@ from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ, AgentLoopWorke
 from recipe.zppo import prompts
 from recipe.zppo.agent_loop import AGENT_NAME, ZPPOAgentLoop
 from recipe.zppo.candidates import Draft
-from recipe.zppo.config import validate_zppo
+from recipe.zppo.config_validation import validate_zppo
 from recipe.zppo.openings import OpeningTokens
 from recipe.zppo.randomness import derive_seed
 from recipe.zppo.records import Candidate, Hint, Opening, Question, Rollout, RolloutFailure, TeacherAnswers

@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from recipe.zppo.compose import CONFIG_DIR, compose
-from recipe.zppo.config import validate_zppo
+from recipe.zppo.config_validation import validate_zppo
 from recipe.zppo.errors import ConfigError
 
 DELTAS = {

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from recipe.zppo.candidates import Draft
-from recipe.zppo.config import validate_zppo
+from recipe.zppo.config_validation import validate_zppo
 from recipe.zppo.prompts import hint_request_messages
 from recipe.zppo.teacher_client import TeacherClient, scored_tokens
 

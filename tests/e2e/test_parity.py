@@ -15,7 +15,7 @@ ONE_UPDATE = ("zppo.updates_per_step=1", "trainer.total_training_steps=3", "trai
 
 def test_real_stack_and_local_back_end_agree(training):
     from recipe.zppo.compose import compose
-    from recipe.zppo.config import validate_zppo
+    from recipe.zppo.config_validation import validate_zppo
 
     real: Training = training("real")
     real.run(*ONE_UPDATE)

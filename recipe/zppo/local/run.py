@@ -46,7 +46,7 @@ def run(config: DictConfig, models: dict[str, LocalModel] | None = None) -> None
     """
     import torch
 
-    from recipe.zppo.config import validate_zppo
+    from recipe.zppo.config_validation import validate_zppo
     from recipe.zppo.local.trainer import LocalTrainer
 
     logging.getLogger("transformers").setLevel(logging.ERROR)

@@ -13,7 +13,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from recipe.zppo.compose import compose
-from recipe.zppo.config import validate_zppo
+from recipe.zppo.config_validation import validate_zppo
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.study.config import Row, StudyConfig, hydra_message, twin
 from recipe.zppo.study.inputs import Inputs, ValidationFiles

@@ -1,0 +1,181 @@
+"""From the `zppo:` node of a composed config to the typed `ZPPOConfig`, or one line that says what to change."""
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.errors import ConfigError
+from recipe.zppo.selection import Kind
+
+
+def validate_zppo(node: DictConfig | Mapping[str, Any]) -> ZPPOConfig:
+    """The typed `zppo:` node.
+
+    Args:
+        node: `config.zppo` of the composed config (interpolations reach the rest of the config), or a plain mapping.
+
+    Raises:
+        ConfigError: one line that names the full key; for an unknown key, a wrong type, a value out of range, or a
+            combination that cannot work.
+    """
+    if isinstance(node, DictConfig):
+        try:
+            node = OmegaConf.to_container(node, resolve=True)
+        except OmegaConfBaseException as error:
+            raise ConfigError(f"zppo: {str(error).splitlines()[0]}") from error
+    config = _build(ZPPOConfig, node, "zppo")
+    _check_combinations(config)
+    return config
+
+
+def check_key(key: str) -> None:
+    """Raise ConfigError when `key`, dotted and starting with `zppo`, is not in the schema."""
+    cls: Any = ZPPOConfig
+    path = "zppo"
+    for part in key.split(".")[1:]:
+        if not dataclasses.is_dataclass(cls):
+            if typing.get_origin(cls) is dict:
+                return
+            raise ConfigError(f"{key}: {path} is a value, it has no keys of its own")
+        hints = typing.get_type_hints(cls)
+        if part not in hints:
+            raise ConfigError(_unknown(part, path, hints))
+        cls, path = hints[part], f"{path}.{part}"
+
+
+def _build(cls: Any, node: Any, path: str) -> Any:
+    """Instance of dataclass `cls` from a mapping; missing keys keep their defaults."""
+    if not isinstance(node, Mapping):
+        raise ConfigError(f"{path}: expected a group of keys, got {_show(node)}")
+    hints = typing.get_type_hints(cls)
+    for key in node:
+        if key not in hints:
+            raise ConfigError(_unknown(key, path, hints))
+    values = {}
+    for spec in dataclasses.fields(cls):
+        if spec.name in node:
+            key, value = f"{path}.{spec.name}", node[spec.name]
+            hint = hints[spec.name]
+            values[spec.name] = (
+                _build(hint, value, key) if dataclasses.is_dataclass(hint) else _value(hint, spec.metadata, value, key)
+            )
+    return cls(**values)
+
+
+def _value(hint: Any, bounds: Mapping[str, float | None], value: Any, key: str) -> Any:
+    """`value` checked against a leaf's type and bounds; integers are accepted where a number is asked for."""
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if value is None:
+        if type(None) in options:
+            return None
+        raise ConfigError(f"{key}: must not be null; set {_describe(options[0])}")
+    kind = options[0]
+    if typing.get_origin(kind) is Literal:
+        choices = typing.get_args(kind)
+        if value not in choices:
+            raise ConfigError(f"{key}: {_show(value)} is not one of {', '.join(choices)}")
+        return value
+    if typing.get_origin(kind) is dict:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{key}: expected a group of keys, got {_show(value)}")
+        return dict(value)
+    if typing.get_origin(kind) is list:
+        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+            raise ConfigError(f"{key}: expected a list of texts such as [a,b], got {_show(value)}")
+        return list(value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not kind or (kind is float and not math.isfinite(value)) or value == "":
+        raise ConfigError(f"{key}: expected {_describe(kind)}, got {_show(value)}")
+    broken = [text for text, holds in _bounds(bounds, value) if not holds]
+    if broken:
+        allowed = " and ".join(text for text, _ in _bounds(bounds, value))
+        raise ConfigError(f"{key}: {value} is out of range; it must be {allowed}")
+    return value
+
+
+def _bounds(bounds: Mapping[str, float | None], value: Any) -> Iterator[tuple[str, bool]]:
+    if bounds.get("ge") is not None:
+        yield f"at least {bounds['ge']}", value >= bounds["ge"]
+    if bounds.get("gt") is not None:
+        yield f"greater than {bounds['gt']}", value > bounds["gt"]
+    if bounds.get("le") is not None:
+        yield f"at most {bounds['le']}", value <= bounds["le"]
+
+
+def _check_combinations(config: ZPPOConfig) -> None:
+    reformulation, mode = config.reformulation, config.distillation.mode
+    helped = [name for name in ("bcq", "hint", "prefix") if getattr(reformulation, name)]
+    if reformulation.enable and not helped and not reformulation.ncq:
+        raise ConfigError(
+            "zppo.reformulation.enable: nothing to build with bcq, ncq, hint and prefix all false; "
+            "set zppo.reformulation.enable=false, or one of the four to true"
+        )
+    if reformulation.enable and len(helped) > 1:
+        raise ConfigError(
+            f"zppo.reformulation.{helped[1]}: {' and '.join(helped)} are rivals, a hard question gets one of them; "
+            f"set zppo.reformulation.{helped[0]}=false or zppo.reformulation.{helped[1]}=false"
+        )
+    if mode != "none" and reformulation.enable:
+        raise ConfigError(
+            f"zppo.distillation.mode: {mode} has no reformulated questions, nothing but loss and sequences differs; "
+            "set zppo.reformulation.enable=false (method=off_distill and the like do)"
+        )
+    if mode == "off_policy" and reformulation.schedule == "next_step":
+        raise ConfigError(
+            "zppo.reformulation.schedule: next_step would only delay the teacher's sequences by a step; "
+            "set it to same_step for off-policy distillation"
+        )
+    if mode != "none" and config.dynamic_sampling:
+        raise ConfigError(
+            "zppo.dynamic_sampling: a distillation loss uses no advantages, trivial groups teach as well; "
+            "set it to false, or zppo.distillation.mode=none"
+        )
+    if config.needs_teacher and config.teacher.path is None:
+        raise ConfigError(
+            "zppo.teacher.path: this method needs a teacher; set it to a model folder or hub id, "
+            "or choose one without (method=grpo_replay, method=grpo)"
+        )
+    if config.teacher.more and not any(kind is not Kind.NCQ for kind in config.kinds):
+        raise ConfigError(
+            "zppo.teacher.more: nothing asks a second teacher here; leave it empty, or build BCQ, hints or prefixes"
+        )
+    if len(set(config.teacher_paths)) < len(config.teacher_paths):
+        raise ConfigError("zppo.teacher.more: a teacher is listed twice; name each once")
+    if config.teacher.request_timeout_s > config.teacher.step_timeout_s:
+        raise ConfigError(
+            f"zppo.teacher.request_timeout_s: {config.teacher.request_timeout_s} is longer than "
+            f"zppo.teacher.step_timeout_s={config.teacher.step_timeout_s}; a request can't outlast its step"
+        )
+    if config.timeouts.rollout_s > config.timeouts.step_s:
+        raise ConfigError(
+            f"zppo.timeouts.rollout_s: {config.timeouts.rollout_s} is longer than "
+            f"zppo.timeouts.step_s={config.timeouts.step_s}; a group can't outlast its step"
+        )
+    if config.teacher.top_k == 0:
+        raise ConfigError("zppo.teacher.top_k: 0 samples from nothing; set -1 for the whole vocabulary, or at least 1")
+
+
+def _unknown(key: Any, path: str, known: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(str(key), list(known), n=1)
+    hint = f"did you mean {path}.{close[0]}?" if close else f"known keys: {', '.join(known)}"
+    return f"{path}.{key}: unknown key; {hint}"
+
+
+def _describe(kind: Any) -> str:
+    names = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+    return names.get(kind, "one of " + ", ".join(map(str, typing.get_args(kind))))
+
+
+def _show(value: Any) -> str:
+    """Short one-line form of a value for a message."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
