@@ -1,8 +1,8 @@
 """Typed schema of the `zppo:` node; its defaults are Table 8 of the paper.
 
 `verl/trainer/config/zppo_trainer.yaml` states the same defaults for Hydra, and a test keeps the two equal. The node in
-YAML is untyped on purpose: a bad value then reaches `config_validation.validate_zppo`, which names the key and says what
-to do.
+YAML is untyped on purpose: a bad value then reaches `config_validation.validate_zppo`, which names the key and says
+what to do.
 Defaults such as `${trainer.nnodes}` are OmegaConf interpolations, resolved when the node is validated inside a config.
 """
 
