@@ -23,7 +23,6 @@ from transformers import LogitsProcessor, StoppingCriteria
 # Parameters of vLLM and SGLang that callers pass with their neutral value; any other value is refused.
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "repetition_penalty": (1, None),
-    "presence_penalty": (0, None),
     "frequency_penalty": (0, None),
     "min_p": (0, None),
     "min_tokens": (0, None),
@@ -46,6 +45,8 @@ class SamplingParams:
     logprobs: bool = False
     ignore_eos: bool = False
     stop_token_ids: tuple[int, ...] = ()
+    presence_penalty: float = 0.0
+    """Taken from the logit of each token that the response has already; as in vLLM, the prompt does not count."""
     prompt_logprobs: int | None = None
     """Score the prompt instead of going on with it: the k most probable tokens at each position, 0 for the prompt's."""
 
@@ -87,6 +88,7 @@ class SamplingParams:
             logprobs=_flag("logprobs", left.pop("logprobs", None), defaults.logprobs),
             ignore_eos=bool(left.pop("ignore_eos", None) or defaults.ignore_eos),
             stop_token_ids=tuple(stop_token_ids),
+            presence_penalty=number("presence_penalty", defaults.presence_penalty, float, -2.0, 2.0),
             prompt_logprobs=number("prompt_logprobs", None, int, 0),
         )
         if parsed.prompt_logprobs is not None and parsed.max_tokens > 1:
@@ -116,8 +118,8 @@ class BatchSampler(LogitsProcessor):
     """Draws, records and forces one token a row and step.
 
     Log-probs are those of the full distribution at the row's temperature, log_softmax(logits / temperature), which
-    is what verl's actor computes for the same tokens; top-p and top-k limit what is drawn and do not enter them. For
-    a greedy row they are those at temperature 1.
+    is what verl's actor computes for the same tokens; top-p, top-k and the presence penalty change what is drawn and do
+    not enter them. For a greedy row they are those at temperature 1.
 
     Args:
         params: one per row, B in all.
@@ -134,6 +136,9 @@ class BatchSampler(LogitsProcessor):
         self._top_p = torch.tensor([p.top_p for p in params], dtype=torch.float32)[:, None]
         self._top_k = torch.tensor([p.top_k for p in params])[:, None]
         self._truncate = any((p.top_p < 1 or p.top_k > 0) and p.temperature > 0 for p in params)
+        penalty = torch.tensor([p.presence_penalty for p in params], dtype=torch.float32)[:, None]
+        self._penalty = penalty / self._temperature if penalty.any() else None  # (B, 1), on the scale of log-probs
+        self._present: torch.Tensor | None = None  # (B, V): tokens that the row's response has
         self._banned = banned if banned is not None and banned.numel() else None
         self._uniforms = self._draw_uniforms(params)  # (steps, B)
         self._step = 0
@@ -157,8 +162,12 @@ class BatchSampler(LogitsProcessor):
             log_probs = log_probs / self._temperature
         log_probs = torch.log_softmax(log_probs, dim=-1)
         candidates = log_probs
+        if self._penalty is not None:
+            if self._present is None:
+                self._present = torch.zeros_like(log_probs, dtype=torch.bool)
+            candidates = torch.log_softmax(log_probs - self._penalty * self._present, dim=-1)
         if self._banned is not None:
-            candidates = log_probs.index_fill(-1, self._banned, -math.inf)
+            candidates = candidates.index_fill(-1, self._banned, -math.inf)
         if self._all_greedy:
             token = candidates.argmax(-1)
         else:
@@ -166,6 +175,8 @@ class BatchSampler(LogitsProcessor):
             if self._greedy.any():
                 token = torch.where(self._greedy, candidates.argmax(-1), token)
         token = token[:, None]  # (B, 1)
+        if self._present is not None:
+            self._present.scatter_(-1, token, True)
         self.token_ids[self._step] = token[:, 0]
         self.log_probs[self._step] = log_probs.gather(-1, token)[:, 0]
         self._step += 1

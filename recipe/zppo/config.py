@@ -155,6 +155,15 @@ class TeacherConfig:
 
 
 @dataclass(kw_only=True)
+class ValidationConfig:
+    """What verl's `rollout.val_kwargs` has no key for (App. B.2)."""
+
+    presence_penalty: float = bounded(1.5, ge=-2.0, le=2.0)
+    """Taken from the logit of every token that a validation response has already. 0 switches it off. Training samples
+    without any penalty."""
+
+
+@dataclass(kw_only=True)
 class TimeoutsConfig:
     """Limits on waiting: a run stops with a message instead of hanging."""
 
@@ -228,6 +237,7 @@ class ZPPOConfig:
     compression: CompressionConfig = field(default_factory=CompressionConfig)
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
     timeouts: TimeoutsConfig = field(default_factory=TimeoutsConfig)
     data: DataConfig = field(default_factory=DataConfig)
     logging: LoggingConfig = field(default_factory=LoggingConfig)

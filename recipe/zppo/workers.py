@@ -116,6 +116,8 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
         if trajectory["validate"] and self.seeded:
             row_seed = derive_seed(self.zppo.seed, "validation", kwargs["prompt_id"], kwargs["session_id"])
             sampling_params = sampling_params | {"seed": row_seed % 2**31}
+        if trajectory["validate"] and (penalty := self.zppo.validation.presence_penalty):
+            sampling_params = sampling_params | {"presence_penalty": penalty}
         if agent_name == "single_turn_agent":  # verl's default loop would cut long prompts
             agent_name = AGENT_NAME
         kwargs["raw_prompt"] = prompts.with_closer(list(kwargs["raw_prompt"]))

@@ -191,7 +191,7 @@ def test_ids_the_tokenizer_lacks_are_never_drawn(tokenizer):
         {"temperatur": 1.0},
         {"stop": ["x"]},
         {"repetition_penalty": 1.1},
-        {"presence_penalty": 1.5},
+        {"presence_penalty": 2.5},
         {"min_p": 0.1},
         {"n": 2},
         {"logprobs": 5},
@@ -242,3 +242,26 @@ def test_weights_are_checked(tokenizer):
         generator.load_weights([("elsewhere", torch.zeros(1))])
     with pytest.raises(ValueError, match=r"model\.norm\.weight"):
         generator.load_weights([("model.norm.weight", torch.zeros(3))])
+
+
+@pytest.mark.parametrize("penalty", [1.5, -1.0])
+def test_presence_penalty_is_on_the_logits_of_what_the_response_has(penalty):
+    """Two rows beside each other, one without penalty; each step against the definition, before the temperature."""
+    rows = [params(seed=3, temperature=0.6, max_tokens=30), params(seed=3, temperature=0.6, max_tokens=30)]
+    rows[0] = dataclasses.replace(rows[0], presence_penalty=penalty)
+    sampler, plain = BatchSampler(rows), BatchSampler(rows[1:])
+    logits = torch.randn(30, 1, 6, generator=torch.Generator().manual_seed(1)) * 2
+    seen: set[int] = set()
+    for step in range(30):
+        sampler(torch.zeros(2, 0), logits[step].repeat(2, 1))
+        plain(torch.zeros(1, 0), logits[step].clone())
+        lowered = [float(logits[step, 0, v]) - penalty * (v in seen) for v in range(6)]
+        weights = [math.exp(value / 0.6) for value in lowered]
+        point, token = float(sampler._uniforms[step, 0]) * sum(weights), 0
+        while sum(weights[: token + 1]) <= point:
+            token += 1
+        assert int(sampler.token_ids[step, 0]) == token
+        seen.add(token)
+    assert sampler.token_ids[:, 1].tolist() == plain.token_ids[:, 0].tolist() != sampler.token_ids[:, 0].tolist()
+    unpenalised = torch.log_softmax(logits[:, 0] / 0.6, -1).gather(-1, sampler.token_ids[:, :1])[:, 0]
+    assert sampler.log_probs[:, 0].tolist() == pytest.approx(unpenalised.tolist(), abs=1e-5)

@@ -24,6 +24,7 @@ async def validate(dataset: Any, workers: LocalWorkers, decoding: Any) -> dict[s
         top_p=float(decoding.top_p),
         top_k=max(0, int(decoding.top_k)),
         max_tokens=workers.response_length,
+        presence_penalty=workers.zppo.validation.presence_penalty,
     )
     rows, requests = [dataset[i] for i in range(len(dataset))], []
     for row in rows:
