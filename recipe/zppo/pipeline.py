@@ -12,7 +12,8 @@ the step.
 is rolled out together with the plain prompts of step t+1, by the policy of step t+1; the teacher may work while the
 student trains.
 
-No Ray here: `Workers` is what the pipeline needs from the outside, so that it runs in tests on simulated servers.
+No Ray here: `Workers` is what the pipeline needs from the outside, so that it runs in tests on simulated servers. What
+the teacher does is in `teacher_work.py`.
 """
 
 from __future__ import annotations
@@ -20,54 +21,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from recipe.zppo.activity import ActivityClock
-from recipe.zppo.candidates import Draft, draw_candidates, draw_demonstration, shown_messages
+from recipe.zppo.candidates import shown_messages
 from recipe.zppo.every_question import EveryQuestion
 from recipe.zppo.pending import PipelineSettings, StepWork, check_settings, pack, unpack
 from recipe.zppo.randomness import derive_seed
-from recipe.zppo.records import (
-    Candidate,
-    Group,
-    Hint,
-    Opening,
-    Question,
-    Rollout,
-    RolloutFailure,
-    TeacherAnswers,
-)
+from recipe.zppo.records import Group, Question, RolloutFailure, TeacherAnswers
 from recipe.zppo.run_errors import RolloutError, WaitTimeoutError
 from recipe.zppo.selection import Kind, Reformulation, StreamingSelection, reformulation_cap
-
-T = TypeVar("T")
-
-
-class Workers(Protocol):
-    """What the pipeline asks of the agent-loop workers."""
-
-    def roll_out(
-        self,
-        question: Question,
-        messages: list[dict],
-        *,
-        uid: str,
-        kind: Kind,
-        seeds: Sequence[int],
-        openings: Sequence[Opening] = (),
-    ) -> AsyncIterator[Rollout | RolloutFailure]:
-        """One rollout a seed, yielded as they finish. With ``openings``, one a seed, responses begin with them."""
-
-    async def ask_teacher(self, question: Question, *, seeds: Sequence[int], teacher: int = 0) -> TeacherAnswers:
-        """Fresh, graded rollouts of the question by one of the teachers. Never raises: a dead teacher gives none."""
-
-    async def compress(self, draft: Draft, *, seed: int, teacher: bool) -> Candidate:
-        """The draft as a safe candidate text; without ``teacher``, or when it fails, the bounded tail. Never raises."""
-
-    async def write_hint(self, question: Question, draft: Draft, *, seed: int) -> Hint:
-        """A hint from the draft, a correct teacher rollout; its ``problem`` says why not. Never raises."""
+from recipe.zppo.tasks import Tasks
+from recipe.zppo.teacher_work import TeacherWork
+from recipe.zppo.workers_protocol import Workers
 
 
 @dataclass(slots=True)
@@ -100,8 +68,8 @@ class QuestionPipeline:
         self.settings = settings
         self.pending: StepWork | None = None
         self.clock = ActivityClock()
-        self._tasks: set[asyncio.Task] = set()
-        self._fatal: asyncio.Future | None = None
+        self.tasks = Tasks()
+        self.teacher = TeacherWork(workers, settings, self.tasks, self.clock)
 
     async def run_step(self, step: int, questions: Sequence[Question], num_new: int) -> StepResult:
         """Roll out ``questions`` (``num_new`` of them new) and the reformulated prompts that are due.
@@ -111,7 +79,7 @@ class QuestionPipeline:
             RolloutError: more than half of the plain groups failed.
             RewardFunctionError: raised by a worker for a row.
         """
-        self._watch()
+        fatal = self.tasks.watch()
         work = self._start(step, questions, num_new)
         source = self.pending if self.settings.next_step else work
         if self.settings.next_step:
@@ -120,18 +88,18 @@ class QuestionPipeline:
         started = time.monotonic()
         with self.clock("wait"):
             gathered = asyncio.gather(
-                self._spawn(self._plain_phase(work, questions, source, started)),
-                self._spawn(self._reformulated_phase(source, counts)),
+                self.tasks.spawn(self._plain_phase(work, questions, source, started)),
+                self.tasks.spawn(self._reformulated_phase(source, counts)),
             )
             gathered.add_done_callback(lambda future: future.cancelled() or future.exception())  # looked at
             done, _ = await asyncio.wait(
-                [gathered, self._fatal], timeout=self.settings.step_timeout_s, return_when=asyncio.FIRST_COMPLETED
+                [gathered, fatal], timeout=self.settings.step_timeout_s, return_when=asyncio.FIRST_COMPLETED
             )
-        if self._fatal in done:
-            self._cancel_all()
-            raise self._fatal.exception()
+        if fatal in done:
+            self.tasks.cancel_all()
+            raise fatal.exception()
         if not done:
-            self._cancel_all()
+            self.tasks.cancel_all()
             raise WaitTimeoutError(
                 f"step {step}: generation took longer than zppo.timeouts.step_s={self.settings.step_timeout_s:g} s; "
                 f"{len(work.plain)} of {len(questions)} plain groups are complete. Raise the limit or look at the "
@@ -139,7 +107,7 @@ class QuestionPipeline:
             )
         plain_seconds, reformulated = await gathered
         if source is not None:
-            self._stop_teacher(source)  # for questions that did not make it into the list
+            self.teacher.stop(source)  # for questions that did not make it into the list
             counts.update(source.teacher_counts)
         counts.update(work.counts)
         plain = [work.plain[question.prompt_id] for question in questions if question.prompt_id in work.plain]
@@ -194,7 +162,7 @@ class QuestionPipeline:
                 f"rollouts ({cause} failures); last cause: {self._last_failure}"
             )
         if source is not None:
-            source.expiry = self._spawn(self._expire(source))
+            source.expiry = self.tasks.spawn(self.teacher.expire(source))
         return seconds
 
     _last_failure = "unknown"
@@ -267,72 +235,13 @@ class QuestionPipeline:
     # ------------------------------------------------------------------ teacher work
 
     def _start_teacher(self, work: StepWork, question: Question) -> None:
-        work.teacher_tasks[question.prompt_id] = self._spawn(self._ask_teacher(work, question))
+        work.teacher_tasks[question.prompt_id] = self.tasks.spawn(self._ask_teacher(work, question))
 
     async def _ask_teacher(self, work: StepWork, question: Question) -> None:
-        answers = TeacherAnswers()
-        if any(kind is not Kind.NCQ for kind in self.settings.kinds):
-            for teacher in range(self.settings.num_teachers):
-                answers = await self._answers_of(work, question, teacher)
-                if answers.correct:
-                    break
+        answers = await self.teacher.ask(work, question)
         work.teacher[question.prompt_id] = answers
         work.selection.teacher_done(question.prompt_id, len(answers.correct))
         self._advance(work)
-
-    async def _answers_of(self, work: StepWork, question: Question, teacher: int) -> TeacherAnswers:
-        which = (teacher,) if teacher else ()
-        seeds = [
-            derive_seed(self.settings.seed, "teacher", work.step, question.prompt_id, *which, i)
-            for i in range(self.settings.teacher_rollouts)
-        ]
-        try:
-            call = self.workers.ask_teacher(question, seeds=seeds, teacher=teacher)
-            answers = replace(await self._in_time(work, call), teacher=teacher)
-        except WaitTimeoutError as late:
-            answers = TeacherAnswers(failed=len(seeds), error=str(late), teacher=teacher)
-            work.teacher_counts["teacher/late"] += 1
-        if teacher + 1 < self.settings.num_teachers and not answers.correct:  # the next one's take their place
-            work.teacher_counts["tokens"] += sum(rollout.num_tokens for rollout in answers.rollouts)
-        work.teacher_counts[f"teacher/{teacher}/asked"] += 1
-        work.teacher_counts[f"teacher/{teacher}/solved"] += bool(answers.correct)
-        return answers
-
-    async def _in_time(self, work: StepWork, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Await teacher work, at most until the step stops waiting for it.
-
-        Raises:
-            WaitTimeoutError: it was late.
-        """
-        if work.expired.is_set():
-            coroutine.close()
-            raise WaitTimeoutError("the step no longer waits for the teacher")
-        task = self._spawn(coroutine)
-        expired = asyncio.create_task(work.expired.wait())
-        try:
-            with self.clock("teacher"):
-                await asyncio.wait((task, expired), return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                return task.result()
-            raise WaitTimeoutError(
-                f"no answer within zppo.teacher.step_timeout_s={self.settings.teacher_step_timeout_s:g} s"
-            )
-        finally:
-            task.cancel()
-            expired.cancel()
-
-    async def _expire(self, work: StepWork) -> None:
-        """Bound the wait for the teacher: what has not answered by then counts as having no answer."""
-        await asyncio.sleep(self.settings.teacher_step_timeout_s)
-        work.expired.set()
-
-    def _stop_teacher(self, work: StepWork) -> None:
-        if work.expiry is not None:
-            work.expiry.cancel()
-        for task in work.teacher_tasks.values():
-            if not task.done():
-                work.teacher_counts["teacher/unused"] += 1
-                task.cancel()
 
     # ------------------------------------------------------------------ reformulation
 
@@ -340,68 +249,17 @@ class QuestionPipeline:
         """Start what has become certain; close the queue when nothing more can come."""
         for reformulation in work.selection.newly_accepted():
             work.preparing += 1
-            self._spawn(self._prepare(work, reformulation))
+            self.tasks.spawn(self._prepare(work, reformulation))
         if work.selection.finished and not work.preparing and not work.closed:
             work.closed = True
             work.queue.put_nowait(None)
 
     async def _prepare(self, work: StepWork, reformulation: Reformulation) -> None:
         group = self._group(work, work.questions[reformulation.prompt_id], reformulation.kind)
-        if await self._fill_in(work, group):
+        if await self.teacher.fill_in(work, group):
             work.queue.put_nowait(group)
         work.preparing -= 1
         self._advance(work)
-
-    async def _fill_in(self, work: StepWork, group: Group) -> bool:
-        """Give the group what its prompt or its responses show; False if there turned out to be nothing to show."""
-        settings, prompt_id = self.settings, group.question.prompt_id
-        teacher = work.teacher.get(prompt_id, TeacherAnswers()).rollouts
-        draw = {"seed": settings.seed, "step": work.step}
-        match group.kind:
-            case Kind.BCQ | Kind.NCQ:
-                drafts = draw_candidates(group.kind, work.plain[prompt_id], teacher, **draw)
-                group.candidates = tuple(
-                    await asyncio.gather(*(self._compressed(work, group.question, draft) for draft in drafts))
-                )
-                for candidate in group.candidates:
-                    work.teacher_counts[f"compression/{candidate.compression}"] += 1
-            case Kind.HINT:
-                hint = await self._hint(work, group.question, draw_demonstration(prompt_id, teacher, **draw))
-                group.hint = hint.text
-                if hint.problem:
-                    work.teacher_counts[f"hint/{hint.problem}"] += 1
-                    return False
-            case Kind.PREFIX:
-                draft = draw_demonstration(prompt_id, teacher, **draw)
-                group.openings = (Opening(draft.text, settings.prefix_fraction),) * settings.group_size
-            case Kind.TEACHER:
-                group.openings = tuple(Opening(rollout.text, 1.0) for rollout in teacher if rollout.correct)
-        return True
-
-    async def _hint(self, work: StepWork, question: Question, draft: Draft) -> Hint:
-        seed = derive_seed(self.settings.seed, "hint", work.step, question.prompt_id)
-        try:
-            hint = await self._in_time(work, self.workers.write_hint(question, draft, seed=seed))
-        except WaitTimeoutError:
-            return Hint("", "failed")
-        work.teacher_counts["hint/tokens"] += hint.teacher_tokens
-        return hint
-
-    async def _compressed(self, work: StepWork, question: Question, draft: Draft) -> Candidate:
-        """Each response is compressed once, also when BCQ and NCQ both show it."""
-        key = (question.prompt_id, draft.source, draft.index)
-        if key not in work.compressed:
-            seed = derive_seed(self.settings.seed, "compression", work.step, *key)
-            work.compressed[key] = self._spawn(self._compress(work, draft, seed))
-        return await asyncio.shield(work.compressed[key])
-
-    async def _compress(self, work: StepWork, draft: Draft, seed: int) -> Candidate:
-        try:
-            candidate = await self._in_time(work, self.workers.compress(draft, seed=seed, teacher=True))
-        except WaitTimeoutError:
-            return await self.workers.compress(draft, seed=seed, teacher=False)
-        work.teacher_counts["tokens"] += candidate.teacher_tokens
-        return candidate
 
     async def _reformulated_phase(self, source: StepWork | None, counts: Counter[str]) -> list[Group]:
         """Roll out what ``source`` queues, each prompt as soon as it is there."""
@@ -422,32 +280,9 @@ class QuestionPipeline:
             return []
         running = []
         while (group := await source.queue.get()) is not None:
-            running.append(self._spawn(roll_out(group)))
+            running.append(self.tasks.spawn(roll_out(group)))
         await asyncio.gather(*running)
         return sorted(groups.values(), key=lambda group: (source.order[group.question.prompt_id], group.kind.value))
-
-    # ------------------------------------------------------------------ tasks
-
-    def _spawn(self, coroutine: Coroutine) -> asyncio.Task:
-        task = asyncio.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._task_done)
-        return task
-
-    def _task_done(self, task: asyncio.Task) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() and self._fatal and not self._fatal.done():
-            self._fatal.set_exception(task.exception())
-            self._fatal.exception()  # looked at; `run_step` raises it
-
-    def _cancel_all(self) -> None:
-        for task in list(self._tasks):
-            task.cancel()
-
-    def _watch(self) -> None:
-        """An exception in any task, also one that outlives its step, ends the step that runs then."""
-        if self._fatal is None:
-            self._fatal = asyncio.get_running_loop().create_future()
 
     # ------------------------------------------------------------------ restart
 
@@ -460,7 +295,7 @@ class QuestionPipeline:
         if state is None:
             return
         check_settings(state, self.settings)
-        self._watch()
+        self.tasks.watch()
         work = self._start(state["step"], [questions[prompt_id] for prompt_id in state["order"]], state["num_new"])
         self.pending = work
         unpack(state, work)

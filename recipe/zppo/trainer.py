@@ -21,7 +21,8 @@ from recipe.zppo.distillation import distillation_loss_fn
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.export import export_hf_model
 from recipe.zppo.metrics_log import MetricsLog, attach_metrics_log
-from recipe.zppo.pipeline import PipelineSettings, QuestionPipeline, StepResult
+from recipe.zppo.pending import PipelineSettings
+from recipe.zppo.pipeline import QuestionPipeline, StepResult
 from recipe.zppo.pipeline_thread import PipelineThread
 from recipe.zppo.questions import QuestionSource
 from recipe.zppo.replay_buffer import PromptReplayBuffer

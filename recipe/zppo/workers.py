@@ -212,7 +212,7 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
 
 
 class ZPPOAgentLoopManager(AgentLoopManagerTQ):
-    """Spreads the pipeline's work over the workers: the `Workers` of `recipe.zppo.pipeline`."""
+    """Spreads the pipeline's work over the workers: the `Workers` of `recipe.zppo.workers_protocol`."""
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)

@@ -7,7 +7,7 @@ import random
 from collections.abc import AsyncIterator, Sequence
 
 from recipe.zppo.candidates import Draft
-from recipe.zppo.pipeline import PipelineSettings
+from recipe.zppo.pending import PipelineSettings
 from recipe.zppo.records import (
     Candidate,
     Hint,

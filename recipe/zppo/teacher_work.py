@@ -1,0 +1,142 @@
+"""What the teacher does for one step: rollouts, summaries and hints, each bounded by the step's patience."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from recipe.zppo.activity import ActivityClock
+from recipe.zppo.candidates import Draft, draw_candidates, draw_demonstration
+from recipe.zppo.pending import PipelineSettings, StepWork
+from recipe.zppo.randomness import derive_seed
+from recipe.zppo.records import Candidate, Group, Hint, Opening, Question, TeacherAnswers
+from recipe.zppo.run_errors import WaitTimeoutError
+from recipe.zppo.selection import Kind
+from recipe.zppo.tasks import Tasks
+from recipe.zppo.workers_protocol import Workers
+
+T = TypeVar("T")
+
+
+class TeacherWork:
+    """The teacher's part in the questions of a step. What is late counts as no answer, and is counted."""
+
+    def __init__(self, workers: Workers, settings: PipelineSettings, tasks: Tasks, clock: ActivityClock):
+        self.workers, self.settings, self.tasks, self.clock = workers, settings, tasks, clock
+
+    async def ask(self, work: StepWork, question: Question) -> TeacherAnswers:
+        """Fresh rollouts of the teachers, one after the other until one is right; of the last one asked."""
+        answers = TeacherAnswers()
+        if any(kind is not Kind.NCQ for kind in self.settings.kinds):
+            for teacher in range(self.settings.num_teachers):
+                answers = await self._answers_of(work, question, teacher)
+                if answers.correct:
+                    break
+        return answers
+
+    async def fill_in(self, work: StepWork, group: Group) -> bool:
+        """Give the group what its prompt or its responses show; False if there turned out to be nothing to show."""
+        settings, prompt_id = self.settings, group.question.prompt_id
+        teacher = work.teacher.get(prompt_id, TeacherAnswers()).rollouts
+        draw = {"seed": settings.seed, "step": work.step}
+        match group.kind:
+            case Kind.BCQ | Kind.NCQ:
+                drafts = draw_candidates(group.kind, work.plain[prompt_id], teacher, **draw)
+                group.candidates = tuple(
+                    await asyncio.gather(*(self._compressed(work, group.question, draft) for draft in drafts))
+                )
+                for candidate in group.candidates:
+                    work.teacher_counts[f"compression/{candidate.compression}"] += 1
+            case Kind.HINT:
+                hint = await self._hint(work, group.question, draw_demonstration(prompt_id, teacher, **draw))
+                group.hint = hint.text
+                if hint.problem:
+                    work.teacher_counts[f"hint/{hint.problem}"] += 1
+                    return False
+            case Kind.PREFIX:
+                draft = draw_demonstration(prompt_id, teacher, **draw)
+                group.openings = (Opening(draft.text, settings.prefix_fraction),) * settings.group_size
+            case Kind.TEACHER:
+                group.openings = tuple(Opening(rollout.text, 1.0) for rollout in teacher if rollout.correct)
+        return True
+
+    async def expire(self, work: StepWork) -> None:
+        """Bound the wait for the teacher: what has not answered by then counts as having no answer."""
+        await asyncio.sleep(self.settings.teacher_step_timeout_s)
+        work.expired.set()
+
+    def stop(self, work: StepWork) -> None:
+        if work.expiry is not None:
+            work.expiry.cancel()
+        for task in work.teacher_tasks.values():
+            if not task.done():
+                work.teacher_counts["teacher/unused"] += 1
+                task.cancel()
+
+    async def _answers_of(self, work: StepWork, question: Question, teacher: int) -> TeacherAnswers:
+        which = (teacher,) if teacher else ()
+        seeds = [
+            derive_seed(self.settings.seed, "teacher", work.step, question.prompt_id, *which, i)
+            for i in range(self.settings.teacher_rollouts)
+        ]
+        try:
+            call = self.workers.ask_teacher(question, seeds=seeds, teacher=teacher)
+            answers = replace(await self._in_time(work, call), teacher=teacher)
+        except WaitTimeoutError as late:
+            answers = TeacherAnswers(failed=len(seeds), error=str(late), teacher=teacher)
+            work.teacher_counts["teacher/late"] += 1
+        if teacher + 1 < self.settings.num_teachers and not answers.correct:  # the next one's take their place
+            work.teacher_counts["tokens"] += sum(rollout.num_tokens for rollout in answers.rollouts)
+        work.teacher_counts[f"teacher/{teacher}/asked"] += 1
+        work.teacher_counts[f"teacher/{teacher}/solved"] += bool(answers.correct)
+        return answers
+
+    async def _in_time(self, work: StepWork, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Await teacher work, at most until the step stops waiting for it.
+
+        Raises:
+            WaitTimeoutError: it was late.
+        """
+        if work.expired.is_set():
+            coroutine.close()
+            raise WaitTimeoutError("the step no longer waits for the teacher")
+        task = self.tasks.spawn(coroutine)
+        expired = asyncio.create_task(work.expired.wait())
+        try:
+            with self.clock("teacher"):
+                await asyncio.wait((task, expired), return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            raise WaitTimeoutError(
+                f"no answer within zppo.teacher.step_timeout_s={self.settings.teacher_step_timeout_s:g} s"
+            )
+        finally:
+            task.cancel()
+            expired.cancel()
+
+    async def _hint(self, work: StepWork, question: Question, draft: Draft) -> Hint:
+        seed = derive_seed(self.settings.seed, "hint", work.step, question.prompt_id)
+        try:
+            hint = await self._in_time(work, self.workers.write_hint(question, draft, seed=seed))
+        except WaitTimeoutError:
+            return Hint("", "failed")
+        work.teacher_counts["hint/tokens"] += hint.teacher_tokens
+        return hint
+
+    async def _compressed(self, work: StepWork, question: Question, draft: Draft) -> Candidate:
+        """Each response is compressed once, also when BCQ and NCQ both show it."""
+        key = (question.prompt_id, draft.source, draft.index)
+        if key not in work.compressed:
+            seed = derive_seed(self.settings.seed, "compression", work.step, *key)
+            work.compressed[key] = self.tasks.spawn(self._compress(work, draft, seed))
+        return await asyncio.shield(work.compressed[key])
+
+    async def _compress(self, work: StepWork, draft: Draft, seed: int) -> Candidate:
+        try:
+            candidate = await self._in_time(work, self.workers.compress(draft, seed=seed, teacher=True))
+        except WaitTimeoutError:
+            return await self.workers.compress(draft, seed=seed, teacher=False)
+        work.teacher_counts["tokens"] += candidate.teacher_tokens
+        return candidate
