@@ -53,21 +53,51 @@ def check_config(config: DictConfig) -> ZPPOConfig:
     """
     try:
         zppo = validate_zppo(config.zppo)
-        check_settings(config)
-        check_batch(config, zppo)
-        check_resume(config)
-        check_saving(config, zppo)
-        check_teacher_pool(config, zppo)
-        check_distillation(config, zppo)
-        check_reward_function(config)
-        check_models(config, zppo)
-        check_validation_files(config.data)
-        num_rows = check_training_files(config.data, zppo.data.prompt_id_key)
-        if num_rows is not None:
-            check_enough_rows(config, num_rows)
+        for check in checks_of(config, zppo):
+            check()
     except MissingMandatoryValue as error:
-        raise ConfigError(f"a mandatory key is not set: {str(error).splitlines()[0]}") from error
+        raise ConfigError(_missing(error)) from error
     return zppo
+
+
+def find_problems(config: DictConfig) -> list[str]:
+    """What `check_config` would raise, but all of it: one line a check that fails."""
+    problems = []
+    try:
+        zppo = validate_zppo(config.zppo)
+    except ConfigError as error:
+        return [str(error)]
+    for check in checks_of(config, zppo):
+        try:
+            check()
+        except ConfigError as error:
+            problems.append(str(error))
+        except MissingMandatoryValue as error:
+            problems.append(_missing(error))
+    return list(dict.fromkeys(problems))
+
+
+def checks_of(config: DictConfig, zppo: ZPPOConfig) -> list[Callable[[], object]]:
+    """The checks of a run, from the cheapest to the dearest; each raises ConfigError."""
+    return [
+        lambda: check_settings(config),
+        lambda: check_batch(config, zppo),
+        lambda: check_resume(config),
+        lambda: check_saving(config, zppo),
+        lambda: check_teacher_pool(config, zppo),
+        lambda: check_distillation(config, zppo),
+        lambda: check_reward_function(config),
+        lambda: check_models(config, zppo),
+        lambda: check_validation_files(config.data),
+        lambda: check_training_data(config, zppo),
+    ]
+
+
+def check_training_data(config: DictConfig, zppo: ZPPOConfig) -> None:
+    """The training files, and that they have enough rows for a step."""
+    num_rows = check_training_files(config.data, zppo.data.prompt_id_key)
+    if num_rows is not None:
+        check_enough_rows(config, num_rows)
 
 
 def check_settings(config: DictConfig) -> None:
@@ -257,6 +287,10 @@ def check_reward_function(config: DictConfig) -> None:
     file = Path(str(path).removeprefix("file://")).expanduser()
     if "://" not in str(path).removeprefix("file://") and not file.is_file():
         raise ConfigError(f"reward.custom_reward_function.path: {path} does not exist")
+
+
+def _missing(error: MissingMandatoryValue) -> str:
+    return f"a mandatory key is not set: {str(error).splitlines()[0]}"
 
 
 def _set_leaves(node: Any, path: str) -> list[str]:

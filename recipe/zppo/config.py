@@ -232,6 +232,13 @@ class ZPPOConfig:
     """Beyond the paper: groups whose rollouts still have one reward after BCQ and NCQ were tried do not enter the
     update (they have no advantage, but their tokens would count in the loss's mean). Buffer and books see them."""
 
+    dry_run: bool = False
+    """Check and plan the run, print one page, and stop: status 0 when it would run, 2 when something would fail."""
+
+    hardware: str | None = None
+    """Hardware to plan for instead of the machine or Ray cluster at hand: nodes x accelerators of a node x GB of memory
+    of each, such as 8x8x80."""
+
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     reformulation: ReformulationConfig = field(default_factory=ReformulationConfig)
     compression: CompressionConfig = field(default_factory=CompressionConfig)

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.dry_run.hardware import parse_hardware
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.selection import Kind
 
@@ -160,6 +161,8 @@ def _check_combinations(config: ZPPOConfig) -> None:
             f"zppo.timeouts.rollout_s: {config.timeouts.rollout_s} is longer than "
             f"zppo.timeouts.step_s={config.timeouts.step_s}; a group can't outlast its step"
         )
+    if config.hardware is not None:
+        parse_hardware(config.hardware)
     if config.teacher.top_k == 0:
         raise ConfigError("zppo.teacher.top_k: 0 samples from nothing; set -1 for the whole vocabulary, or at least 1")
 

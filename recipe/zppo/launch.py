@@ -14,6 +14,8 @@ def launch(config: DictConfig) -> int:
     """Check the config, run the training, and return the exit status of the process."""
     try:
         set_platform(config)
+        if config.zppo.get("dry_run") is True:
+            return dry_run(config)
         check(config)
     except ConfigError as error:
         print(f"zppo: {error}", file=sys.stderr)
@@ -38,6 +40,15 @@ def launch(config: DictConfig) -> int:
         print(f"zppo: the run stopped: {plain_message(known)}", file=sys.stderr)
         return 1
     return 0
+
+
+def dry_run(config: DictConfig) -> int:
+    """Print what the run would do, and whether it would; the exit status."""
+    from recipe.zppo.dry_run import plan
+
+    result = plan(config)
+    print(result.page(), end="")
+    return 2 if result.problems else 0
 
 
 def set_platform(config: DictConfig) -> None:
@@ -76,7 +87,11 @@ def check(config: DictConfig) -> None:
     from recipe.zppo.checks import check_config
 
     check_config(config)
+    check_with_verl(config)
 
+
+def check_with_verl(config: DictConfig) -> None:
+    """verl's own checks; sets `trainer.device` to the accelerator at hand, as verl does."""
     from verl.trainer.ppo.utils import need_critic, need_reference_policy
     from verl.utils.config import validate_config
     from verl.utils.device import auto_set_device

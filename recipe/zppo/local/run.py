@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from recipe.zppo.errors import ConfigError, ZPPOError
-from recipe.zppo.launch import check, plain_message, set_platform
+from recipe.zppo.launch import check, dry_run, plain_message, set_platform
 
 if TYPE_CHECKING:
     from recipe.zppo.local.models import LocalModel
@@ -19,6 +19,8 @@ def launch(config: DictConfig, models: dict[str, LocalModel] | None = None) -> i
     """Check the config and train; the exit status of the process. ``models`` as in `run`."""
     try:
         set_platform(config)
+        if config.zppo.get("dry_run") is True:
+            return dry_run(config)
         check(config)
         if config.trainer.resume_mode == "resume_path":
             raise ConfigError(

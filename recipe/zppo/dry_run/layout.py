@@ -1,0 +1,78 @@
+"""Student and teacher pools on the nodes at hand: which accelerators of which node."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from omegaconf import DictConfig
+
+from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.dry_run.hardware import Hardware
+from recipe.zppo.placement import CPUS_A_SLOT, Placement, Pool, place
+
+STUDENT, TEACHER, REWARD = "student", "teacher", "reward model"
+
+
+@dataclass
+class Layout:
+    """Pools, and the node of each of their groups; `placement` is None when they do not fit."""
+
+    pools: tuple[Pool, ...]
+    placement: Placement | None
+    problems: list[str] = field(default_factory=list)
+
+    def slots(self, name: str) -> int:
+        """Accelerators of a pool over all nodes; 0 for a pool that is not there."""
+        return sum(pool.slots * pool.nodes for pool in self.pools if pool.name == name)
+
+    def by_node(self) -> list[tuple[int, dict[str, int]]]:
+        """Of each node that is used: its index, and how many accelerators each pool has there."""
+        nodes: dict[int, dict[str, int]] = {}
+        for pool in self.pools:
+            for node in (self.placement or {}).get(pool.name, []):
+                share = nodes.setdefault(node, {})
+                share[pool.name] = share.get(pool.name, 0) + pool.slots
+        return sorted(nodes.items())
+
+
+def pools_of(config: DictConfig, zppo: ZPPOConfig) -> tuple[Pool, ...]:
+    """The pools that a run places, the student's first."""
+    pools = [Pool(STUDENT, config.trainer.n_gpus_per_node, config.trainer.nnodes)]
+    reward = config.reward.reward_model
+    if reward.enable_resource_pool:
+        pools.append(Pool(REWARD, reward.n_gpus_per_node, reward.nnodes))
+    teacher = zppo.teacher
+    names = [TEACHER] if len(zppo.teacher_paths) == 1 else [f"{TEACHER} {i}" for i in range(len(zppo.teacher_paths))]
+    pools += [Pool(name, teacher.n_gpus_per_node, teacher.nnodes) for name in names]
+    return tuple(pools)
+
+
+def lay_out(config: DictConfig, zppo: ZPPOConfig, hardware: Hardware) -> Layout:
+    """Place the run's pools; a problem when they do not fit."""
+    pools = pools_of(config, zppo)
+    rooms = [(node.accelerators, math.inf if node.cpus is None else node.cpus) for node in hardware.nodes]
+    placement = place(rooms, pools)
+    layout = Layout(pools, placement)
+    if placement is None:
+        layout.problems.append(does_not_fit(config, zppo, pools, rooms, hardware.source))
+    return layout
+
+
+def does_not_fit(
+    config: DictConfig, zppo: ZPPOConfig, pools: tuple[Pool, ...], rooms: list[tuple[float, float]], source: str
+) -> str:
+    """One line: what is asked for, and what is there."""
+    asked = f"trainer.n_gpus_per_node={config.trainer.n_gpus_per_node} on {config.trainer.nnodes} node(s)"
+    if zppo.needs_teacher:
+        asked += f" and zppo.teacher.n_gpus_per_node={zppo.teacher.n_gpus_per_node} on {zppo.teacher.nnodes} node(s)"
+    if len(zppo.teacher_paths) > 1:
+        asked += f" for each of {len(zppo.teacher_paths)} teachers"
+    total = sum(pool.slots * pool.nodes for pool in pools)
+    there = ", ".join(f"{int(slots)}" for slots, _ in rooms[:16]) + (", ..." if len(rooms) > 16 else "")
+    few_cpus = place([(slots, math.inf) for slots, _ in rooms], pools) is not None
+    why = f" with {CPUS_A_SLOT} CPUs for each of them" if few_cpus else ""
+    return (
+        f"trainer.n_gpus_per_node: {asked} ({total} accelerators{why}) do not fit: {source} has {len(rooms)} "
+        f"node(s) with {there or 'no'} accelerators; lower one of the two, trainer.nnodes, or use more nodes"
+    )
