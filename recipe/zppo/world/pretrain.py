@@ -60,7 +60,7 @@ def pretrain(settings: WorldSettings, name: str, report: Report) -> tuple[Qwen3F
     torch.manual_seed(int.from_bytes(hashlib.sha256(f"{name} {settings.seed}".encode()).digest()[:7]))
     model = build_model(shape, tokenizer).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=schedule.lr, betas=(0.9, 0.98), fused=True)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _lr_share(step, schedule))
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_share(step, schedule))
     for step in range(schedule.steps):
         loss = _accumulate(model, _draw_batches(corpus, name, schedule, tokenizer))
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -80,7 +80,7 @@ def save(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Pa
     tokenizer.save_pretrained(folder)
 
 
-def _lr_share(step: int, schedule: PretrainSettings) -> float:
+def lr_share(step: int, schedule: PretrainSettings) -> float:
     """Linear warm-up, then a cosine down to `final_lr_share`."""
     if step < schedule.warmup_steps:
         return (step + 1) / schedule.warmup_steps
@@ -127,9 +127,8 @@ def _accumulate(model: Qwen3ForCausalLM, batches: list[tuple[torch.Tensor, torch
     return total / num_tokens
 
 
-def main(name: str, folder: str) -> None:
-    torch.set_num_threads(1)
-    settings: WorldSettings = pickle.load(sys.stdin.buffer)
+def report_lines() -> Report:
+    """A report that writes JSON lines to standard output, one a second at most and the last one in any case."""
     last_report = 0.0
 
     def report(step: int, steps: int, loss: float) -> None:
@@ -138,7 +137,13 @@ def main(name: str, folder: str) -> None:
             last_report = time.monotonic()
             print(json.dumps({"step": step, "steps": steps, "loss": round(loss, 4)}), flush=True)
 
-    save(*pretrain(settings, name, report), Path(folder))
+    return report
+
+
+def main(name: str, folder: str) -> None:
+    torch.set_num_threads(1)
+    settings: WorldSettings = pickle.load(sys.stdin.buffer)
+    save(*pretrain(settings, name, report_lines()), Path(folder))
 
 
 if __name__ == "__main__":

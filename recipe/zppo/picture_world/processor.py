@@ -1,0 +1,125 @@
+r"""Tokenizer, chat template and processor of the picture world, made offline.
+
+The tokenizer is word level like the price list's: words of the questions, numbers 0 to 31, Qwen's vision tokens, and
+each fixed sentence of the templates as one token. Line breaks are kept (verl's token builder for Qwen asks for a line
+break of one token); other white space is dropped on reading, and none is written but between the parts of a chain.
+The image processor is Qwen's (Qwen3.5 uses Qwen2-VL's), with patches of 14 pixels and no resizing of our pictures.
+"""
+
+import json
+from pathlib import Path
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast, Qwen2VLImageProcessorPil
+
+from recipe.zppo.picture_world.drawing import COLOURS, SIZE
+from recipe.zppo.prompts import Messages
+from recipe.zppo.world import templates
+from recipe.zppo.world.tokenizer import END, LINE_BREAKS, PAD, ROLES, START, UNK
+
+VISION_START, VISION_END, IMAGE, VIDEO = "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"
+LARGEST_NUMBER = 31
+PATCH, MERGE = 14, 2
+TOKENS_PER_PICTURE = (SIZE // PATCH // MERGE) ** 2
+
+_QUESTION_WORDS = [
+    "How",
+    "many",
+    "squares",
+    "are",
+    "or",
+    "tall",
+    "is",
+    "the",
+    "bar",
+    "and",
+    "bars",
+    "together",
+    "sides",
+    "has",
+    "have",
+    "figure",
+    "figures",
+    "?",
+]
+_SIGNS = ("=", " ", r"\boxed{", "}", ",", ".")
+_WORD = r"\\boxed\{|\d+|[A-Za-z]+|(?<=\d) (?=[a-z]+=)|\S"
+
+CHAT_TEMPLATE = r"""{%- for message in messages -%}
+{%- if message.role not in ['system', 'user', 'assistant'] -%}
+{{- raise_exception('unknown role: ' + message.role) -}}
+{%- endif -%}
+{{- '<|im_start|>' + message.role + '\n' -}}
+{%- if message.content is string -%}
+{{- message.content -}}
+{%- else -%}
+{%- for item in message.content -%}
+{%- if item.type == 'image' -%}
+{{- '<|vision_start|><|image_pad|><|vision_end|>' -}}
+{%- elif item.type == 'text' -%}
+{{- item.text -}}
+{%- else -%}
+{{- raise_exception('this world has no content of type ' + item.type) -}}
+{%- endif -%}
+{%- endfor -%}
+{%- endif -%}
+{{- '<|im_end|>\n' -}}
+{%- endfor -%}
+{%- if add_generation_prompt -%}
+{{- '<|im_start|>assistant\n' -}}
+{%- endif -%}
+"""
+
+
+def build_tokenizer(max_length: int = 1024) -> PreTrainedTokenizerFast:
+    """The tokenizer; `len()` of it is the models' vocabulary size."""
+    special = [PAD, UNK, START, END, VISION_START, VISION_END, IMAGE, VIDEO]
+    words = [*special, *ROLES, *map(str, range(LARGEST_NUMBER + 1)), *COLOURS, *_QUESTION_WORDS, *_SIGNS]
+    tokenizer = Tokenizer(models.WordLevel({word: n for n, word in enumerate(words)}, unk_token=UNK))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_WORD), behavior="removed", invert=True)
+    tokenizer.decoder = decoders.Fuse()
+    tokenizer.add_special_tokens([AddedToken(word, normalized=False, special=True) for word in special])
+    fixed = (*LINE_BREAKS, *templates.tags(), *templates.sentences())
+    tokenizer.add_tokens([AddedToken(word, normalized=False) for word in fixed])
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        unk_token=UNK,
+        eos_token=END,
+        extra_special_tokens=[START, VISION_START, VISION_END, IMAGE, VIDEO],
+        padding_side="left",
+        model_max_length=max_length,
+        clean_up_tokenization_spaces=False,
+    )
+    fast.chat_template = CHAT_TEMPLATE
+    return fast
+
+
+def build_image_processor() -> Qwen2VLImageProcessorPil:
+    return Qwen2VLImageProcessorPil(
+        patch_size=PATCH,
+        merge_size=MERGE,
+        temporal_patch_size=2,
+        size={"shortest_edge": 56 * 56, "longest_edge": 4 * SIZE * SIZE},
+        image_mean=[0.5, 0.5, 0.5],
+        image_std=[0.5, 0.5, 0.5],
+    )
+
+
+def save_processor(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Files that `AutoTokenizer`, `AutoImageProcessor` and, with torchvision installed, `AutoProcessor` load."""
+    tokenizer.save_pretrained(folder)
+    build_image_processor().save_pretrained(folder)
+    for name in ("preprocessor_config.json", "video_preprocessor_config.json"):
+        settings = json.loads((folder / "preprocessor_config.json").read_text())
+        kind = "Qwen3VLVideoProcessor" if name.startswith("video") else "Qwen2VLImageProcessor"
+        settings.pop("image_processor_type", None)
+        settings["video_processor_type" if name.startswith("video") else "image_processor_type"] = kind
+        settings["processor_class"] = "Qwen3VLProcessor"
+        (folder / name).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
+
+
+def prompt_ids(tokenizer: PreTrainedTokenizerFast, messages: Messages) -> list[int]:
+    """Token ids of a prompt as a rollout server sees it, a picture's placeholder repeated for each of its tokens."""
+    text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    return tokenizer.encode(text.replace(IMAGE, IMAGE * TOKENS_PER_PICTURE), add_special_tokens=False)

@@ -1,0 +1,68 @@
+"""Everything that determines a picture world, as one frozen record; its hash is the key of the cache."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+
+from recipe.zppo.world import templates
+from recipe.zppo.world.settings import PretrainSettings
+
+PICTURE_WORLD_VERSION = 1
+"""Raise when the code changes what a seed produces: cached worlds of an older version are rebuilt."""
+
+WRONG_NAME_PROBABILITIES: tuple[float, ...] = (0.8, 0.95, 0.99)
+"""How often the student's corpus takes a hard name for its decoy; the hard names take these in turn."""
+
+
+@dataclass(frozen=True)
+class VisionModelSettings:
+    """Shape of one Qwen3.5 model: vision tower, and a language model of linear and full attention layers."""
+
+    hidden_size: int
+    layers: tuple[str, ...]
+    """One letter a layer: `l`, linear attention (gated delta net), or `f`, full attention."""
+    num_heads: int
+    intermediate_size: int
+    vision_hidden_size: int
+    vision_depth: int
+    vision_heads: int = 2
+    head_dim: int = 32
+    initializer_range: float = 0.08
+    """Four times the usual: at this width 0.02 takes long to leave the plateau at the start."""
+    max_positions: int = 1024
+
+
+@dataclass(frozen=True)
+class PictureWorldSettings:
+    """A world. Two worlds with equal settings have the same data and, on one machine, the same weights."""
+
+    seed: int = 0
+    num_hard_names: int = 6
+    """Of the twelve colour names, in each family on its own: what the student believes wrongly."""
+    two_colours_share: float = 0.5
+    """Share of the questions that ask for two colours; the others ask for one."""
+    train_questions: int = 960
+    val_questions: int = 192
+    bcq_right_share: float = 0.6
+    """How often the student's corpus follows the right one of two candidates."""
+    ncq_right_share: float = 0.15
+    """How often the student's corpus answers rightly after a list of wrong answers."""
+    hard_share_of_reformulated: float = 0.7
+    """Share of the student's BCQ and NCQ documents whose question is drawn again until it has a hard name."""
+    student: VisionModelSettings = VisionModelSettings(96, ("l", "f", "l", "f"), 3, 192, 64, 2)
+    teacher: VisionModelSettings = VisionModelSettings(96, ("l", "f", "l", "f"), 3, 192, 64, 2)
+    student_pretraining: PretrainSettings = PretrainSettings(600, 48, 0.70, share_bcq=0.20, share_ncq=0.10)
+    teacher_pretraining: PretrainSettings = PretrainSettings(600, 48, 0.80, share_compression=0.20)
+    measured_questions: int = 192
+    """Training questions on which the world is measured after pre-training."""
+
+    def key(self) -> str:
+        """Hash of everything that determines the world: settings, version of this code, prompt templates."""
+        determinants = {
+            "version": PICTURE_WORLD_VERSION,
+            "settings": dataclasses.asdict(self),
+            "probabilities": WRONG_NAME_PROBABILITIES,
+            "templates": templates.sentences(),
+        }
+        return hashlib.sha256(json.dumps(determinants, sort_keys=True).encode()).hexdigest()
