@@ -200,7 +200,7 @@ def check_resume(config: DictConfig) -> None:
 
 def check_teacher_pool(config: DictConfig, zppo: ZPPOConfig) -> None:
     """The teacher's replicas fill its pool, and its overrides are keys of verl's rollout config."""
-    if not zppo.needs_teacher:
+    if not zppo.placed_teachers:
         return
     from verl.workers.config import RolloutConfig
 

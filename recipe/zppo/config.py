@@ -99,7 +99,16 @@ class TeacherConfig:
     """The frozen teacher: its servers, its sampling, and what happens when it fails."""
 
     path: str | None = None
-    """Local folder or hub id. Required while anything asks the teacher."""
+    """Local folder or hub id; with `base_url` the name under which the model is served there. Required while anything
+    asks the teacher."""
+
+    base_url: str | None = None
+    """An OpenAI-compatible endpoint that serves the teacher, such as http://host:8000/v1: no accelerators are placed
+    for it. null starts servers of our own. Chat completions only, so not for distillation."""
+
+    api_key_env: str = "ZPPO_TEACHER_API_KEY"
+    """Environment variable that holds the endpoint's key, where it wants one. The key is read from the environment of
+    the process that starts the run and is never written anywhere."""
 
     more: list[str] = field(default_factory=list)
     """Further teachers (beyond the paper). A question that one does not solve goes to the next; `path` is asked first,
@@ -152,6 +161,25 @@ class TeacherConfig:
         }
     )
     """Settings of verl's rollout config for the teacher's servers, on top of verl's teacher defaults."""
+
+
+@dataclass(kw_only=True)
+class JudgeConfig:
+    """The teacher as judge of free-form answers (App. D.1): rows whose `extra_info.answer_type` is `free_form`."""
+
+    enable: bool = False
+    """Ask the judge; the first teacher is started for it also where the method needs none. Required while the data
+    have free-form rows. In validation the reward function goes first, and the judge gets what it calls wrong."""
+
+    max_tokens: int = bounded(512, ge=1)
+    """New tokens of one verdict at most. Temperature 0 and top-p 1 are fixed."""
+
+    max_answer_tokens: int = bounded(512, ge=1)
+    """Of a response without a box the judge sees its end, so many of the student's tokens; else the boxed answer."""
+
+    thinking: bool = False
+    """Let the chat template open with reasoning, which counts in `max_tokens`. false passes `enable_thinking=false` to
+    the template (to an endpoint as `chat_template_kwargs`, which some services refuse: set true there)."""
 
 
 @dataclass(kw_only=True)
@@ -244,6 +272,7 @@ class ZPPOConfig:
     compression: CompressionConfig = field(default_factory=CompressionConfig)
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     timeouts: TimeoutsConfig = field(default_factory=TimeoutsConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -266,11 +295,16 @@ class ZPPOConfig:
 
     @property
     def needs_teacher(self) -> bool:
-        """Teacher servers are started: for rollouts, for summaries, or to score the student's."""
+        """Somebody asks the teacher: for rollouts, summaries or verdicts, or to score the student's."""
         asked = any(kind is not Kind.NCQ for kind in self.kinds)
-        return asked or self.compresses or self.distillation.mode == "on_policy"
+        return asked or self.compresses or self.judge.enable or self.distillation.mode == "on_policy"
 
     @property
     def teacher_paths(self) -> list[str]:
         """All teachers, in the order in which they are asked."""
         return [self.teacher.path, *self.teacher.more] if self.needs_teacher else []
+
+    @property
+    def placed_teachers(self) -> list[str]:
+        """Those of `teacher_paths` that get accelerators and servers of this run."""
+        return [] if self.teacher.base_url else self.teacher_paths

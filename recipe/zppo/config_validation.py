@@ -3,10 +3,12 @@
 import dataclasses
 import difflib
 import math
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -143,7 +145,7 @@ def _check_combinations(config: ZPPOConfig) -> None:
     if config.needs_teacher and config.teacher.path is None:
         raise ConfigError(
             "zppo.teacher.path: this method needs a teacher; set it to a model folder or hub id, "
-            "or choose one without (method=grpo_replay, method=grpo)"
+            "or choose one without (method=grpo_replay, method=grpo, with zppo.judge.enable=false)"
         )
     if config.teacher.more and not any(kind is not Kind.NCQ for kind in config.kinds):
         raise ConfigError(
@@ -151,6 +153,7 @@ def _check_combinations(config: ZPPOConfig) -> None:
         )
     if len(set(config.teacher_paths)) < len(config.teacher_paths):
         raise ConfigError("zppo.teacher.more: a teacher is listed twice; name each once")
+    _check_endpoint(config)
     if config.teacher.request_timeout_s > config.teacher.step_timeout_s:
         raise ConfigError(
             f"zppo.teacher.request_timeout_s: {config.teacher.request_timeout_s} is longer than "
@@ -165,6 +168,32 @@ def _check_combinations(config: ZPPOConfig) -> None:
         parse_hardware(config.hardware)
     if config.teacher.top_k == 0:
         raise ConfigError("zppo.teacher.top_k: 0 samples from nothing; set -1 for the whole vocabulary, or at least 1")
+
+
+def _check_endpoint(config: ZPPOConfig) -> None:
+    teacher, key = config.teacher, "zppo.teacher.base_url"
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", teacher.api_key_env):
+        # Not shown: it may be the key itself.
+        raise ConfigError("zppo.teacher.api_key_env: expected the name of an environment variable, not a key")
+    if teacher.base_url is None:
+        return
+    try:
+        url = urlsplit(teacher.base_url)
+        usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ConfigError(f"{key}: expected an address such as http://host:8000/v1")
+    if url.username is not None or url.password is not None or url.query or url.fragment:
+        raise ConfigError(
+            f"{key}: no name, key or query in the address, since the configuration is logged; put the key into the "
+            f"environment variable {teacher.api_key_env} (zppo.teacher.api_key_env)"
+        )
+    if config.distillation.mode != "none":
+        raise ConfigError(
+            f"{key}: distillation needs the teacher's probabilities of every token, which chat completions do not give; "
+            "set it to null and give the teacher accelerators (zppo.teacher.n_gpus_per_node)"
+        )
 
 
 def _unknown(key: Any, path: str, known: Mapping[str, Any]) -> str:

@@ -77,7 +77,7 @@ def _declare_slots(config: DictConfig) -> None:
         zppo = validate_zppo(config.zppo)
     except ConfigError:
         return  # `check` comes next and says so
-    slots += len(zppo.teacher_paths) * zppo.teacher.n_gpus_per_node * zppo.teacher.nnodes
+    slots += len(zppo.placed_teachers) * zppo.teacher.n_gpus_per_node * zppo.teacher.nnodes
     with open_dict(config.ray_kwargs.ray_init):
         config.ray_kwargs.ray_init.num_gpus = max(int(config.ray_kwargs.ray_init.get("num_gpus") or 0), slots)
 

@@ -23,12 +23,12 @@ def check_models(config: DictConfig, zppo: ZPPOConfig) -> None:
     """Raise ConfigError when a model path is wrong or a context is too short for what ZPPO sends."""
     student, teacher = config.actor_rollout_ref.model.path, zppo.teacher.path
     check_model_path(student, "actor_rollout_ref.model.path")
-    if zppo.needs_teacher:
+    if zppo.placed_teachers:
         check_model_path(teacher, "zppo.teacher.path")
-    for further in zppo.teacher.more:
-        check_model_path(further, "zppo.teacher.more")
+        for further in zppo.teacher.more:
+            check_model_path(further, "zppo.teacher.more")
     check_student_context(config, zppo)
-    for path in zppo.teacher_paths:
+    for path in zppo.placed_teachers:
         check_teacher_context(config, zppo, path)
     if zppo.distillation.mode != "none":
         check_vocabularies(student, teacher, trust_remote_code=config.actor_rollout_ref.model.trust_remote_code)

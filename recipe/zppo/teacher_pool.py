@@ -59,13 +59,13 @@ class TeacherStart:
 def start_teacher(config: DictConfig, zppo: ZPPOConfig) -> MultiTeacherModelManager:
     """Start the servers of every teacher, each on ``zppo.teacher.n_gpus_per_node`` x ``nnodes`` accelerators.
 
-    The manager's teachers are in the order of ``zppo.teacher_paths``. verl's ``distillation.enabled`` would also score
+    The manager's teachers are in the order of ``zppo.placed_teachers``. verl's ``distillation.enabled`` would also score
     every training sample and replace the loss by one of verl's, so it stays off for the trainer; the manager gets a
     copy of the config in which it is on.
     """
     teacher = zppo.teacher
     pool = RayResourcePool(
-        [teacher.n_gpus_per_node] * teacher.nnodes * len(zppo.teacher_paths),
+        [teacher.n_gpus_per_node] * teacher.nnodes * len(zppo.placed_teachers),
         use_gpu=True,
         max_colocate_count=_CPUS_A_SLOT,
         name_prefix="teacher_pool",
@@ -79,14 +79,14 @@ def _teacher_config(config: DictConfig, zppo: ZPPOConfig) -> DictConfig:
         distillation = config.distillation
         distillation.enabled = True
         distillation.n_gpus_per_node = teacher.n_gpus_per_node
-        distillation.nnodes = teacher.nnodes * len(zppo.teacher_paths)
+        distillation.nnodes = teacher.nnodes * len(zppo.placed_teachers)
         model = distillation.teacher_models.teacher_model
         model.model_path = teacher.path
         model.inference = OmegaConf.merge(model.inference, _inference(config, zppo))
         if teacher.more:  # verl then ignores `teacher_model`
             size = math.prod(model.inference.get(name, 1) for name in PARALLEL_SIZES)
             replicas = teacher.n_gpus_per_node * teacher.nnodes // size
-            for i, path in enumerate(zppo.teacher_paths):
+            for i, path in enumerate(zppo.placed_teachers):
                 changes = {"key": f"teacher_{i}", "model_path": path, "num_replicas": replicas}
                 distillation.teacher_models[f"teacher_model_{i}"] = OmegaConf.merge(model, changes)
     return config
@@ -119,7 +119,7 @@ def check_cluster(config: DictConfig, zppo: ZPPOConfig) -> None:
     """
     resource, teacher = get_resource_name(), zppo.teacher
     student = [config.trainer.n_gpus_per_node] * config.trainer.nnodes
-    pools = len(zppo.teacher_paths)
+    pools = len(zppo.placed_teachers)
     teacher_groups = [teacher.n_gpus_per_node] * teacher.nnodes * pools
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     nodes = [(node.get(resource, 0), node.get("CPU", 0)) for node in alive]

@@ -168,7 +168,7 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         super()._init_resource_pool_mgr()
         pools = self.resource_pool_manager.resource_pool_dict  # filled by verl's _setup; pgs is set once it is placed
         placed = lambda: "global_pool" in pools and pools["global_pool"].pgs is not None  # noqa: E731
-        self.teacher_start = TeacherStart(self.config, self.zppo, placed) if self.zppo.needs_teacher else None
+        self.teacher_start = TeacherStart(self.config, self.zppo, placed) if self.zppo.placed_teachers else None
 
     def _init_dataloader(self) -> None:
         super()._init_dataloader()

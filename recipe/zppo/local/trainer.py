@@ -53,11 +53,11 @@ class LocalTrainer:
         context = int(rollout.max_model_len or config.data.max_prompt_length + config.data.max_response_length)
         self.student = LocalModel.load(config.actor_rollout_ref.model.path, config, context)
         models = {} if models is None else models
-        for path in zppo.teacher_paths:
+        for path in zppo.placed_teachers:
             if path not in models:
                 limit = int(zppo.teacher.inference.get("max_model_len") or context)
                 models[path] = LocalModel.load(path, config, limit)
-        self.teachers = [models[path] for path in zppo.teacher_paths]
+        self.teachers = [models[path] for path in zppo.placed_teachers]
         self.workers = LocalWorkers(config, zppo, self.student, self.teachers)
         self.learner = Learner(self.student.model, config, self.student.tokenizer.pad_token_id or 0, seed=zppo.seed)
 
