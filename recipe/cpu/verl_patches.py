@@ -1,4 +1,4 @@
-"""Changes to verl 0.9.1, and to vLLM 0.28.0 for verl's sake, that no hook can make. All of them, only on the CPU.
+"""Changes to verl 0.9.1, and to vLLM and transformers for verl's sake, that no hook can make. All only on the CPU.
 
 Each names the place that it works around; tests/cpu/test_verl_patches.py, and test_vllm_cpu.py for vLLM, fail when it
 is no longer needed.
@@ -15,6 +15,7 @@ from recipe.cpu.after_import import after_import
 def apply_when_imported() -> None:
     """Have every patch applied when the module that it changes is imported."""
     after_import("verl.utils.distributed", one_backend_for_cpu)
+    after_import("transformers.models.auto.video_processing_auto", videos_without_torchvision)
 
 
 def one_backend_for_cpu(module: ModuleType) -> None:
@@ -49,3 +50,29 @@ def keep_weights_beside_packed_ones(module: ModuleType) -> None:
         return original(layer, remove_weight=False)
 
     module.dispatch_cpu_unquantized_gemm = dispatch_cpu_unquantized_gemm
+
+
+def videos_without_torchvision(module: ModuleType) -> None:
+    """verl/utils/tokenizer/tokenizer.py:181 builds a model's processor, and goes on without one where that fails.
+
+    It fails without torchvision: transformers 5.10.4 has video processors on torchvision only
+    (models/auto/video_processing_auto.py), and checks a processor's parts against a stand-in for their base class
+    (processing_utils.py:978). verl then takes the model for one of text, and its images are lost.
+    """
+    from transformers import processing_utils
+    from transformers.utils import is_torchvision_available
+    from transformers.video_processing_utils import BaseVideoProcessor
+
+    if is_torchvision_available():
+        return
+    original = module.AutoVideoProcessor.from_pretrained
+
+    @functools.wraps(original)
+    def from_pretrained(path, *args, **kwargs):
+        from recipe.cpu.video_processor import load_video_processor
+
+        own = load_video_processor(path, **kwargs)
+        return own if own is not None else original(path, *args, **kwargs)
+
+    module.AutoVideoProcessor.from_pretrained = staticmethod(from_pretrained)
+    processing_utils.transformers_module.BaseVideoProcessor = BaseVideoProcessor

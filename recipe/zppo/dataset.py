@@ -1,4 +1,4 @@
-"""verl's RL data set with a stable id for every prompt, and the closer counted in its length."""
+"""verl's RL data set with a stable id for every prompt, and images that stay encoded until they are shown."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import json
 from typing import Any
 
 import datasets
+import numpy as np
 from verl.utils.dataset.rl_dataset import RLHFDataset
+from verl.utils.tokenizer import build_multimodal_processor_inputs, normalize_token_ids
 
-from recipe.zppo import prompts
+from recipe.zppo import media, prompts
+from recipe.zppo.errors import ZPPOError
+from recipe.zppo.media_columns import left_encoded, with_one_form
 from recipe.zppo.run_errors import DataError
 
 
@@ -17,13 +21,31 @@ class ZPPODataset(RLHFDataset):
     """Adds to each row ``prompt_id`` (unique) and ``row`` (its place in the data set, what the buffer refers to).
 
     The id is the column ``zppo.data.prompt_id_key`` where there is one, otherwise a hash of the row's question and
-    answer. Prompts are filtered by ``data.max_prompt_length`` with the closer included; ``num_dropped`` counts them.
+    answer. Prompts are filtered by ``data.max_prompt_length`` with the closer and the tokens of images included;
+    ``num_dropped`` counts them.
     """
 
     num_dropped = 0
 
     def _read_files_and_tokenize(self) -> None:
-        super()._read_files_and_tokenize()
+        """verl's reading, for files that need not have the same form of images, or any.
+
+        Raises:
+            DataError: the files' columns are of different types.
+        """
+        frames = [left_encoded(_load(file)) for file in self.data_files]
+        for column in (self.image_key, self.video_key):
+            frames = with_one_form(frames, column)
+        try:
+            dataframe = datasets.concatenate_datasets(frames)
+        except ValueError as error:
+            raise DataError(f"{list(self.data_files)} do not go together: {_first_line(error)}") from error
+        if 0 < self.max_samples < len(dataframe):
+            rows = np.arange(self.max_samples)
+            if self.shuffle:
+                rows = np.random.default_rng(self.seed).choice(len(dataframe), size=self.max_samples, replace=False)
+            dataframe = dataframe.select(rows.tolist())
+        self.dataframe = self.maybe_filter_out_long_prompts(dataframe)
         self.prompt_ids = self._read_prompt_ids()
 
     def _read_prompt_ids(self) -> list[str]:
@@ -41,24 +63,114 @@ class ZPPODataset(RLHFDataset):
             ids.append(f"{digest}-{repeat}" if repeat else digest)
         return ids
 
+    # ------------------------------------------------------------------ length
+
     def maybe_filter_out_long_prompts(self, dataframe: datasets.Dataset | None = None) -> datasets.Dataset:
-        """verl's filter, with room left for the closer that goes on at run time."""
-        before, limit = len(dataframe), self.max_prompt_length
-        self.max_prompt_length = limit - len(
-            self.tokenizer.encode("\n\n" + prompts.CLOSER.text, add_special_tokens=False)
+        """Leave out prompts longer than ``data.max_prompt_length`` less the closer that goes on at run time.
+
+        verl's own filter drops rows that it can't read, with a message among many; here such a row stops the run.
+
+        Raises:
+            DataError: no prompt is left; or the prompt, an image or a video of a row can't be used.
+        """
+        if not self.filter_overlong_prompts:
+            return dataframe
+        limit = self.max_prompt_length
+        room = limit - len(self.tokenizer.encode("\n\n" + prompts.CLOSER.text, add_special_tokens=False))
+        measured = dataframe.map(
+            self._measure,
+            with_indices=True,
+            remove_columns=dataframe.column_names,
+            # One process is this one; a pool of one would only copy it.
+            num_proc=self.num_workers if (self.num_workers or 1) > 1 else None,
+            load_from_cache_file=False,  # files that images lie in may have changed
+            desc="Counting the tokens of prompts",
         )
-        try:
-            kept = super().maybe_filter_out_long_prompts(dataframe)
-        finally:
-            self.max_prompt_length = limit
-        self.num_dropped = before - len(kept)
+        problems = [text for text in measured["problem"] if text]
+        if problems:
+            raise DataError(f"{list(self.data_files)}: {problems[0]} ({len(problems)} such row(s) in all)")
+        lengths = measured["length"]
+        kept = dataframe.select([row for row, length in enumerate(lengths) if length <= room])
+        self.num_dropped = len(dataframe) - len(kept)
         if not len(kept):
             raise DataError(
                 f"no prompt of {list(self.data_files)} fits data.max_prompt_length={limit} with the closer included"
             )
+        print(f"data: {len(kept)} of {len(dataframe)} prompts fit data.max_prompt_length={limit}")
         return kept
 
+    def _measure(self, row: dict[str, Any], index: int) -> dict[str, Any]:
+        """Tokens of a row's prompt, or what is wrong with it."""
+        try:
+            return {"length": self._num_tokens(row), "problem": ""}
+        except Exception as error:  # tokenizer and processor raise what they like
+            return {"length": 0, "problem": f"{self._name(row, index)}: {_first_line(error)}"}
+
+    def _num_tokens(self, row: dict[str, Any]) -> int:
+        messages = self._build_messages(row, key=self.prompt_key)
+        options = dict(self.apply_chat_template_kwargs)
+        for name in ("tokenize", "return_dict", "return_tensors"):
+            options.pop(name, None)
+        if self.tool_schemas is not None:
+            options["tools"] = self.tool_schemas
+        if self.processor is None:
+            ids = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, **options)
+            return len(normalize_token_ids(ids))
+        text = self.processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **options)
+        if not media.has_media(messages):
+            return len(self.tokenizer.encode(text, add_special_tokens=False))
+        images, videos = media.extract(messages, self.image_patch_size)
+        inputs = build_multimodal_processor_inputs(
+            self.processor, text=[text], images=images, videos=videos, mm_processor_kwargs=self.mm_processor_kwargs
+        )
+        return len(inputs["input_ids"][0])
+
+    # ------------------------------------------------------------------ rows
+
+    def _build_messages(self, example: dict, key: str) -> list[dict]:
+        """The messages with images and videos at their placeholders, still encoded (verl opens them here)."""
+        if example.get(self.audio_key):
+            raise DataError("audio is not supported")
+        columns = (self.image_key, self.video_key)
+        if all(column not in example for column in columns) and _is_text(example[key]):
+            return example[key]  # `<image>` is text where nobody speaks of images
+        images, videos = (example.get(column) or [] for column in columns)
+        messages = media.place(example[key], images, videos)
+        if self.processor is None and media.has_media(messages):
+            raise DataError(
+                "the row has images or videos, and actor_rollout_ref.model.path has no processor for them: "
+                "it is a text model, or its processor's files are missing"
+            )
+        return messages
+
+    @classmethod
+    def _process_multi_modal_info(cls, messages: list[dict], image_patch_size: int, config: Any) -> tuple:
+        """verl's hook, for rollouts as well: images, videos, audio."""
+        return (*media.extract(messages, image_patch_size), None)
+
     def __getitem__(self, item: int) -> dict[str, Any]:
-        row = super().__getitem__(item)
+        try:
+            row = super().__getitem__(item)
+        except ZPPOError as error:
+            raise DataError(f"{list(self.data_files)}: row {item} ({self.prompt_ids[item]}): {error}") from error
         row["prompt_id"], row["row"] = self.prompt_ids[item], int(item)
         return row
+
+    def _name(self, row: dict[str, Any], index: int) -> str:
+        prompt_id = row.get(self.config.get("prompt_id_key", None) or "prompt_id")
+        return f"row {index}" + (f" ({prompt_id})" if prompt_id is not None else "")
+
+
+def _load(file: str) -> datasets.Dataset:
+    kind = {"parquet": "parquet", "json": "json", "jsonl": "json"}.get(file.rpartition(".")[2])
+    if kind is None:
+        raise DataError(f"{file} is not a .parquet, .json or .jsonl file")
+    return datasets.load_dataset(kind, data_files=file)["train"]
+
+
+def _is_text(messages: list[dict]) -> bool:
+    return all(isinstance(message["content"], str) for message in messages)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

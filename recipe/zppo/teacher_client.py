@@ -15,7 +15,7 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.utils import hf_processor, hf_tokenizer
 from verl.utils.fs import copy_to_local
 
-from recipe.zppo import prompts
+from recipe.zppo import media, prompts
 from recipe.zppo.candidates import Draft
 from recipe.zppo.compression import Fallback, accept_summary, bounded_tail, parse_summary
 from recipe.zppo.config import ZPPOConfig
@@ -65,12 +65,12 @@ class TeacherClient:
 
     async def solve(self, data: dict[str, Any], messages: list[dict], seeds: Sequence[int]) -> TeacherAnswers:
         """Fresh teacher rollouts of a question, graded by the student's reward function. Requests may fail."""
-        if self.processor is None and has_images(messages):
+        if self.processor is None and media.has_media(messages):
             raise ConfigError(
                 "zppo.teacher.path: the data have images or videos and this teacher has no processor for them; "
                 "it would answer without seeing them"
             )
-        question = prompts.with_closer(messages)
+        question = prompts.with_closer(await asyncio.to_thread(media.decoded, messages))
 
         async def rollout(seed: int) -> TeacherRollout:
             text, num_tokens = await self._generate(question, seed, self.config.teacher.response_length)
@@ -203,12 +203,6 @@ def _texts_in(value: Any) -> list[str]:
     if isinstance(value, str) or not isinstance(value, Iterable):
         return [str(value)]
     return [text for item in value for text in _texts_in(item)]
-
-
-def has_images(messages: list[dict]) -> bool:
-    """Whether a message carries something other than text."""
-    items = [item for message in messages if not isinstance(message["content"], str) for item in message["content"]]
-    return any(item.get("type") != "text" for item in items)
 
 
 def _is_server_failure(error: BaseException) -> bool:

@@ -14,11 +14,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import ray
+import torch
 import transfer_queue as tq
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput, DictConfigWrap, ToolListWrap
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ, AgentLoopWorkerTQ
 
-from recipe.zppo import prompts
+from recipe.zppo import media, prompts
 from recipe.zppo.agent_loop import AGENT_NAME, ZPPOAgentLoop
 from recipe.zppo.candidates import Draft
 from recipe.zppo.config_validation import validate_zppo
@@ -26,7 +27,7 @@ from recipe.zppo.openings import OpeningTokens
 from recipe.zppo.randomness import derive_seed
 from recipe.zppo.records import Candidate, Hint, Opening, Question, Rollout, RolloutFailure, TeacherAnswers
 from recipe.zppo.reward import extract_answer
-from recipe.zppo.run_errors import PromptTooLongError, RewardFunctionError, RolloutError
+from recipe.zppo.run_errors import DataError, PromptTooLongError, RewardFunctionError, RolloutError
 from recipe.zppo.selection import Kind
 from recipe.zppo.teacher_client import TeacherClient
 
@@ -77,7 +78,10 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
 
         Raises:
             RewardFunctionError: the reward function failed on this row.
+            DataError: an image or a video of the prompt can't be read.
         """
+        # Once for the group; the thread, because the loop carries everyone else's requests.
+        messages = await asyncio.to_thread(media.decoded, messages)
         fields = dict(data) | {"raw_prompt": messages, "uid": uid, "global_steps": step, "kind": kind}
         fields.setdefault("agent_name", self.default_agent)
         openings = openings or [None] * len(seeds)
@@ -103,7 +107,7 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
             return await self._run_agent_loop(
                 sampling_params, trajectory=trajectory, trace=False, session_id=session, **fields
             )
-        except RewardFunctionError:
+        except (RewardFunctionError, DataError):
             raise
         except PromptTooLongError as error:
             return RolloutFailure(session, "too_long", str(error))
@@ -153,7 +157,17 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
             num_given=len(given.token_ids) if given else 0,
         )
 
+    def _compute_multi_modal_inputs(self, output: AgentLoopOutput, input_ids: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Pixels, as verl computes them from images and text; a response is no part of that.
+
+        verl decodes all tokens and gives the text to the processor, which would take a placeholder that the model
+        spelled out for an image of its own, and fail.
+        """
+        return super()._compute_multi_modal_inputs(output, torch.tensor(output.prompt_ids))
+
     async def _compute_score(self, outputs: list[AgentLoopOutput], kwargs: dict) -> None:
+        if "raw_prompt" in kwargs:  # a reward function gets the text; pixels would go to its process a rollout
+            kwargs = kwargs | {"raw_prompt": media.without_media(kwargs["raw_prompt"])}
         try:
             await super()._compute_score(outputs, kwargs=kwargs)
         except ray.exceptions.RayTaskError as error:  # raised by the function, in the reward worker

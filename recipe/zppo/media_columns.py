@@ -1,0 +1,41 @@
+"""Columns of images and videos in data files: never opened by `datasets`, and of one form where files are joined."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import datasets
+
+
+def left_encoded(dataframe: datasets.Dataset) -> datasets.Dataset:
+    """The same rows, with images of the type `Image` as bytes or path; `datasets` would open them at each access."""
+    features = datasets.Features({name: _encoded(feature) for name, feature in dataframe.features.items()})
+    if features == dataframe.features:
+        return dataframe
+    info = dataframe.info.copy()
+    info.features = features
+    return datasets.Dataset(dataframe.data, info=info, split=dataframe.split, indices_table=dataframe._indices)
+
+
+def with_one_form(frames: list[datasets.Dataset], column: str) -> list[datasets.Dataset]:
+    """The frames with ``column`` as bytes or paths wherever two of them disagree; equal ones are not copied."""
+    forms = [frame.features[column] for frame in frames if column in frame.features]
+    if all(form == forms[0] for form in forms):
+        return frames
+    common = datasets.List(datasets.Image(decode=False))
+    return [
+        frame.cast_column(column, common)
+        if column in frame.features and frame.features[column] not in (common, datasets.Value("null"))
+        else frame
+        for frame in frames
+    ]
+
+
+def _encoded(feature: Any) -> Any:
+    if isinstance(feature, datasets.Image):
+        return datasets.Image(decode=False)
+    if isinstance(feature, datasets.List):
+        return datasets.List(_encoded(feature.feature), length=feature.length)
+    if isinstance(feature, dict):
+        return {name: _encoded(value) for name, value in feature.items()}
+    return feature
