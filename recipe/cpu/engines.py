@@ -12,12 +12,19 @@ flash attention.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import torch
+from peft.tuners.lora import LoraLayer
+from torch.distributed.tensor import DTensor
+from verl.utils.fsdp_utils import normalize_peft_param_name
+from verl.utils.model import convert_weight_keys
 from verl.workers.engine import EngineRegistry, FSDPEngineWithLMHead
 
 
 @EngineRegistry.register(model_type="language_model", backend="fsdp2", device="cpu")
 class CpuFSDPEngineWithLMHead(FSDPEngineWithLMHead):
-    """verl's engine, without offloading to where everything already is."""
+    """verl's engine, without offloading to where everything already is, and with exact weights of LoRA students."""
 
     def _build_fsdp_module(self, module):
         """Build without CPU offloading.
@@ -35,3 +42,19 @@ class CpuFSDPEngineWithLMHead(FSDPEngineWithLMHead):
             return super()._build_fsdp_module(module)
         finally:
             self.engine_config.forward_only = forward_only
+
+    def _merged_lora_per_tensor_param(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """The student's whole weights, base plus adapter, by Hugging Face name; all ranks must consume it alike.
+
+        verl's version (transformer_impl.py:1063) rounds to bfloat16, which makes server and trainer two policies where
+        training is in float32, and leaves out adapters outside of FSDP's inner units (fsdp_utils.py:928). This one
+        adds to copies: the live weights are not touched.
+        """
+        layers = {f"{name}.base_layer.weight": m for name, m in self.module.named_modules() if isinstance(m, LoraLayer)}
+        weights = {name: (tensor, layers.get(name)) for name, tensor in self.module.state_dict().items()}
+        with torch.no_grad():
+            for name, (tensor, layer) in convert_weight_keys(normalize_peft_param_name(weights), self.module).items():
+                if layer is not None:
+                    for adapter in layer.active_adapters:
+                        tensor = tensor + layer.get_delta_weight(adapter)
+                yield name, tensor.full_tensor() if isinstance(tensor, DTensor) else tensor

@@ -14,6 +14,7 @@ from recipe.zppo.config import ZPPOConfig
 from recipe.zppo.config_validation import validate_zppo
 from recipe.zppo.data_files import check_training_files, check_validation_files
 from recipe.zppo.errors import ConfigError
+from recipe.zppo.lora_checks import check_lora
 from recipe.zppo.model_files import check_models
 
 # Nodes of verl's pre-V1 layout, which still compose but which V1 never reads; the live ones are below `reward`.
@@ -86,6 +87,7 @@ def checks_of(config: DictConfig, zppo: ZPPOConfig) -> list[Callable[[], object]
         lambda: check_saving(config, zppo),
         lambda: check_teacher_pool(config, zppo),
         lambda: check_distillation(config, zppo),
+        lambda: check_lora(config, zppo),
         lambda: check_reward_function(config),
         lambda: check_models(config, zppo),
         lambda: check_validation_files(config.data),

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 from recipe.zppo.checkpoint_files import latest_complete
+from recipe.zppo.merge_adapter import ADAPTER
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +22,7 @@ def export_hf_model(run_dir: str, strategy: str) -> str | None:
 
     The merger runs in a process of its own, since it loads the whole model. Where it fails (shards that lie on other
     nodes' own disks, say), the run is not lost: the cause and the command to run by hand are logged.
+    A LoRA student is written merged, and its adapter alone to ``<run_dir>/lora_adapter``.
 
     Returns:
         the folder, or None if there is no checkpoint or the merger failed.
@@ -33,16 +35,27 @@ def export_hf_model(run_dir: str, strategy: str) -> str | None:
         logger.warning("no checkpoint in %s: no Hugging Face model is written", run_dir)
         return None
     target, temporary = os.path.join(run_dir, "hf_model"), os.path.join(run_dir, "hf_model.tmp")
+    adapter, exported_adapter = os.path.join(run_dir, ADAPTER), os.path.join(temporary, ADAPTER)
     shutil.rmtree(temporary, ignore_errors=True)
-    command = [sys.executable, "-m", "verl.model_merger", "merge", "--backend", _BACKENDS[strategy]]
-    command += ["--local_dir", os.path.join(checkpoint, "actor"), "--target_dir"]
+    merge = [sys.executable, "-m", "verl.model_merger", "merge", "--backend", _BACKENDS[strategy]]
+    merge += ["--local_dir", os.path.join(checkpoint, "actor"), "--target_dir"]
+    add_adapter = [sys.executable, "-m", "recipe.zppo.merge_adapter"]
     try:
-        subprocess.run([*command, temporary], check=True, capture_output=True, text=True, timeout=_TIMEOUT_S)
+        _run([*merge, temporary])
+        if os.path.isdir(exported_adapter):
+            _run([*add_adapter, temporary])
     except (subprocess.SubprocessError, OSError) as error:
         detail = (getattr(error, "stderr", None) or str(error)).strip().splitlines()[-1:]
-        logger.error("zppo: no Hugging Face model: %s; by hand: %s", detail, " ".join([*command, target]))
+        by_hand = f"{' '.join([*merge, target])} && {' '.join([*add_adapter, target])}"
+        logger.error("zppo: no Hugging Face model: %s; by hand: %s", detail, by_hand)
         shutil.rmtree(temporary, ignore_errors=True)
         return None
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(temporary, target)
+    for new, place in ((exported_adapter, adapter), (temporary, target)):
+        shutil.rmtree(place, ignore_errors=True)
+        if os.path.isdir(new):
+            os.replace(new, place)
     return target
+
+
+def _run(command: list[str]) -> None:
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=_TIMEOUT_S)

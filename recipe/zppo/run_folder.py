@@ -6,7 +6,7 @@ Layout, with the default settings of ``zppo.logging``::
     status.json                  where the run is (`recipe.zppo.status`)
     rollouts/step_000001.jsonl   one group a line (`recipe.zppo.rollout_log`)
     global_step_20/              checkpoints (`recipe.zppo.checkpoint`)
-    hf_model/ tensorboard/ train.log
+    hf_model/ lora_adapter/ tensorboard/ train.log
 """
 
 from __future__ import annotations
@@ -87,6 +87,7 @@ class RunFolder:
         places = {
             "checkpoint": Path(checkpoint) if checkpoint else None,
             "hf_model": self.path / "hf_model",
+            "lora_adapter": self.path / "lora_adapter",
             "metrics": self.metrics_file,
             "rollouts": self.path / "rollouts" if self.rollout_files() else None,
             "tensorboard": self.path / "tensorboard",

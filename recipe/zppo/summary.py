@@ -29,6 +29,7 @@ NOISE_Z = 1.96
 _PLACES = {
     "checkpoint": "checkpoint",
     "hf_model": "Hugging Face model",
+    "lora_adapter": "LoRA adapter",
     "metrics": "metrics",
     "rollouts": "rollouts",
     "tensorboard": "TensorBoard",

@@ -26,6 +26,10 @@ def launch(config: DictConfig, models: dict[str, LocalModel] | None = None) -> i
             raise ConfigError(
                 "trainer.resume_mode: recipe.zppo.local goes on from trainer.default_local_dir only: auto or disable"
             )
+        if config.actor_rollout_ref.model.lora_rank:
+            raise ConfigError(
+                "actor_rollout_ref.model.lora_rank: recipe.zppo.local trains all weights; use verl.trainer.main_zppo"
+            )
     except ZPPOError as error:
         print(f"zppo: {error}", file=sys.stderr)
         return 2

@@ -1,0 +1,129 @@
+"""A LoRA student in verl's engine on two ranks: what goes to servers, to a checkpoint, to the exported model."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
+
+from recipe.zppo.checkpoint_files import COMPLETE_FILE
+from recipe.zppo.export import export_hf_model
+
+WORLD = 2
+ROOT = Path(__file__).parents[2]
+SCALE = 8 / 4
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """What the ranks left: seen_<rank>.pt and checkpoint/; a student with an output layer of its own in student/."""
+    folder = tmp_path_factory.mktemp("lora")
+    torch.manual_seed(0)
+    config = Qwen3Config(
+        vocab_size=64,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+        tie_word_embeddings=False,
+    )
+    Qwen3ForCausalLM(config).save_pretrained(folder / "student")
+    _tokenizer().save_pretrained(folder / "student")
+    arguments = [str(path) for path in (WORLD, folder / "store", folder / "student", folder)]
+    logs = [open(folder / f"rank_{rank}.log", "wb") for rank in range(WORLD)]  # noqa: SIM115
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("lora_ranks.py")), str(rank), *arguments],
+            env=os.environ | {"VERL_PLATFORM": "cpu", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+            stdout=log,
+            stderr=log,
+        )
+        for rank, log in enumerate(logs)
+    ]
+    try:
+        codes = [process.wait(240) for process in processes]
+    finally:
+        for process, log in zip(processes, logs, strict=True):
+            process.kill()
+            log.close()
+    assert codes == [0] * WORLD, (folder / "rank_0.log").read_text()[-3000:]
+    return folder
+
+
+def _tokenizer():
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(WordLevel({"<pad>": 0, "<eos>": 1}, unk_token="<pad>")),
+        pad_token="<pad>",
+        eos_token="<eos>",
+    )
+
+
+@pytest.fixture(scope="module")
+def seen(folder) -> list[dict]:
+    return [torch.load(folder / f"seen_{rank}.pt", weights_only=False) for rank in range(WORLD)]
+
+
+def policy(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """W + alpha / r * B A, from peft's names to those of the student."""
+    whole = {}
+    for name, weight in weights.items():
+        if "lora_" in name:
+            continue
+        stem = name.removesuffix(".base_layer.weight")
+        if stem != name:
+            weight = (
+                weight + SCALE * weights[f"{stem}.lora_B.default.weight"] @ weights[f"{stem}.lora_A.default.weight"]
+            )
+        whole[name.removeprefix("base_model.model.").replace(".base_layer", "")] = weight
+    return whole
+
+
+def test_servers_get_base_plus_adapter_in_full_precision_and_the_trainer_keeps_its_weights(seen):
+    want = policy(seen[0]["before"])
+    assert sum("lora_A" in name for name in seen[0]["before"]) == 4
+    for rank in seen:
+        assert rank["peft_config"] is None
+        assert rank["sent"].keys() == want.keys()
+        for name, weight in rank["sent"].items():
+            torch.testing.assert_close(weight, want[name], rtol=0, atol=1e-6)
+        assert all(torch.equal(weight, rank["after"][name]) for name, weight in rank["before"].items())
+
+
+def test_verls_own_merge_still_rounds(seen):
+    """Why recipe.cpu.engines has one: when this fails, verl sends float32 itself."""
+    assert {weight.dtype for weight in seen[0]["verls"].values()} == {torch.bfloat16}
+
+
+def test_a_checkpoint_brings_the_adapter_back_and_only_it_trains(seen):
+    for rank in seen:
+        assert all(torch.equal(weight, rank["resumed"][name]) for name, weight in rank["before"].items())
+        assert rank["trainable"] == {name for name in rank["before"] if "lora_" in name}
+
+
+def test_the_export_is_the_merged_policy(folder, seen):
+    run = folder / "run"
+    checkpoint = run / "global_step_1"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "actor").symlink_to(folder / "checkpoint")
+    (checkpoint / COMPLETE_FILE).touch()
+    assert export_hf_model(str(run), "fsdp2") == str(run / "hf_model")
+    exported = AutoModelForCausalLM.from_pretrained(run / "hf_model", dtype=torch.float32).state_dict()
+    want = policy(seen[0]["before"])
+    assert exported.keys() == want.keys()
+    for name, weight in want.items():
+        # bfloat16 has 8 bits: of the base, of A and B, and of the sum.
+        torch.testing.assert_close(exported[name], weight, rtol=2**-7, atol=2**-6 * weight.abs().max().item())
+    base = AutoModelForCausalLM.from_pretrained(folder / "student", dtype=torch.bfloat16).state_dict()
+    changed = {name for name, weight in exported.items() if not torch.equal(weight, base[name].float())}
+    assert changed == {name for name in want if any(part in name for part in ("q_proj", "down_proj"))}
+    assert (run / "lora_adapter/adapter_config.json").is_file()
+    assert not (run / "hf_model/lora_adapter").exists()

@@ -1,0 +1,80 @@
+"""Two steps of a LoRA student on the whole stack, and what they leave.
+
+Sharding and resuming are in tests/cpu/test_lora_engine.py.
+"""
+
+import json
+
+import pytest
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+
+pytestmark = pytest.mark.e2e
+
+LORA = (
+    "actor_rollout_ref.model.lora_rank=8",
+    "actor_rollout_ref.model.lora_alpha=16",
+    # Of full fine-tuning it would hardly move an adapter, which starts at nothing.
+    "actor_rollout_ref.actor.optim.lr=5e-3",
+)
+
+
+def shard(training, step: int, part: str = "model") -> dict:
+    file = training.run_dir / f"global_step_{step}/actor/{part}_world_size_1_rank_0.pt"
+    state = torch.load(file, weights_only=False, map_location="cpu")
+    return state if part == "optim" else {name: weight.full_tensor() for name, weight in state.items()}
+
+
+def test_a_lora_student_trains_is_followed_by_its_server_and_is_exported(training, world):
+    run = training("lora")
+    run.run(*LORA, "trainer.total_training_steps=2")
+
+    # Only the adapter trains.
+    before = dict(AutoModelForCausalLM.from_pretrained(world.student).named_parameters())
+    first, second = shard(run, 1), shard(run, 2)
+    adapters = {name for name in second if "lora_" in name}
+    assert adapters == {name for name in second if name not in _base_names(second)}
+    assert all(not torch.equal(first[name], second[name]) for name in adapters if "lora_B" in name)
+    for name in set(second) - adapters:
+        original = name.removeprefix("base_model.model.").replace(".base_layer", "")
+        assert torch.equal(second[name], before.get(original, before["model.embed_tokens.weight"])), name
+    states = shard(run, 2, "optim")["state"].values()
+    assert {int(state["step"]) for state in states} == {4 * 2}
+    assert len(states) == len(adapters)
+
+    # The server samples from base plus adapter: in step 2 that differs from the base.
+    metrics = run.metrics()
+    assert sorted(metrics) == [1, 2]
+    for step in (1, 2):
+        assert metrics[step]["training/rollout_probs_diff_max"] < 1e-4
+        assert metrics[step]["actor/grad_norm"] > 0
+
+    # The export is the trained policy, whole; the adapter lies beside it.
+    scale = 16 / 8
+    merged = dict(
+        AutoModelForCausalLM.from_pretrained(run.run_dir / "hf_model", dtype=torch.float32).named_parameters()
+    )
+    moved = 0
+    for name, weight in before.items():
+        lora = f"base_model.model.{name}".removesuffix(".weight") + ".lora_{}.default.weight"
+        want = weight.detach()
+        if lora.format("A") in second:
+            want = want + scale * second[lora.format("B")] @ second[lora.format("A")]
+            moved += not torch.equal(want.bfloat16(), weight.bfloat16())
+        # bfloat16 has 8 bits: of the weight, and of the adapter that was added.
+        assert torch.allclose(merged[name], want, rtol=2**-7, atol=2**-8 * (want - weight).abs().max().item()), name
+    assert moved == len(adapters) // 2
+    assert not (run.run_dir / "hf_model/lora_adapter").exists()
+    config = json.loads((run.run_dir / "lora_adapter/adapter_config.json").read_text())
+    assert (config["r"], config["lora_alpha"]) == (8, 16)
+    assert len(load_file(run.run_dir / "lora_adapter/adapter_model.safetensors")) == len(adapters)
+    again = PeftModel.from_pretrained(
+        AutoModelForCausalLM.from_pretrained(world.student, dtype=torch.bfloat16), run.run_dir / "lora_adapter"
+    ).merge_and_unload()
+    assert all(torch.equal(weight.float(), merged[name]) for name, weight in again.named_parameters())
+
+
+def _base_names(state: dict) -> set[str]:
+    return {name for name in state if ".lora_A." not in name and ".lora_B." not in name}
