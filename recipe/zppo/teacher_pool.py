@@ -5,71 +5,44 @@ from __future__ import annotations
 import copy
 import math
 import threading
-import time
-from collections.abc import Callable
 from concurrent.futures import Future
 
-import ray
 from omegaconf import DictConfig, OmegaConf, open_dict
 from verl.experimental.teacher_loop import MultiTeacherModelManager
 from verl.single_controller.ray.base import RayResourcePool
-from verl.utils.device import get_resource_name
 
 from recipe.zppo.config import ZPPOConfig
-from recipe.zppo.errors import ConfigError
-from recipe.zppo.run_errors import WaitTimeoutError
-
-_PLACEMENT_TIMEOUT_S = 1800
-_CPUS_A_SLOT = 3
-"""verl's max_colocate_count: CPUs that a placement bundle asks for beside its accelerator."""
 
 PARALLEL_SIZES = ("tensor_model_parallel_size", "data_parallel_size", "pipeline_model_parallel_size")
 """Their product is the number of accelerators of a replica."""
 
 
 class TeacherStart:
-    """Starts the teacher's servers in a thread while the student's are starting.
+    """Starts the teacher's servers in a thread while the student's are starting; ``pool`` is reserved already."""
 
-    The student is placed first: its bundles fill most of a node, and teacher bundles that Ray had packed onto one node
-    would leave too little room there.
-    """
-
-    def __init__(self, config: DictConfig, zppo: ZPPOConfig, student_is_placed: Callable[[], bool]):
-        check_cluster(config, zppo)
+    def __init__(self, config: DictConfig, zppo: ZPPOConfig, pool: RayResourcePool):
         self._manager: Future[MultiTeacherModelManager] = Future()
-        arguments = (copy.deepcopy(config), zppo, student_is_placed)  # verl goes on editing the config meanwhile
+        arguments = (copy.deepcopy(config), zppo, pool)  # verl goes on editing the config meanwhile
         threading.Thread(target=self._start, args=arguments, name="teacher-start", daemon=True).start()
 
     def result(self) -> MultiTeacherModelManager:
         """The manager, once its servers answer; raises what went wrong."""
         return self._manager.result()
 
-    def _start(self, config: DictConfig, zppo: ZPPOConfig, student_is_placed: Callable[[], bool]) -> None:
+    def _start(self, config: DictConfig, zppo: ZPPOConfig, pool: RayResourcePool) -> None:
         try:
-            deadline = time.monotonic() + _PLACEMENT_TIMEOUT_S
-            while not student_is_placed():
-                if time.monotonic() > deadline:
-                    raise WaitTimeoutError(f"the student was not placed within {_PLACEMENT_TIMEOUT_S} s")
-                time.sleep(0.1)
-            self._manager.set_result(start_teacher(config, zppo))
+            self._manager.set_result(start_teacher(config, zppo, pool))
         except BaseException as error:  # handed to the main thread
             self._manager.set_exception(error)
 
 
-def start_teacher(config: DictConfig, zppo: ZPPOConfig) -> MultiTeacherModelManager:
+def start_teacher(config: DictConfig, zppo: ZPPOConfig, pool: RayResourcePool) -> MultiTeacherModelManager:
     """Start the servers of every teacher, each on ``zppo.teacher.n_gpus_per_node`` x ``nnodes`` accelerators.
 
     The manager's teachers are in the order of ``zppo.placed_teachers``. verl's ``distillation.enabled`` would also score
     every training sample and replace the loss by one of verl's, so it stays off for the trainer; the manager gets a
     copy of the config in which it is on.
     """
-    teacher = zppo.teacher
-    pool = RayResourcePool(
-        [teacher.n_gpus_per_node] * teacher.nnodes * len(zppo.placed_teachers),
-        use_gpu=True,
-        max_colocate_count=_CPUS_A_SLOT,
-        name_prefix="teacher_pool",
-    )
     return MultiTeacherModelManager(config=_teacher_config(config, zppo), resource_pool=pool)
 
 
@@ -109,38 +82,3 @@ def _inference(config: DictConfig, zppo: ZPPOConfig) -> DictConfig:
         # More log-probs a token than this, 20 by default, vLLM refuses; -1 is no limit.
         OmegaConf.update(inference, "engine_kwargs.vllm.max_logprobs", zppo.distillation.topk or -1, force_add=True)
     return inference
-
-
-def check_cluster(config: DictConfig, zppo: ZPPOConfig) -> None:
-    """Refuse what Ray would wait for without limit: verl places each node's share of a pool on one node, whole.
-
-    Raises:
-        ConfigError: the nodes of the cluster do not hold student and teacher together.
-    """
-    resource, teacher = get_resource_name(), zppo.teacher
-    student = [config.trainer.n_gpus_per_node] * config.trainer.nnodes
-    pools = len(zppo.placed_teachers)
-    teacher_groups = [teacher.n_gpus_per_node] * teacher.nnodes * pools
-    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    nodes = [(node.get(resource, 0), node.get("CPU", 0)) for node in alive]
-    if not fits(nodes, [*student, *teacher_groups]):
-        raise ConfigError(
-            f"the Ray cluster cannot hold student and teacher: trainer.n_gpus_per_node={student[0]} on {len(student)} "
-            f"nodes and zppo.teacher.n_gpus_per_node={teacher_groups[0]} on {teacher.nnodes} nodes"
-            f"{f' for each of {pools} teachers' if pools > 1 else ''}, with "
-            f"{_CPUS_A_SLOT} CPUs for each {resource}; its nodes have ({resource}, CPU) = "
-            f"{[(int(gpus), int(cpus)) for gpus, cpus in nodes]}"
-        )
-
-
-def fits(nodes: list[tuple[float, float]], groups: list[int]) -> bool:
-    """Whether each group of slots finds a node for itself; groups are placed in order, each where least is left."""
-    free = list(nodes)
-    for slots in groups:
-        need = (slots, slots * _CPUS_A_SLOT)
-        open_nodes = [i for i, node in enumerate(free) if node[0] >= need[0] and node[1] >= need[1]]
-        if not open_nodes:
-            return False
-        best = min(open_nodes, key=lambda i: free[i])
-        free[best] = (free[best][0] - need[0], free[best][1] - need[1])
-    return True

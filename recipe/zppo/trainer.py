@@ -8,6 +8,7 @@ from typing import Any
 import transfer_queue as tq
 from omegaconf import DictConfig, open_dict
 from transfer_queue import KVBatchMeta
+from verl.single_controller.ray.base import RayResourcePool
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.debug import marked_timer
@@ -21,6 +22,7 @@ from recipe.zppo.distillation import distillation_loss_fn
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.export import export_hf_model
 from recipe.zppo.metrics_log import MetricsLog, attach_metrics_log
+from recipe.zppo.node_pools import NodePools
 from recipe.zppo.pending import PipelineSettings
 from recipe.zppo.pipeline import QuestionPipeline, StepResult
 from recipe.zppo.pipeline_thread import PipelineThread
@@ -165,10 +167,14 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
             self.actor_rollout_wg.set_loss_fn(distillation_loss_fn(self.config.actor_rollout_ref.actor))
 
     def _init_resource_pool_mgr(self) -> None:
+        """verl's pools, but reserved together with the teacher's, node by node; then the teacher can start."""
         super()._init_resource_pool_mgr()
-        pools = self.resource_pool_manager.resource_pool_dict  # filled by verl's _setup; pgs is set once it is placed
-        placed = lambda: "global_pool" in pools and pools["global_pool"].pgs is not None  # noqa: E731
-        self.teacher_start = TeacherStart(self.config, self.zppo, placed) if self.zppo.placed_teachers else None
+        self.teacher_start: TeacherStart | None = None
+
+        def start(pool: RayResourcePool) -> None:
+            self.teacher_start = TeacherStart(self.config, self.zppo, pool)
+
+        self.resource_pool_manager = NodePools.of(self.resource_pool_manager, self.zppo, start)
 
     def _init_dataloader(self) -> None:
         super()._init_dataloader()

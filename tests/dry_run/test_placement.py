@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +21,22 @@ def test_the_papers_layout_has_student_and_teacher_on_each_node() -> None:
 def test_a_node_that_could_hold_two_groups_of_a_pool_holds_one() -> None:
     placement = place(rooms(8, 8), [Pool("student", 3, 2), Pool("teacher", 5, 2)])
     assert sorted(placement["student"]) == sorted(placement["teacher"]) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "student", "teacher", "possible"),
+    [
+        ([(8, 96)] * 8, (6, 8), (2, 8), True),  # the paper's layout
+        ([(8, 96)] * 8, (8, 4), (2, 8), True),
+        ([(8, 96)] * 8, (6, 8), (4, 4), False),  # 16 are free, but never 4 on one node
+        ([(8, 20)] * 8, (6, 8), (2, 8), False),  # 24 CPUs a node are asked for
+        ([(2, 16)], (1, 1), (1, 1), True),
+        ([(1, 16)], (1, 1), (1, 1), False),
+        ([(0, 16), (8, 96)], (6, 1), (2, 1), True),  # a head node without accelerators
+    ],
+)
+def test_what_fits(nodes, student, teacher, possible: bool) -> None:
+    assert (place(nodes, [Pool("student", *student), Pool("teacher", *teacher)]) is not None) == possible
 
 
 def test_pools_of_other_shapes_find_room_too() -> None:

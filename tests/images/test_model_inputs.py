@@ -134,9 +134,7 @@ def test_positions_are_the_models_own(mixed, model):
         ids = row["input_ids"][None]
         types = (ids == model.config.image_token_id).long() + 2 * (ids == model.config.video_token_id).long()
         grids = {f"{kind}_grid_thw": row["multi_modal_inputs"].get(f"{kind}_grid_thw") for kind in ("image", "video")}
-        own, _ = model.model.get_rope_index(
-            ids, mm_token_type_ids=types, attention_mask=torch.ones_like(ids), **grids
-        )
+        own, _ = model.model.get_rope_index(ids, mm_token_type_ids=types, attention_mask=torch.ones_like(ids), **grids)
         text, vision = row["position_ids"][0], row["position_ids"][1:]
         assert torch.equal(text, torch.arange(len(text)))
         assert torch.equal(vision, own[:, 0])

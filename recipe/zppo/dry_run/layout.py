@@ -43,7 +43,9 @@ def pools_of(config: DictConfig, zppo: ZPPOConfig) -> tuple[Pool, ...]:
     if reward.enable_resource_pool:
         pools.append(Pool(REWARD, reward.n_gpus_per_node, reward.nnodes))
     teacher = zppo.teacher
-    names = [TEACHER] if len(zppo.teacher_paths) == 1 else [f"{TEACHER} {i}" for i in range(len(zppo.teacher_paths))]
+    names = (
+        [TEACHER] if len(zppo.placed_teachers) == 1 else [f"{TEACHER} {i}" for i in range(len(zppo.placed_teachers))]
+    )
     pools += [Pool(name, teacher.n_gpus_per_node, teacher.nnodes) for name in names]
     return tuple(pools)
 
@@ -64,10 +66,10 @@ def does_not_fit(
 ) -> str:
     """One line: what is asked for, and what is there."""
     asked = f"trainer.n_gpus_per_node={config.trainer.n_gpus_per_node} on {config.trainer.nnodes} node(s)"
-    if zppo.needs_teacher:
+    if zppo.placed_teachers:
         asked += f" and zppo.teacher.n_gpus_per_node={zppo.teacher.n_gpus_per_node} on {zppo.teacher.nnodes} node(s)"
-    if len(zppo.teacher_paths) > 1:
-        asked += f" for each of {len(zppo.teacher_paths)} teachers"
+    if len(zppo.placed_teachers) > 1:
+        asked += f" for each of {len(zppo.placed_teachers)} teachers"
     total = sum(pool.slots * pool.nodes for pool in pools)
     there = ", ".join(f"{int(slots)}" for slots, _ in rooms[:16]) + (", ..." if len(rooms) > 16 else "")
     few_cpus = place([(slots, math.inf) for slots, _ in rooms], pools) is not None
