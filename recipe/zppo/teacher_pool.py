@@ -39,9 +39,9 @@ class TeacherStart:
 def start_teacher(config: DictConfig, zppo: ZPPOConfig, pool: RayResourcePool) -> MultiTeacherModelManager:
     """Start the servers of every teacher, each on ``zppo.teacher.n_gpus_per_node`` x ``nnodes`` accelerators.
 
-    The manager's teachers are in the order of ``zppo.placed_teachers``. verl's ``distillation.enabled`` would also score
-    every training sample and replace the loss by one of verl's, so it stays off for the trainer; the manager gets a
-    copy of the config in which it is on.
+    The manager's teachers are in the order of ``zppo.placed_teachers``. verl's ``distillation.enabled`` would also
+    score every training sample and replace the loss by one of verl's, so it stays off for the trainer; the manager gets
+    a copy of the config in which it is on.
     """
     return MultiTeacherModelManager(config=_teacher_config(config, zppo), resource_pool=pool)
 
