@@ -1,0 +1,35 @@
+"""Gold answers: what they are compared by, and whether that can work."""
+
+import re
+from typing import Any
+
+from recipe.zppo.data.rows import FREE_FORM, RULE
+from recipe.zppo.reward import compute_score, extract_answer
+
+MAX_RULE_WORDS = 5
+"""More words without a formula are prose, which no rule can compare."""
+
+_WHOLE_BOX = re.compile(r"\s*\$*\s*\\boxed\s*\{.*\}\s*\$*\s*\.?\s*", re.DOTALL)
+_FORMULA = re.compile(r"[\\=^_{}]|\d\s*[-+*/]\s*\d")
+
+
+def clean_answer(value: Any) -> str:
+    """The answer as text, out of its box if it is in one; "" if there is none."""
+    if value is None or isinstance(value, bool | dict):
+        return ""
+    if isinstance(value, list | tuple):
+        return clean_answer(value[0]) if len(value) == 1 else ""
+    text = str(value).strip()
+    if _WHOLE_BOX.fullmatch(text):
+        text = (extract_answer(text) or text).strip()
+    return text
+
+
+def answer_type(answer: str) -> str:
+    """`free_form` for prose: more than `MAX_RULE_WORDS` words and no formula; `rule` for the rest."""
+    return FREE_FORM if len(answer.split()) > MAX_RULE_WORDS and not _FORMULA.search(answer) else RULE
+
+
+def is_gradable(answer: str) -> bool:
+    """Whether our own grader accepts the gold answer in a box. Where it does not, no response is ever right."""
+    return compute_score("", f"\\boxed{{{answer}}}", answer)["score"] == 1.0

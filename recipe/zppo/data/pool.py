@@ -1,0 +1,80 @@
+"""Runs tasks in worker processes, in whatever order they end; the results must not depend on it."""
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any
+
+from recipe.zppo.data.errors import BuildError
+
+
+class Pool:
+    """With one worker everything runs in this process."""
+
+    def __init__(self, workers: int):
+        self._workers = workers
+        self._executor: ProcessPoolExecutor | None = None
+
+    def run(self, function: Callable[..., Any], tasks: Sequence[tuple], done: Callable[[Any], object]) -> None:
+        """Calls `function(*task)` for each task, and `done` with each result as it comes.
+
+        Raises:
+            BuildError: a worker was killed. An error of the function is passed on, the tasks left are dropped.
+        """
+        if self._workers == 1 or len(tasks) <= 1:
+            for task in tasks:
+                done(function(*task))
+            return
+        if self._executor is None:
+            context = multiprocessing.get_context("spawn")  # tokenizers and arrow have threads, which a fork loses
+            self._executor = ProcessPoolExecutor(self._workers, context, _end_with_parent, (os.getpid(),))
+        waiting = iter(tasks)
+        running: set[Future] = set()
+        try:
+            while True:
+                while len(running) < 2 * self._workers and (task := next(waiting, None)) is not None:
+                    running.add(self._executor.submit(function, *task))
+                if not running:
+                    return
+                ended, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    done(future.result())
+        except BrokenProcessPool as error:
+            raise BuildError(
+                "a worker process was killed, perhaps for lack of memory; the same command goes on where it stopped, "
+                f"with fewer workers than {self._workers} it needs less"
+            ) from error
+        finally:
+            for future in running:
+                future.cancel()
+
+    def close(self) -> None:
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._executor = None
+
+
+@contextmanager
+def pool(workers: int) -> Iterator[Pool]:
+    created = Pool(workers)
+    try:
+        yield created
+    finally:
+        created.close()
+
+
+def _end_with_parent(parent: int) -> None:
+    """A worker whose parent was killed would wait for tasks forever."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,189 @@
+"""Reads a source in units of one shard, as a stream: from the hub, a local copy of it, or parquet files."""
+
+import functools
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow as pa
+
+from recipe.zppo.data.errors import BuildError
+
+ROWS_PER_BATCH = 128
+"""What is held in memory at a time, with pictures."""
+_SPLITS = ("train", "val", "validation", "test")
+_OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A source, or one config of it."""
+
+    key: str
+    """The setting that names the source, for messages."""
+    path: str
+    """Hub id, with `@revision` if wanted; a folder; or a parquet file."""
+    split: str
+    config: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.key}={self.path}" + (f" ({self.config})" if self.config else "")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One shard: what one task reads."""
+
+    place: Place
+    shard: int
+    num_shards: int
+    text_columns: tuple[str, ...]
+    image_column: str
+
+
+def configs(place: Place) -> list[str]:
+    """Names of the source's configs; [""] if it has none. A folder without a dataset card has one for each sub-folder.
+
+    Raises:
+        BuildError: the source can't be reached or does not exist.
+    """
+    folder = _local(place.path)
+    if folder is not None and folder.is_file():
+        return [""]
+    if folder is not None and not _has_card(folder):
+        names = sorted({path.parent.name for path in folder.glob("*/*.parquet")} - {"data"})
+        return names if names and not list(folder.glob("*.parquet")) else [""]
+    with _readable_errors(place):
+        repo, revision = _repo(place.path)
+        names = datasets.get_dataset_config_names(str(folder or repo), revision=revision)
+    return [""] if names in ([], ["default"]) else sorted(names)
+
+
+def units(place: Place, schema_of: Any, image_column: str) -> list[Unit]:
+    """The shards of a source's config. `schema_of` checks the schema and chooses the columns of text.
+
+    Raises:
+        BuildError: it can't be reached, lacks the split or a column.
+    """
+    with _readable_errors(place):
+        stream = _open(place, None)
+        schema = _schema(stream)
+    try:
+        columns = tuple(schema_of(schema))
+    except BuildError as error:
+        raise BuildError(f"{place}: {str(error).partition(': ')[2]}") from error
+    return [Unit(place, shard, stream.num_shards, columns, image_column) for shard in range(stream.num_shards)]
+
+
+def batches(unit: Unit, *, pictures: bool) -> Iterator[pa.Table]:
+    """The unit's rows in order, without pictures unless asked for: the columns of parquet files are read one by one."""
+    columns = unit.text_columns + ((unit.image_column,) if pictures else ())
+    with _readable_errors(unit.place):
+        stream = _open(unit.place, columns).shard(num_shards=unit.num_shards, index=unit.shard)
+        for table in stream.with_format("arrow").iter(batch_size=ROWS_PER_BATCH if pictures else 4096):
+            yield table.select(columns)
+
+
+def fingerprint(place: Place) -> list[tuple[str, int]]:
+    """Names and sizes of the files of a local source; of the hub, just the id."""
+    folder = _local(place.path)
+    if folder is None:
+        return [(place.path, 0)]
+    files = [folder] if folder.is_file() else sorted(folder.rglob("*.parquet"))
+    return [(str(file.relative_to(folder)) if folder.is_dir() else file.name, file.stat().st_size) for file in files]
+
+
+@functools.lru_cache(maxsize=8)
+def _open(place: Place, columns: tuple[str, ...] | None) -> datasets.IterableDataset:
+    datasets.disable_progress_bars()
+    datasets.logging.set_verbosity_error()
+    options: dict[str, Any] = {"split": place.split, "streaming": True}
+    if columns is not None:
+        options["columns"] = list(columns)
+    folder = _local(place.path)
+    if folder is not None and (folder.is_file() or not _has_card(folder)):
+        return datasets.load_dataset("parquet", data_files={place.split: _files(place, folder)}, **options)
+    repo, revision = _repo(place.path)
+    name = place.config or None
+    return datasets.load_dataset(str(folder or repo), name=name, revision=revision, **options)
+
+
+def _files(place: Place, folder: Path) -> list[str]:
+    """The parquet files of the split: `train-*.parquet`, or all if none is named after a split."""
+    if folder.is_file():
+        return [str(folder)]
+    inner = folder / place.config if place.config else folder
+    found = sorted(inner.rglob("*.parquet"))
+    named = [file for file in found if file.name.startswith((f"{place.split}-", f"{place.split}."))]
+    others = [
+        file for file in found if file.name.split("-")[0].split(".")[0] not in ("train", "val", "validation", "test")
+    ]
+    if not named and not others:
+        what = f"no parquet file of the split {place.split}" if found else "no parquet file"
+        raise BuildError(f"{place}: {inner} has {what}")
+    return [str(file) for file in named or others]
+
+
+def _schema(stream: datasets.IterableDataset) -> pa.Schema:
+    if stream.features is not None:
+        return stream.features.arrow_schema
+    for table in stream.with_format("arrow").iter(batch_size=1):
+        return table.schema
+    raise BuildError("the set is empty")
+
+
+def _local(path: str) -> Path | None:
+    """The path if it means something on this disk. `owner/name` that does not exist here is a hub id."""
+    local = Path(path).expanduser()
+    if local.exists():
+        return local
+    looks_local = path.startswith((".", "/", "~")) or path.endswith(".parquet") or path.count("/") != 1
+    if looks_local:
+        raise BuildError(f"{path}: no such file or folder")
+    return None
+
+
+def _has_card(folder: Path) -> bool:
+    """A copy of a hub repository says in its card which files are which config."""
+    card = folder / "README.md"
+    return card.is_file() and "configs:" in card.read_text(encoding="utf-8", errors="replace")
+
+
+def _repo(path: str) -> tuple[str, str | None]:
+    repo, _, revision = path.partition("@")
+    return repo, revision or None
+
+
+class _readable_errors:
+    """What `datasets` complains of, as one line with the remedy."""
+
+    def __init__(self, place: Place):
+        self._place = place
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if not isinstance(error, Exception) or isinstance(error, BuildError):
+            return
+        place, first = self._place, next(iter(str(error).splitlines()), "")
+        if isinstance(error, datasets.exceptions.DatasetNotFoundError):
+            raise BuildError(
+                f"{place}: the hub has no such data set, or it needs a login (hf auth login); the id is owner/name"
+            ) from error
+        if isinstance(error, ConnectionError) or "OfflineMode" in type(error).__name__:
+            offline = any(
+                os.environ.get(name, "0") not in ("", "0") for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
+            )
+            why = "HF_HUB_OFFLINE is set" if offline else "no network, or the hub does not answer"
+            repo = _repo(place.path)[0]
+            raise BuildError(
+                f"{place}: can't be reached ({why}); download it where there is network (hf download {repo} "
+                f"--repo-type dataset --local-dir DIR) and give {place.key}=DIR"
+            ) from error
+        if isinstance(error, ValueError) and "split" in first.lower():
+            raise BuildError(f"{place}: no split {place.split!r}: {first}") from error
+        raise BuildError(f"{place}: can't be read: {type(error).__name__}: {first[:300]}") from error

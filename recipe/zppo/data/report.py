@@ -1,0 +1,39 @@
+"""What a build kept and dropped, as a table."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def print_report(report: Mapping[str, Any], out: str, console: Console | None = None) -> None:
+    """A line for each sub-set with its counts and reasons; what was read and not used below."""
+    console = console or Console(highlight=False, soft_wrap=True)
+    table = Table(box=None, pad_edge=False)
+    for name, justify in (
+        ("sub-set", "left"),
+        ("cap", "right"),
+        ("read", "right"),
+        ("kept", "right"),
+        ("dropped", "left"),
+    ):
+        table.add_column(name, justify=justify, overflow="fold")
+    for name, entry in sorted(report["subsets"].items(), key=lambda item: (item[1]["tier"], item[0])):
+        table.add_row(name, str(entry["cap"]), str(entry["read"]), str(entry["kept"]), _reasons(entry["dropped"]))
+    read = sum(entry["read"] for entry in report["subsets"].values())
+    table.add_row("all", "", str(read), str(report["rows"]), _reasons(report["dropped"]), style="bold")
+    console.print(table)
+    for source, counts in report["unlisted"].items():
+        names = ", ".join(f"{name or '(none)'} {count}" for name, count in counts.items())
+        console.print(f"{source}: rows of sub-sets that are not part of the corpus: {names}", markup=False)
+    for source, names in report["configs_not_read"].items():
+        if names:
+            console.print(f"{source}: not part of the corpus, not read: {', '.join(names)}", markup=False)
+    if report["subsets_not_found"]:
+        console.print(f"not found in the sources: {', '.join(report['subsets_not_found'])}", markup=False)
+    console.print(f"{report['rows']} rows in {len(report['files'])} file(s) of {out}", markup=False)
+
+
+def _reasons(dropped: Mapping[str, int]) -> str:
+    return ", ".join(f"{reason} {count}" for reason, count in sorted(dropped.items(), key=lambda item: -item[1]))

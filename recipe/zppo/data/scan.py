@@ -1,0 +1,124 @@
+"""First pass over a source: text only. Which rows could be taken, and why the others can't."""
+
+import hashlib
+import json
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recipe.zppo.data import reading
+from recipe.zppo.data.answers import is_gradable
+from recipe.zppo.data.corpus_settings import CorpusSettings
+from recipe.zppo.data.directives import strip_directives
+from recipe.zppo.data.errors import RowError
+from recipe.zppo.data.parquet import readable_disk_errors
+from recipe.zppo.data.rows import FREE_FORM, RULE, with_placeholders
+from recipe.zppo.data.sources import UNGRADED, MMFineReason, RawRow, Source, Vero
+from recipe.zppo.data.subsets import canonical
+from recipe.zppo.files import write_atomically
+
+READERS: dict[str, Source] = {source.name: source for source in (Vero(), MMFineReason())}
+
+CANDIDATES = pa.schema([("row", pa.int64()), ("subset", pa.string()), ("digest", pa.uint64())])
+
+
+class Prepared(NamedTuple):
+    """What stays of a row that passed the checks of its text."""
+
+    subset: str
+    question: str
+    answer: str
+    answer_type: str
+    digest: int
+
+
+class Dropped(NamedTuple):
+    subset: str | None
+    """None: not one of the corpus."""
+    reason: str
+
+
+def prepare(raw: RawRow, source: str, settings: CorpusSettings) -> Prepared | Dropped:
+    """The checks that need no picture, cheapest first; the reason is the first one that fails."""
+    subset = canonical(source, raw.subset)
+    if subset is None:
+        return Dropped(None, "unlisted")
+    if settings.subsets is not None and subset.name not in settings.subsets:
+        return Dropped(subset.name, "not_asked_for")
+    question = strip_directives(raw.question) if settings.strip_directives else raw.question.rstrip()
+    if reason := _reason(raw, source, question, settings):
+        return Dropped(subset.name, reason)
+    try:
+        question = with_placeholders(question, num_images=1)
+    except RowError:
+        return Dropped(subset.name, "placeholders")
+    identity = json.dumps([source, raw.subset, raw.row_id, raw.question, raw.answer]).encode()
+    digest = int.from_bytes(hashlib.blake2b(identity, digest_size=8).digest(), "big")
+    return Prepared(subset.name, question, raw.answer, raw.answer_type, digest)
+
+
+def _reason(raw: RawRow, source: str, question: str, settings: CorpusSettings) -> str | None:
+    if source == MMFineReason.name:
+        if raw.pass_rate is None or raw.pass_rate != raw.pass_rate:
+            return "no_pass_rate"
+        if raw.pass_rate > settings.max_pass_rate:
+            return "pass_rate"
+    if not question.replace("<image>", "").strip():
+        return "no_question"
+    if not raw.answer:
+        return "no_answer"
+    if len(raw.answer) > settings.max_answer_chars:
+        return "long_answer"
+    if raw.answer_type == UNGRADED:
+        return "ungraded_kind"
+    if raw.answer_type == FREE_FORM and settings.free_form == "drop":
+        return "free_form"
+    if settings.check_answers and raw.answer_type == RULE and not is_gradable(raw.answer):
+        return "ungradable_answer"
+    return None
+
+
+def scan_unit(unit: reading.Unit, settings: CorpusSettings, path: str) -> str:
+    """Writes the unit's candidates, and its counts as the file's metadata; the path."""
+    source = READERS[unit.place.key]
+    columns: dict[str, list] = {name: [] for name in CANDIDATES.names}
+    dropped: Counter = Counter()
+    unlisted: Counter = Counter()
+    number = -1
+    for table in reading.batches(unit, pictures=False):
+        for row in table.to_pylist():
+            number += 1
+            raw = source.read(row, unit.place.config)
+            result = prepare(raw, source.name, settings)
+            if isinstance(result, Prepared):
+                for name, value in zip(CANDIDATES.names, (number, result.subset, result.digest), strict=True):
+                    columns[name].append(value)
+            elif result.subset is None:
+                unlisted[raw.subset] += 1
+            else:
+                dropped[f"{result.subset} {result.reason}"] += 1
+    counts = json.dumps({"read": number + 1, "dropped": dropped, "unlisted": unlisted}, sort_keys=True)
+    table = pa.table(columns, schema=CANDIDATES).replace_schema_metadata({"counts": counts})
+    with readable_disk_errors(path):
+        write_atomically(path, lambda temporary: pq.write_table(table, temporary))
+    return path
+
+
+class Scanned(NamedTuple):
+    rows: list[tuple[int, str, int]]
+    """(row, sub-set, digest) of each candidate."""
+    read: int
+    dropped: Counter
+    """By (sub-set, reason)."""
+    unlisted: Counter
+
+
+def read_scan(path: str | Path) -> Scanned:
+    table = pq.read_table(path)
+    counts = json.loads(table.schema.metadata[b"counts"])
+    rows = list(zip(*(table.column(name).to_pylist() for name in CANDIDATES.names), strict=True))
+    dropped = Counter({tuple(name.split(" ")): count for name, count in counts["dropped"].items()})
+    return Scanned(rows, counts["read"], dropped, Counter(counts["unlisted"]))

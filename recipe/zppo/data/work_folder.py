@@ -1,0 +1,94 @@
+"""The folder of a build that is under way: what it was asked for, one process at a time, and what is done already."""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from recipe.zppo.data.errors import BuildError
+from recipe.zppo.data.parquet import readable_disk_errors
+from recipe.zppo.files import write_atomically
+
+
+class WorkFolder:
+    """`out/.work` beside the data; gone when the build is complete, which `out/report.json` says."""
+
+    def __init__(self, out: str, split: str):
+        self.out, self._split = Path(out).expanduser(), split
+        self.path = self.out / f".work-{split}"
+        self.report = self.out / f"report-{split}.json"
+        self._plan = self.path / "asked.json"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Only one build at a time works in the folder; leaves of one that was killed are removed.
+
+        Raises:
+            BuildError: another process builds there, or the folder can't be written to.
+        """
+        with readable_disk_errors(self.out):
+            self.out.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.out / f".lock-{self._split}", os.O_CREAT | os.O_RDWR)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise BuildError(f"out={self.out}: another process builds there; wait for it or end it") from error
+            for leaf in [*self.out.glob(f"{self._split}-*.tmp"), *self.path.rglob("*.tmp")]:
+                leaf.unlink(missing_ok=True)
+            yield
+        finally:
+            os.close(handle)
+
+    def finished(self) -> dict[str, Any] | None:
+        """The report of a complete build; None if there is none."""
+        return json.loads(self.report.read_text()) if self.report.is_file() else None
+
+    def compare(self, asked: Mapping[str, Any], *, overwrite: bool) -> None:
+        """Compares what is asked for with what the folder holds already.
+
+        Raises:
+            BuildError: the folder holds a build that was asked for differently, or files of somebody else.
+        """
+        report, plan = self.finished(), self._plan
+        before = report["asked"] if report else json.loads(plan.read_text()) if plan.is_file() else None
+        asked = json.loads(json.dumps(asked))
+        if before is None and (files := self.files()):
+            raise BuildError(f"out={self.out}: {files[0].name} is there, but not from a build; give another out=")
+        if before is None or before == asked:
+            return
+        if not overwrite:
+            name = next(name for name in sorted({*before, *asked}) if before.get(name) != asked.get(name))
+            there, here = (f"{side.get(name)!r:.80}" for side in (before, asked))
+            raise BuildError(
+                f"out={self.out}: holds a build with other settings ({name}: {there} there, {here} now); give another "
+                "out=, or overwrite=true to remove it"
+            )
+        for file in [*self.files(), self.report]:
+            file.unlink(missing_ok=True)
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def begin(self, asked: Mapping[str, Any]) -> None:
+        """Notes what is asked for, unless a build with the same settings has been begun already."""
+        with readable_disk_errors(self.path):
+            for folder in ("scan", "rows"):
+                (self.path / folder).mkdir(parents=True, exist_ok=True)
+            if not self._plan.is_file():
+                self._write(self._plan, asked)
+
+    def finish(self, report: Mapping[str, Any]) -> None:
+        with readable_disk_errors(self.report):
+            self._write(self.report, report)
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def files(self) -> list[Path]:
+        return sorted(self.out.glob(f"{self._split}-*-of-*.parquet"))
+
+    @staticmethod
+    def _write(path: Path, content: Mapping[str, Any]) -> None:
+        text = json.dumps(content, indent=1, sort_keys=True) + "\n"
+        write_atomically(str(path), lambda temporary: Path(temporary).write_text(text))
