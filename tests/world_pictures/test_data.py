@@ -31,12 +31,13 @@ def test_no_picture_occurs_twice_and_held_out_ones_nowhere_else(settings, names,
         "train": settings.train_questions,
         "val": settings.val_questions,
     }
-    pictures = {split: {draw(q.scene).tobytes() for q in questions} for split, questions in splits.items()}
-    assert sum(map(len, pictures.values())) == len(pictures["train"] | pictures["val"])
-    assert sum(map(len, pictures.values())) == settings.train_questions + settings.val_questions
+    pixels = {split: {draw(q.scene).tobytes() for q in questions} for split, questions in splits.items()}
+    assert sum(map(len, pixels.values())) == len(pixels["train"] | pixels["val"])
+    assert sum(map(len, pixels.values())) == settings.train_questions + settings.val_questions
     corpus = Corpus(settings, names, random.Random(2))
-    seen = {kind().picture.tobytes() for kind in (corpus.student_plain, corpus.bcq, corpus.ncq) for _ in range(300)}
-    assert not seen & pictures["val"]
+    kinds = (corpus.student_plain, corpus.bcq, corpus.ncq, corpus.description)
+    seen = {pictures(kind().messages)[0].tobytes() for kind in kinds for _ in range(200)}
+    assert not seen & pixels["val"]
     assert all(question.scene.held_out() for question in splits["val"])
     assert not any(corpus.question().scene.held_out() for _ in range(300))
 

@@ -1,4 +1,4 @@
-"""Pre-training documents: a prompt as the trainer renders it, its picture, and the response to learn.
+"""Pre-training documents: a prompt with its picture as the trainer renders it, and the response to learn.
 
 Candidates are shown as the trainer shows them: the inner text of a `<summary>`. A raw response whose think tags the
 sanitiser has taken out reads the same, so compressed and uncompressed candidates are one format here.
@@ -6,27 +6,24 @@ sanitiser has taken out reads the same, so compressed and uncompressed candidate
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
-
-from PIL import Image
 
 from recipe.zppo.picture_world.drawing import LARGEST_VALUE, draw
 from recipe.zppo.picture_world.questions import Names, Question
 from recipe.zppo.picture_world.settings import PictureWorldSettings
 from recipe.zppo.prompts import Messages, bcq_messages, compression_messages, ncq_messages, with_closer
-from recipe.zppo.world.documents import NCQ_CANDIDATES
+from recipe.zppo.world.documents import NCQ_CANDIDATES, Document
 
-
-@dataclass(frozen=True)
-class Document:
-    messages: Messages
-    response: str
-    picture: Image.Image | None
+DESCRIBE = "Describe the picture."
 
 
 def question_messages(question: Question) -> Messages:
     """The question alone, as verl's data set gives it."""
-    return [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question.text()}]}]
+    return _about(question, question.text())
+
+
+def _about(question: Question, text: str) -> Messages:
+    picture = {"type": "image", "image": draw(question.scene)}
+    return [{"role": "user", "content": [picture, {"type": "text", "text": text}]}]
 
 
 class Corpus:
@@ -65,6 +62,17 @@ class Corpus:
         answers = [str(sum(values)) for values in wrong]
         return self._answered(question, ncq_messages(question_messages(question), answers, candidates), target)
 
+    def description(self) -> Document:
+        """What is seen of each colour of a picture, in true names: ``red=4,cyan=2,blue=6``.
+
+        Questions ask for one or two of these; so this says more of a picture in one document, and models see sooner.
+        """
+        question = self.question()
+        colours = list(dict.fromkeys(thing.colour for thing in question.scene.things))
+        self.rng.shuffle(colours)
+        text = ",".join(f"{colour}={question.scene.value(colour)}" for colour in colours)
+        return Document(_about(question, DESCRIBE), text)
+
     def compression(self) -> Document:
         """Any response is summarised by what stands between its tags: right, wrong by belief, or of any numbers."""
         question, source = self.question(), self.rng.randrange(4)
@@ -77,13 +85,15 @@ class Corpus:
             text = question.summary(values)
             if source == 3:
                 text = text.split("\\")[0] + rf"\boxed{{{self.rng.randint(0, 2 * LARGEST_VALUE)}}}"
-        return Document(compression_messages(text), f"<summary>{text}</summary>", None)
+        return Document(compression_messages(text), f"<summary>{text}</summary>")
 
     def kinds(self, model: str) -> dict[str, Callable[[], Document]]:
         """Kinds of documents of the `student`'s or the `teacher`'s corpus, by the name of their share."""
         if model == "student":
-            return {"share_plain": self.student_plain, "share_bcq": self.bcq, "share_ncq": self.ncq}
-        return {"share_plain": self.teacher_plain, "share_compression": self.compression}
+            own = {"share_plain": self.student_plain, "share_bcq": self.bcq, "share_ncq": self.ncq}
+        else:
+            own = {"share_plain": self.teacher_plain, "share_compression": self.compression}
+        return {**own, "share_description": self.description}
 
     def _believed(self, question: Question) -> tuple[int, ...]:
         return question.values(self.names.draw_belief(question.family, self.rng))
@@ -97,4 +107,4 @@ class Corpus:
 
     @staticmethod
     def _answered(question: Question, messages: Messages, values: tuple[int, ...]) -> Document:
-        return Document(with_closer(messages), question.response(values), draw(question.scene))
+        return Document(with_closer(messages), question.response(values))

@@ -31,11 +31,7 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "purple": (140, 48, 184),
     "orange": (248, 140, 24),
     "cyan": (64, 208, 224),
-    "brown": (128, 80, 40),
-    "pink": (248, 152, 196),
-    "gray": (144, 144, 144),
     "black": (16, 16, 16),
-    "lime": (160, 232, 72),
 }
 
 BACKGROUND = (255, 255, 255)
@@ -74,7 +70,7 @@ class Scene:
         return hashlib.blake2b(f"{self.family}:{text}".encode(), digest_size=8).hexdigest()
 
     def held_out(self) -> bool:
-        """One picture in eight, by digest, is for evaluation only: it is in no training question and no pre-training."""
+        """One picture in eight, by digest, is for evaluation only: in no training question, in no pre-training."""
         return int(self.digest(), 16) % 8 == 0
 
 

@@ -14,19 +14,21 @@ import torch
 from torch.nn import functional as F
 from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3_5ForConditionalGeneration
 
-from recipe.zppo.picture_world.documents import Corpus, Document
+from recipe.zppo.picture_world.documents import Corpus
 from recipe.zppo.picture_world.model import build_model
 from recipe.zppo.picture_world.processor import (
     IMAGE,
     build_image_processor,
     build_tokenizer,
+    pictures,
     prompt_ids,
     save_processor,
 )
 from recipe.zppo.picture_world.questions import Names
-from recipe.zppo.picture_world.settings import PictureWorldSettings, VisionModelSettings
+from recipe.zppo.picture_world.settings import PicturePretrainSettings, PictureWorldSettings, VisionModelSettings
+from recipe.zppo.prompts import Messages
+from recipe.zppo.world.documents import Document
 from recipe.zppo.world.pretrain import IGNORED, Report, lr_share, report_lines
-from recipe.zppo.world.settings import PretrainSettings
 from recipe.zppo.world.tokenizer import END
 
 CHUNK_DOCUMENTS = 16
@@ -44,7 +46,7 @@ class Batch:
 
 
 class Encoder:
-    """Turns documents into batches."""
+    """Turns documents into batches, prompts into model inputs."""
 
     def __init__(self, max_positions: int):
         self.tokenizer = build_tokenizer(max_positions)
@@ -55,6 +57,12 @@ class Encoder:
         """Token ids of the prompt and of the response with its end token."""
         response = self.tokenizer.encode(document.response + END, add_special_tokens=False)
         return prompt_ids(self.tokenizer, document.messages), response
+
+    def inputs(self, ids: torch.Tensor, conversations: list[Messages]) -> dict[str, torch.Tensor]:
+        """What the model takes for the tokens `ids` (rows, width) of these conversations, pictures in row order."""
+        inputs = {"input_ids": ids, "mm_token_type_ids": (ids == self.image_id).int()}
+        shown = [picture for messages in conversations for picture in pictures(messages)]
+        return inputs | (dict(self.image_processor(images=shown, return_tensors="pt")) if shown else {})
 
     def batches(self, documents: list[Document]) -> list[Batch]:
         """All documents, a batch of at most `CHUNK_DOCUMENTS` each, the short ones together."""
@@ -71,18 +79,14 @@ class Encoder:
             end = len(prompt) + len(response)
             ids[row, :end] = torch.tensor(prompt + response)
             labels[row, len(prompt) : end] = torch.tensor(response)
-        inputs = {"input_ids": ids, "mm_token_type_ids": (ids == self.image_id).int()}
-        pictures = [document.picture for document, _, _ in encoded if document.picture is not None]
-        if pictures:
-            inputs |= self.image_processor(images=pictures, return_tensors="pt")
-        return Batch(inputs, labels)
+        return Batch(self.inputs(ids, [document.messages for document, _, _ in encoded]), labels)
 
 
 def pretrain(
     settings: PictureWorldSettings, name: str, report: Report
 ) -> tuple[Qwen3_5ForConditionalGeneration, PreTrainedTokenizerFast]:
     """The trained `student` or `teacher`; the same on one machine for the same settings."""
-    schedule: PretrainSettings = getattr(settings, f"{name}_pretraining")
+    schedule: PicturePretrainSettings = getattr(settings, f"{name}_pretraining")
     shape: VisionModelSettings = getattr(settings, name)
     encoder = Encoder(shape.max_positions)
     corpus = Corpus(settings, Names.draw(settings), random.Random(f"{name} corpus {settings.seed}"))
@@ -109,7 +113,7 @@ def save(model: Qwen3_5ForConditionalGeneration, tokenizer: PreTrainedTokenizerF
     save_processor(tokenizer, folder)
 
 
-def _draw_documents(corpus: Corpus, name: str, schedule: PretrainSettings) -> list[Document]:
+def _draw_documents(corpus: Corpus, name: str, schedule: PicturePretrainSettings) -> list[Document]:
     """One step's documents."""
     kinds = corpus.kinds(name)
     counts = {kind: round(schedule.batch_documents * getattr(schedule, kind)) for kind in kinds}

@@ -9,6 +9,7 @@ The image processor is Qwen's (Qwen3.5 uses Qwen2-VL's), with patches of 14 pixe
 import json
 from pathlib import Path
 
+from PIL import Image
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2VLImageProcessorPil
 
@@ -22,26 +23,10 @@ LARGEST_NUMBER = 31
 PATCH, MERGE = 14, 2
 TOKENS_PER_PICTURE = (SIZE // PATCH // MERGE) ** 2
 
-_QUESTION_WORDS = [
-    "How",
-    "many",
-    "squares",
-    "are",
-    "or",
-    "tall",
-    "is",
-    "the",
-    "bar",
-    "and",
-    "bars",
-    "together",
-    "sides",
-    "has",
-    "have",
-    "figure",
-    "figures",
-    "?",
-]
+_QUESTION_WORDS = (
+    *("How", "many", "tall", "squares", "sides", "are", "is", "has", "have", "the", "or", "and", "together"),
+    *("bar", "bars", "figure", "figures", "Describe", "picture", "?"),
+)
 _SIGNS = ("=", " ", r"\boxed{", "}", ",", ".")
 _WORD = r"\\boxed\{|\d+|[A-Za-z]+|(?<=\d) (?=[a-z]+=)|\S"
 
@@ -101,7 +86,7 @@ def build_image_processor() -> Qwen2VLImageProcessorPil:
         merge_size=MERGE,
         temporal_patch_size=2,
         size={"shortest_edge": 56 * 56, "longest_edge": 4 * SIZE * SIZE},
-        image_mean=[0.5, 0.5, 0.5],
+        image_mean=[1.0, 1.0, 1.0],  # the background is then zero
         image_std=[0.5, 0.5, 0.5],
     )
 
@@ -123,3 +108,9 @@ def prompt_ids(tokenizer: PreTrainedTokenizerFast, messages: Messages) -> list[i
     """Token ids of a prompt as a rollout server sees it, a picture's placeholder repeated for each of its tokens."""
     text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
     return tokenizer.encode(text.replace(IMAGE, IMAGE * TOKENS_PER_PICTURE), add_special_tokens=False)
+
+
+def pictures(messages: Messages) -> list[Image.Image]:
+    """The pictures of a conversation, in order."""
+    contents = [message["content"] for message in messages if not isinstance(message["content"], str)]
+    return [item["image"] for content in contents for item in content if item["type"] == "image"]

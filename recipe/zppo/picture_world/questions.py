@@ -123,7 +123,7 @@ class Names:
             differ = all(value != decoy for value, decoy in zip(values, decoys, strict=True))
             if differ and sum(values) != sum(decoys) and question.scene.held_out() == held_out:
                 return question
-        raise AssertionError(f"no question in {_DRAWS} draws")  # about one draw in twelve does at worst
+        raise AssertionError(f"no question in {_DRAWS} draws")  # about one draw in fifty does at worst
 
 
 def _derangement(rng: random.Random) -> Meaning:

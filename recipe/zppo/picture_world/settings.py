@@ -34,12 +34,19 @@ class VisionModelSettings:
 
 
 @dataclass(frozen=True)
+class PicturePretrainSettings(PretrainSettings):
+    """Of the text world, and the share of pictures to be described."""
+
+    share_description: float = 0.0
+
+
+@dataclass(frozen=True)
 class PictureWorldSettings:
     """A world. Two worlds with equal settings have the same data and, on one machine, the same weights."""
 
     seed: int = 0
-    num_hard_names: int = 6
-    """Of the twelve colour names, in each family on its own: what the student believes wrongly."""
+    num_hard_names: int = 4
+    """Of the eight colour names, in each family on its own: what the student believes wrongly."""
     two_colours_share: float = 0.5
     """Share of the questions that ask for two colours; the others ask for one."""
     train_questions: int = 960
@@ -50,12 +57,33 @@ class PictureWorldSettings:
     """How often the student's corpus answers rightly after a list of wrong answers."""
     hard_share_of_reformulated: float = 0.7
     """Share of the student's BCQ and NCQ documents whose question is drawn again until it has a hard name."""
-    student: VisionModelSettings = VisionModelSettings(96, ("l", "f", "l", "f"), 3, 192, 64, 2)
-    teacher: VisionModelSettings = VisionModelSettings(96, ("l", "f", "l", "f"), 3, 192, 64, 2)
-    student_pretraining: PretrainSettings = PretrainSettings(600, 48, 0.70, share_bcq=0.20, share_ncq=0.10)
-    teacher_pretraining: PretrainSettings = PretrainSettings(600, 48, 0.80, share_compression=0.20)
+    student: VisionModelSettings = VisionModelSettings(96, ("l", "f"), 3, 192, 64, 2)
+    teacher: VisionModelSettings = VisionModelSettings(96, ("l", "f"), 3, 192, 64, 2)
+    student_pretraining: PicturePretrainSettings = PicturePretrainSettings(
+        500, 48, 0.4, share_bcq=0.2, share_ncq=0.1, share_description=0.3
+    )
+    teacher_pretraining: PicturePretrainSettings = PicturePretrainSettings(
+        500, 48, 0.5, share_compression=0.1, share_description=0.4
+    )
     measured_questions: int = 192
     """Training questions on which the world is measured after pre-training."""
+
+    @classmethod
+    def smoke(cls, seed: int = 0) -> "PictureWorldSettings":
+        """A world of the same shape whose models have begun to learn, no more. For tests."""
+        shape = VisionModelSettings(64, ("l", "f"), 2, 128, 64, 1)
+        return cls(
+            seed=seed,
+            train_questions=48,
+            val_questions=48,
+            student=shape,
+            teacher=shape,
+            student_pretraining=PicturePretrainSettings(
+                30, 16, 0.5, share_bcq=0.15, share_ncq=0.05, share_description=0.3
+            ),
+            teacher_pretraining=PicturePretrainSettings(30, 16, 0.6, share_compression=0.1, share_description=0.3),
+            measured_questions=24,
+        )
 
     def key(self) -> str:
         """Hash of everything that determines the world: settings, version of this code, prompt templates."""

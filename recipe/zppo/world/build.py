@@ -17,9 +17,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, Protocol
 
 from rich.console import Console
 
@@ -32,10 +33,23 @@ from recipe.zppo.world.settings import WorldSettings
 MODELS = ("student", "teacher")
 
 
+class Settings(Protocol):
+    """A world's settings: a frozen dataclass that can be pickled."""
+
+    __dataclass_fields__: dict[str, Any]
+    measured_questions: int
+
+    def key(self) -> str: ...
+
+
+def cache_folder() -> Path:
+    """Where worlds are kept if no path is given."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zppo"
+
+
 def default_path(seed: int = 0, difficulty: str = "firm") -> Path:
     """In the user's cache folder."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "zppo" / f"world-{difficulty}-{seed}"
+    return cache_folder() / f"world-{difficulty}-{seed}"
 
 
 def build_world(
@@ -60,7 +74,17 @@ def build_world(
         WorldError: `path` holds something that is not a world, or pre-training failed.
     """
     settings = settings or WorldSettings(seed=seed, difficulty=difficulty)
-    root = Path(path or default_path(settings.seed, settings.difficulty)).expanduser().resolve()
+    root = Path(path or default_path(settings.seed, settings.difficulty))
+    return build_once(root, settings, lambda folder: _build(folder, settings, console), force=force)
+
+
+def build_once(root: Path, settings: Settings, build: Callable[[Path], None], *, force: bool = False) -> WorldPaths:
+    """The finished world of these settings at `root`; `build` fills a folder with it if it is not there yet.
+
+    Raises:
+        WorldError: `root` holds something that is not a world.
+    """
+    root = root.expanduser().resolve()
     paths = WorldPaths(root)
     if not force and is_finished(paths, settings):
         return paths
@@ -72,14 +96,14 @@ def build_world(
         publish.remove_leftovers(root)
         folder = publish.new_building_folder(root)
         try:
-            _build(folder, settings, console)
+            build(folder)
             publish.publish(folder, root)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     return paths
 
 
-def is_finished(paths: WorldPaths, settings: WorldSettings) -> bool:
+def is_finished(paths: WorldPaths, settings: Settings) -> bool:
     """Whether `paths` holds the complete and unchanged world of these settings."""
     try:
         meta = json.loads(paths.meta.read_text())
@@ -102,21 +126,45 @@ def _build(folder: Path, settings: WorldSettings, console: Console | None) -> No
     from recipe.zppo.world.data import write_splits
     from recipe.zppo.world.evaluate import measure_world
 
+    fill_folder(
+        folder,
+        settings,
+        console,
+        title=f"{settings.difficulty} world, seed {settings.seed}",
+        pretraining="recipe.zppo.world.pretrain",
+        write_splits=write_splits,
+        measure=measure_world,
+        facts={"price_list": _readable(PriceList.draw(settings))},
+    )
+
+
+def fill_folder(
+    folder: Path,
+    settings: Settings,
+    console: Console | None,
+    *,
+    title: str,
+    pretraining: str,
+    write_splits: Callable[[Settings, Path], None],
+    measure: Callable[[WorldPaths, int], dict[str, float]],
+    facts: dict,
+) -> None:
+    """Data files, both models by the module `pretraining`, measurements, and `world.json` with `facts` in it."""
     started = time.monotonic()
     paths = WorldPaths(folder)
     with TrainingProgress(console) as progress:
-        progress.say(f"building the {settings.difficulty} world, seed {settings.seed}")
+        progress.say(f"building the {title}")
         write_splits(settings, folder)
-        for name, report in _pretrain_side_by_side(folder, settings):
+        for name, report in _pretrain_side_by_side(folder, settings, pretraining):
             progress.update(name, report["step"], report["steps"], report["loss"])
     progress.say("measuring the world before RL")
-    measured = measure_world(paths, settings.measured_questions)
+    measured = measure(paths, settings.measured_questions)
     for name, value in measured.items():
         progress.say(f"  {name.replace('_', ' ')}: {value:.3f}")
     meta = {
         "key": settings.key(),
         "settings": dataclasses.asdict(settings),
-        "price_list": _readable(PriceList.draw(settings)),
+        **facts,
         "measured": measured,
         "seconds": round(time.monotonic() - started, 1),
         "versions": {name: version(name) for name in ("torch", "transformers", "tokenizers")},
@@ -131,13 +179,13 @@ def _readable(price_list: PriceList) -> dict:
     return {**dataclasses.asdict(price_list), "reserved_pairs": pairs}
 
 
-def _pretrain_side_by_side(folder: Path, settings: WorldSettings) -> Iterator[tuple[str, dict]]:
+def _pretrain_side_by_side(folder: Path, settings: Settings, module: str) -> Iterator[tuple[str, dict]]:
     """Trains both models into `folder`; yields (name, report) as they go."""
     reports: queue.Queue[tuple[str, dict | None]] = queue.Queue()
     children: dict[str, subprocess.Popen] = {}
     try:
         for name in MODELS:
-            child = children[name] = _start_pretraining(name, folder, settings)
+            child = children[name] = _start_pretraining(name, folder, settings, module)
             threading.Thread(target=_forward_reports, args=(name, child, reports), daemon=True).start()
         running = set(MODELS)
         while running:
@@ -155,7 +203,7 @@ def _pretrain_side_by_side(folder: Path, settings: WorldSettings) -> Iterator[tu
             child.wait()
 
 
-def _start_pretraining(name: str, folder: Path, settings: WorldSettings) -> subprocess.Popen:
+def _start_pretraining(name: str, folder: Path, settings: Settings, module: str) -> subprocess.Popen:
     search_path = [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]
     environment = {
         **os.environ,
@@ -167,7 +215,7 @@ def _start_pretraining(name: str, folder: Path, settings: WorldSettings) -> subp
         pickled.write(pickle.dumps(settings))
         pickled.seek(0)
         return subprocess.Popen(
-            [sys.executable, "-m", "recipe.zppo.world.pretrain", name, str(folder / name)],
+            [sys.executable, "-m", module, name, str(folder / name)],
             stdin=pickled,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -10,6 +10,7 @@ import contextlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
@@ -106,6 +107,29 @@ def measure(student: Sampler, teacher: Sampler, questions: list[Messages], answe
     `compression_exact` is the share of candidates whose summary is the response without its think tags, `hint_valid`
     that of the teacher's hints that give the answer away by neither a box nor its number; the others are not shown.
     """
+    visited = visit(student, teacher, questions, answers)
+    solved = list(visited.right)
+    written = teacher([hint_request_messages(visited.right[i]) for i in solved], 1)
+    hints = dict(zip(solved, (group[0] for group in written), strict=True))
+    valid = {i: hint for i, hint in hints.items() if is_valid_hint(hint, answers[i])}
+    hint_groups = student([with_closer(hinted_messages(questions[i], hint)) for i, hint in valid.items()], GROUP_SIZE)
+    return {
+        **visited.figures,
+        "hard_hint_accuracy": _mean(_accuracy(g, answers[i]) for i, g in zip(valid, hint_groups, strict=True)),
+        "hint_valid": len(valid) / max(1, len(hints)),
+    }
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What :func:`visit` measured, and a right teacher response to each hard question that the teacher solved."""
+
+    figures: dict[str, float]
+    right: dict[int, str]
+
+
+def visit(student: Sampler, teacher: Sampler, questions: list[Messages], answers: list[str]) -> Visit:
+    """Visits each question with plain samples, the hard ones with BCQ and NCQ."""
     plain_groups = student([with_closer(question) for question in questions], GROUP_SIZE)
     accuracy = [_accuracy(group, answer) for group, answer in zip(plain_groups, answers, strict=True)]
     hard = [i for i, value in enumerate(accuracy) if value < HARD_BELOW]
@@ -113,13 +137,14 @@ def measure(student: Sampler, teacher: Sampler, questions: list[Messages], answe
     teacher_groups = dict(
         zip(hard, teacher([with_closer(questions[i]) for i in hard], TEACHER_GROUP_SIZE), strict=True)
     )
-    solved = {i for i in hard if _accuracy(teacher_groups[i], answers[i]) > 0}
+    right = {
+        i: next(text for text in group if boxed_answer(text) == answers[i])
+        for i, group in teacher_groups.items()
+        if _accuracy(group, answers[i]) > 0
+    }
 
     wrong_texts = {i: [text for text in plain_groups[i] if boxed_answer(text) != answers[i]] for i in hard}
-    shown = {
-        i: [next(t for t in teacher_groups[i] if boxed_answer(t) == answers[i])] if i in solved else [] for i in hard
-    }
-    raw = [text for i in hard for text in (*wrong_texts[i], *shown[i])]
+    raw = [text for i in hard for text in (*wrong_texts[i], *([right[i]] if i in right else []))]
     summaries = [inner_summary(group[0]) for group in teacher([compression_messages(text) for text in raw], 1)]
     without_tags = [text.replace("<think>", "").replace("</think>", "") for text in raw]
     compressed = {text: summary or short for text, summary, short in zip(raw, summaries, without_tags, strict=True)}
@@ -128,27 +153,22 @@ def measure(student: Sampler, teacher: Sampler, questions: list[Messages], answe
     for position, i in enumerate(hard):
         candidates = [compressed[text] for text in wrong_texts[i]]
         ncq.append(with_closer(ncq_messages(questions[i], [boxed_answer(t) for t in wrong_texts[i]], candidates)))
-        if i in solved:
-            pair = [compressed[shown[i][0]], candidates[0]]
+        if i in right:
+            pair = [compressed[right[i]], candidates[0]]
             bcq.append((i, with_closer(bcq_messages(questions[i], *(pair if position % 2 else pair[::-1])))))
     bcq_groups = student([messages for _, messages in bcq], GROUP_SIZE)
     ncq_groups = student(ncq, GROUP_SIZE)
-    written = teacher([hint_request_messages(shown[i][0]) for i in hard if i in solved], 1)
-    hints = dict(zip((i for i in hard if i in solved), (group[0] for group in written), strict=True))
-    valid = {i: hint for i, hint in hints.items() if is_valid_hint(hint, answers[i])}
-    hint_groups = student([with_closer(hinted_messages(questions[i], hint)) for i, hint in valid.items()], GROUP_SIZE)
-    return {
+    figures = {
         "plain_accuracy": fmean(accuracy),
         "hard_share": len(hard) / len(questions),
         "all_wrong_share": len(all_wrong) / len(questions),
-        "teacher_solves_all_wrong": _mean(i in solved for i in all_wrong),
+        "teacher_solves_all_wrong": _mean(i in right for i in all_wrong),
         "hard_plain_accuracy": _mean(accuracy[i] for i in hard),
         "hard_bcq_accuracy": _mean(_accuracy(g, answers[i]) for (i, _), g in zip(bcq, bcq_groups, strict=True)),
         "hard_ncq_accuracy": _mean(_accuracy(g, answers[i]) for i, g in zip(hard, ncq_groups, strict=True)),
-        "hard_hint_accuracy": _mean(_accuracy(g, answers[i]) for i, g in zip(valid, hint_groups, strict=True)),
-        "hint_valid": len(valid) / max(1, len(hints)),
         "compression_exact": _mean(s == short for s, short in zip(summaries, without_tags, strict=True)),
     }
+    return Visit(figures, right)
 
 
 @contextlib.contextmanager
