@@ -13,6 +13,7 @@ from omegaconf.errors import MissingMandatoryValue
 from recipe.zppo.config import ZPPOConfig
 from recipe.zppo.config_validation import validate_zppo
 from recipe.zppo.data_files import check_training_files, check_validation_files
+from recipe.zppo.endpoint_check import check_endpoint
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.lora_checks import check_lora
 from recipe.zppo.model_files import check_models
@@ -88,16 +89,18 @@ def checks_of(config: DictConfig, zppo: ZPPOConfig) -> list[Callable[[], object]
         lambda: check_teacher_pool(config, zppo),
         lambda: check_distillation(config, zppo),
         lambda: check_lora(config, zppo),
+        lambda: check_key_is_not_logged(config, zppo),
         lambda: check_reward_function(config),
         lambda: check_models(config, zppo),
-        lambda: check_validation_files(config.data),
+        lambda: check_validation_files(config.data, zppo.judge.enable),
         lambda: check_training_data(config, zppo),
+        lambda: check_endpoint(zppo),
     ]
 
 
 def check_training_data(config: DictConfig, zppo: ZPPOConfig) -> None:
     """The training files, and that they have enough rows for a step."""
-    num_rows = check_training_files(config.data, zppo.data.prompt_id_key)
+    num_rows = check_training_files(config.data, zppo.data.prompt_id_key, zppo.judge.enable)
     if num_rows is not None:
         check_enough_rows(config, num_rows)
 
@@ -269,6 +272,17 @@ def check_distillation(config: DictConfig, zppo: ZPPOConfig) -> None:
     if zppo.teacher.more:
         raise ConfigError(
             "zppo.teacher.more: distillation scores responses with one teacher, zppo.teacher.path; leave it empty"
+        )
+
+
+def check_key_is_not_logged(config: DictConfig, zppo: ZPPOConfig) -> None:
+    """The endpoint's key stands in the environment, not in the configuration: verl prints that, and so does Ray."""
+    name = zppo.teacher.api_key_env
+    variables = OmegaConf.select(config, "ray_kwargs.ray_init.runtime_env.env_vars") or {}
+    if name in variables:
+        raise ConfigError(
+            f"ray_kwargs.ray_init.runtime_env.env_vars.{name}: would be logged; set the variable in the environment of "
+            "this command only, the workers on other nodes get it from there"
         )
 
 

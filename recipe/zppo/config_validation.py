@@ -191,7 +191,7 @@ def _check_endpoint(config: ZPPOConfig) -> None:
         )
     if config.distillation.mode != "none":
         raise ConfigError(
-            f"{key}: distillation needs the teacher's probabilities of every token, which chat completions do not give; "
+            f"{key}: distillation needs the teacher's probabilities of every token, which chat completions don't give; "
             "set it to null and give the teacher accelerators (zppo.teacher.n_gpus_per_node)"
         )
 

@@ -14,19 +14,23 @@ from omegaconf import DictConfig, ListConfig
 
 from recipe.zppo.config import DataConfig
 from recipe.zppo.errors import ConfigError
+from recipe.zppo.judge import is_free_form
 
 ANSWER = "reward_model.ground_truth"
 ROWS_PER_BATCH = 4096
 
 
-def check_training_files(data: DictConfig, prompt_id_key: str) -> int | None:
+def check_training_files(data: DictConfig, prompt_id_key: str, judged: bool) -> int | None:
     """Number of training rows; None where a file is remote and so was not read.
 
     The id column may be absent while it has its default name: the data set then makes ids of its own.
 
+    Args:
+        judged: there is a judge for rows with a free-form answer.
+
     Raises:
-        ConfigError: a file is missing, empty, unreadable or lacks a column; a row lacks question, answer or id; two
-            rows share an id.
+        ConfigError: a file is missing, empty, unreadable or lacks a column; a row lacks question, answer, id or judge;
+            two rows share an id.
     """
     seen: dict[Any, tuple[str, int]] = {}
     num_rows: int | None = 0
@@ -35,7 +39,7 @@ def check_training_files(data: DictConfig, prompt_id_key: str) -> int | None:
             num_rows = None
             continue
         duplicates: list[tuple[int, Any, tuple[str, int]]] = []
-        for number, row in _checked_rows(file, "data.train_files", data.prompt_key, prompt_id_key):
+        for number, row in _checked_rows(file, "data.train_files", data.prompt_key, prompt_id_key, judged):
             num_rows = None if num_rows is None else num_rows + 1
             prompt_id = row.get(prompt_id_key)
             if not _is_id(prompt_id):
@@ -53,11 +57,11 @@ def check_training_files(data: DictConfig, prompt_id_key: str) -> int | None:
     return num_rows
 
 
-def check_validation_files(data: DictConfig) -> None:
+def check_validation_files(data: DictConfig, judged: bool) -> None:
     """Like `check_training_files`, for validation rows, which need no id."""
     for file in _files(data, "val_files"):
         if not _is_remote(file):
-            for _ in _checked_rows(file, "data.val_files", data.prompt_key, None):
+            for _ in _checked_rows(file, "data.val_files", data.prompt_key, None, judged):
                 pass
 
 
@@ -73,8 +77,10 @@ def _is_remote(file: str) -> bool:
     return "://" in file
 
 
-def _checked_rows(file: str, key: str, prompt_key: str, id_key: str | None) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Each row's number and needed columns; raises at the end for the rows without question, answer or id."""
+def _checked_rows(
+    file: str, key: str, prompt_key: str, id_key: str | None, judged: bool
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each row's number and needed columns; raises at the end for the rows without question, answer, id or judge."""
     lacking: dict[str, list[int]] = {}
     number = -1
     for number, row in enumerate(_read(file, key, [prompt_key, "reward_model"], id_key)):
@@ -84,6 +90,10 @@ def _checked_rows(file: str, key: str, prompt_key: str, id_key: str | None) -> I
             lacking.setdefault(f"answer ({ANSWER} is empty)", []).append(number)
         if id_key in row and not _is_id(row[id_key]):
             lacking.setdefault(f"id ({id_key} must be a text or a whole number)", []).append(number)
+        if not judged and is_free_form(row):
+            lacking.setdefault("judge (extra_info.answer_type is free_form; set zppo.judge.enable=true)", []).append(
+                number
+            )
         yield number, row
     if number < 0:
         raise ConfigError(f"{key}: {file} has no rows")
@@ -104,11 +114,15 @@ def _read(file: str, key: str, columns: list[str], id_key: str | None) -> Iterat
         if path.suffix == ".parquet":
             with pq.ParquetFile(path) as parquet:
                 columns = _present_columns(parquet.schema_arrow.names, file, key, columns, id_key)
+                columns += _answer_type(parquet.schema_arrow)
                 for batch in parquet.iter_batches(ROWS_PER_BATCH, columns=columns):
                     yield from batch.to_pylist()
         else:
             table = pyarrow.json.read_json(path)
-            yield from table.select(_present_columns(table.column_names, file, key, columns, id_key)).to_pylist()
+            columns = _present_columns(table.column_names, file, key, columns, id_key)
+            if _answer_type(table.schema):
+                columns.append("extra_info")
+            yield from table.select(columns).to_pylist()
     except (pa.ArrowException, OSError) as error:
         raise ConfigError(f"{key}: {file} can't be read: {str(error).splitlines()[0]}") from error
 
@@ -120,7 +134,15 @@ def _present_columns(present: list[str], file: str, key: str, columns: list[str]
     for column in columns:
         if column not in present:
             raise ConfigError(f"{key}: {file} has no column {column!r}; it has {', '.join(present) or 'none'}")
-    return columns
+    return list(columns)
+
+
+def _answer_type(schema: pa.Schema) -> list[str]:
+    """The path of the field that says who grades a row, where there is one."""
+    index = schema.get_field_index("extra_info")
+    kind = schema.field(index).type if index >= 0 else None
+    there = kind is not None and pa.types.is_struct(kind) and kind.get_field_index("answer_type") >= 0
+    return ["extra_info.answer_type"] if there else []
 
 
 def _has_question(messages: Any) -> bool:

@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from recipe.zppo.config_validation import validate_zppo
 from recipe.zppo.errors import ConfigError, ZPPOError
+from recipe.zppo.secret import Secret
 
 
 def launch(config: DictConfig) -> int:
@@ -23,10 +24,12 @@ def launch(config: DictConfig) -> int:
 
     from verl.trainer.main_ppo import run_ppo
 
-    from recipe.zppo.task_runner import ZPPOTaskRunner
+    from recipe.zppo.task_runner import TaskRunnerWith
 
+    key = config.zppo.teacher.api_key_env
+    secret = Secret.from_environment(key)
     try:
-        run_ppo(config, task_runner_class=ZPPOTaskRunner)
+        run_ppo(config, task_runner_class=TaskRunnerWith({key: secret} if secret else {}))
     except KeyboardInterrupt:
         print(
             "zppo: interrupted; a later run with trainer.resume_mode=auto goes on from the last checkpoint",

@@ -11,6 +11,7 @@ import numpy as np
 from recipe.zppo.advantage import group_statistics
 from recipe.zppo.batch import training_groups
 from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.judge import Verdict
 from recipe.zppo.pipeline import StepResult
 from recipe.zppo.records import Group
 from recipe.zppo.replay_buffer import PromptReplayBuffer
@@ -21,9 +22,9 @@ def step_metrics(result: StepResult, report: Any, buffer: PromptReplayBuffer, co
     """All ZPPO metrics of one step; a mean over nothing is left out.
 
     Keys: ``zppo/accuracy/*`` plain accuracy of new and replayed questions; ``zppo/hard_share``;
-    ``zppo/{bcq,ncq}/*``; ``zppo/teacher/*`` on the hard questions; ``zppo/buffer/*``; ``zppo/batch/*`` shares of the
-    batch (Fig. 5), of trivial groups and of positive advantages (Fig. 22); ``zppo/compression/*``; ``zppo/tokens/*``;
-    ``zppo/time_s/*``.
+    ``zppo/{bcq,ncq}/*``; ``zppo/judge/*`` verdicts on free-form answers of student and teacher; ``zppo/teacher/*`` on
+    the hard questions; ``zppo/buffer/*``; ``zppo/batch/*`` shares of the batch (Fig. 5), of trivial groups and of
+    positive advantages (Fig. 22); ``zppo/compression/*``; ``zppo/tokens/*``; ``zppo/time_s/*``.
     """
     metrics: dict[str, float | None] = {}
     metrics |= _plain_metrics(result, config.threshold)
@@ -36,6 +37,8 @@ def step_metrics(result: StepResult, report: Any, buffer: PromptReplayBuffer, co
     groups = [group for group in result.groups if group.kind is not Kind.TEACHER]
     metrics |= _batch_metrics(groups, config)
     metrics |= _count_metrics(result)
+    if config.judge.enable:
+        metrics |= _judge_metrics(result)
     metrics |= _time_metrics(result)
     if report is not None:
         metrics |= {f"zppo/buffer/{name}": value for name, value in buffer.metrics().items()}
@@ -129,11 +132,24 @@ def _count_metrics(result: StepResult) -> dict[str, float | None]:
     }
     for name, count in compressions.items():
         metrics[f"zppo/compression/{name.replace('tail:', 'fall_back_')}"] = count
-    for reason in ("too_long", "timeout", "generation"):
+    for reason in ("too_long", "timeout", "generation", "judge"):
         metrics[f"zppo/rollouts/failed_{reason}"] = result.counts[f"rollouts/{reason}"]
     answers = sum(r.num_tokens for answer in result.teacher.values() for r in answer.rollouts)
     metrics["zppo/tokens/teacher"] = answers + result.counts["tokens"] + result.counts["hint/tokens"]
     return metrics
+
+
+def _judge_metrics(result: StepResult) -> dict[str, float | None]:
+    """Verdicts on rollouts that are in the step's groups and answers, and rollouts lost for want of one."""
+    rollouts = [rollout for group in result.groups if group.kind is not Kind.TEACHER for rollout in group.rollouts]
+    rollouts += [rollout for answers in result.teacher.values() for rollout in answers.rollouts]
+    verdicts = Counter(rollout.verdict for rollout in rollouts if rollout.verdict)
+    return {
+        "zppo/judge/verdicts": verdicts.total(),
+        **{f"zppo/judge/{verdict}": verdicts[verdict] for verdict in Verdict},
+        "zppo/judge/failed": result.counts["rollouts/judge"] + sum(a.unjudged for a in result.teacher.values()),
+        "zppo/tokens/judge": sum(rollout.judge_tokens for rollout in rollouts),
+    }
 
 
 def _time_metrics(result: StepResult) -> dict[str, float | None]:

@@ -98,6 +98,8 @@ def check_teacher_context(config: DictConfig, zppo: ZPPOConfig, path: str) -> No
             f"{key}: {context} tokens of context are too few to score a response, which takes data.max_prompt_length "
             f"{prompt} + data.max_response_length {config.data.max_response_length} + 1"
         )
+    if zppo.judge.enable and path == zppo.teacher.path:
+        _check_judge_context(config, zppo, context, key)
     if zppo.compresses or Kind.HINT in zppo.kinds:
         helps = {Kind.BCQ, Kind.HINT} & set(zppo.kinds)
         longest = max(config.data.max_response_length if zppo.compresses else 0, response if helps else 0)
@@ -109,6 +111,21 @@ def check_teacher_context(config: DictConfig, zppo: ZPPOConfig, path: str) -> No
                 f"{key}: {context} tokens of context are too few to {purpose}, {needed} = "
                 f"response {longest} + template {template} + zppo.compression.max_tokens {zppo.compression.max_tokens}"
             )
+
+
+def _check_judge_context(config: DictConfig, zppo: ZPPOConfig, context: int, key: str) -> None:
+    """What the judge is asked: question, gold answer, the response's answer, and room for the verdict."""
+    from recipe.zppo.judge import JUDGE
+
+    judge, prompt = zppo.judge, config.data.max_prompt_length
+    template = len(JUDGE.text) // 3  # at least so many characters a token
+    needed = prompt + 2 * judge.max_answer_tokens + template + judge.max_tokens
+    if needed > context:
+        raise ConfigError(
+            f"{key}: {context} tokens of context are too few to judge an answer, {needed} = data.max_prompt_length "
+            f"{prompt} + 2 x zppo.judge.max_answer_tokens {judge.max_answer_tokens} + template {template} + "
+            f"zppo.judge.max_tokens {judge.max_tokens}"
+        )
 
 
 def check_vocabularies(student: str, teacher: str, *, trust_remote_code: bool) -> None:

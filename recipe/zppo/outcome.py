@@ -205,6 +205,27 @@ def teacher(rows: Sequence[Row]) -> Teacher | None:
 
 
 @dataclass(frozen=True)
+class Judge:
+    """Verdicts on free-form answers in training."""
+
+    verdicts: int
+    correct: int
+    malformed: int
+    """Replies that were no verdict; they count as wrong."""
+    failed: int
+    """Responses lost because no verdict came."""
+    tokens: int
+
+
+def judge(rows: Sequence[Row]) -> Judge | None:
+    """None for a run without."""
+    if not any("zppo/judge/verdicts" in row for row in rows):
+        return None
+    names = ("judge/verdicts", "judge/correct", "judge/malformed", "judge/failed", "tokens/judge")
+    return Judge(*(int(total(rows, f"zppo/{name}")) for name in names))
+
+
+@dataclass(frozen=True)
 class TeacherShare:
     """One of several teachers, each of which is asked what those before it did not solve."""
 

@@ -35,7 +35,8 @@ _FIELD = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 class Template:
     """The text of one figure. `{name}` is a field; other braces, as in `\\boxed{}`, are text."""
 
-    figure: int
+    figure: int | None
+    """None: the paper prints none."""
     text: str
 
     def fill(self, **values: str) -> str:

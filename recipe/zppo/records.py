@@ -40,6 +40,9 @@ class Rollout:
     """Of the whole response, what was given included."""
     num_given: int = 0
     """Tokens at the beginning of the response that the student did not write (`Opening`)."""
+    verdict: str = ""
+    """The judge's (`judge.Verdict`); empty where it was not asked."""
+    judge_tokens: int = 0
 
     @property
     def correct(self) -> bool:
@@ -77,7 +80,8 @@ class Hint:
 
 @dataclass(frozen=True, slots=True)
 class RolloutFailure:
-    """A rollout that gave no response: ``too_long`` (the prompt leaves no room) or ``generation``."""
+    """A rollout that gave nothing to train on: ``too_long`` (the prompt leaves no room), ``generation``, or ``judge``
+    (no verdict on a free-form answer)."""
 
     session: int
     reason: str
@@ -89,6 +93,8 @@ class TeacherRollout:
     text: str = field(repr=False)
     reward: float
     num_tokens: int
+    verdict: str = ""
+    judge_tokens: int = 0
 
     @property
     def correct(self) -> bool:
@@ -104,6 +110,8 @@ class TeacherAnswers:
     error: str = ""
     teacher: int = 0
     """Which one gave them: with several, the one that was right, or else the last."""
+    unjudged: int = 0
+    """Of the failed ones, those that answered and got no verdict."""
 
     @property
     def correct(self) -> list[TeacherRollout]:

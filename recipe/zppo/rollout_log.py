@@ -77,6 +77,7 @@ class RolloutLog:
                     "answer": self._cut(rollout.answer),
                     "num_tokens": rollout.num_tokens,
                     **({"num_given": rollout.num_given} if rollout.num_given else {}),
+                    **({"verdict": rollout.verdict} if rollout.verdict else {}),
                     "text": self._cut(rollout.text),
                 }
                 for rollout in group.rollouts
@@ -87,7 +88,10 @@ class RolloutLog:
         teacher = result.teacher.get(question.prompt_id)
         if teacher is not None and group.kind.value == "plain" and group.step == getattr(result.builder, "step", -1):
             line["teacher"] = {
-                "responses": [{"reward": r.reward, "text": self._cut(r.text)} for r in teacher.rollouts],
+                "responses": [
+                    {"reward": r.reward, **({"verdict": r.verdict} if r.verdict else {}), "text": self._cut(r.text)}
+                    for r in teacher.rollouts
+                ],
                 "failed": teacher.failed,
                 "error": teacher.error,
             }

@@ -13,6 +13,10 @@ class RolloutError(ZPPOError, RuntimeError):
     """The rollout servers do not give responses."""
 
 
+class JudgeError(RolloutError):
+    """The judge gave no verdict on a free-form answer: the rollout has no reward, and counts as failed."""
+
+
 class WaitTimeoutError(ZPPOError, TimeoutError):
     """A wait ran into its limit; the message says what was waited for."""
 

@@ -61,6 +61,7 @@ class Summary:
     """Cause of a failed teacher request, if there was one."""
     teachers: dict[int, outcome.TeacherShare]
     """Each of several teachers; empty if there is one."""
+    judge: outcome.Judge | None
     rollouts_failed: int
     step_time: outcome.StepTime | None
     student_tokens: int
@@ -96,6 +97,7 @@ class Summary:
             teacher=teacher,
             teacher_error=_teacher_error(folder) if teacher and teacher.failed_requests else None,
             teachers=outcome.teachers(rows),
+            judge=outcome.judge(rows),
             rollouts_failed=int(outcome.total(rows, "zppo/rollouts/failed")),
             step_time=outcome.step_time(rows),
             student_tokens=int(outcome.total(rows, "zppo/tokens/student")),
@@ -160,6 +162,7 @@ def print_summary(summary: Summary, console: Console) -> None:
         "Distillation": list(_distillation_lines(summary)),
         "Left out of the updates": list(_left_out_lines(summary)),
         "Teacher": list(_teacher_lines(summary)),
+        "Judge of free-form answers": list(_judge_lines(summary)),
         "Time and tokens": list(_time_lines(summary)),
         "Where things lie": [f"{_PLACES[name]:<20}{path}" for name, path in summary.places.items()],
     }
@@ -287,6 +290,20 @@ def _teacher_lines(summary: Summary) -> Iterator[str]:
     if teacher.failed_requests or teacher.late:
         cause = f"; last cause: {summary.teacher_error}" if summary.teacher_error else ""
         yield f"FAILED: {teacher.failed_requests} requests, {teacher.late} questions answered too late{cause}"
+
+
+def _judge_lines(summary: Summary) -> Iterator[str]:
+    judge = summary.judge
+    if judge is None:
+        return
+    if judge.verdicts:
+        yield f"{judge.verdicts} verdicts, {judge.tokens:,} tokens; {_share(judge.correct, judge.verdicts)} correct"
+    else:
+        yield "not asked: no free-form answer came up"
+    if judge.malformed:
+        yield f"{_share(judge.malformed, judge.verdicts)} malformed, which counts as wrong"
+    if judge.failed:
+        yield f"FAILED: {judge.failed} responses got no verdict and were left out"
 
 
 def _time_lines(summary: Summary) -> Iterator[str]:

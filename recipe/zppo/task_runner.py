@@ -1,10 +1,13 @@
 """The Ray actor that drives a run: verl's, with the trainer `zppo` registered in its process."""
 
 import os
+from typing import Any
 
 import ray
 from omegaconf import DictConfig
 from verl.trainer.main_ppo import TaskRunnerV1
+
+from recipe.zppo.secret import Secret
 
 # Ray wraps a decorated class; the plain one is kept in its metadata.
 _TaskRunner = TaskRunnerV1.__ray_metadata__.modified_class
@@ -12,7 +15,16 @@ _TaskRunner = TaskRunnerV1.__ray_metadata__.modified_class
 
 @ray.remote
 class ZPPOTaskRunner(_TaskRunner):
-    """verl's V1 task runner for `trainer.v1.trainer_mode=zppo`."""
+    """verl's V1 task runner for `trainer.v1.trainer_mode=zppo`.
+
+    Args:
+        secrets: variables that the driver has in its environment and this process, maybe on another node, may lack.
+    """
+
+    def __init__(self, secrets: dict[str, Secret] | None = None):
+        super().__init__()
+        for name, secret in (secrets or {}).items():
+            os.environ.setdefault(name, secret.reveal())
 
     def run(self, config: DictConfig) -> None:
         # Registers the trainer, and the advantage estimator, under the name "zppo".
@@ -21,3 +33,16 @@ class ZPPOTaskRunner(_TaskRunner):
         # verl's default is ./tensorboard_log of the working directory, shared by all runs.
         os.environ.setdefault("TENSORBOARD_DIR", os.path.join(config.trainer.default_local_dir, "tensorboard"))
         super().run(config)
+
+
+class TaskRunnerWith:
+    """What verl's `run_ppo` makes its task runner from, with the secrets that it does not know of."""
+
+    def __init__(self, secrets: dict[str, Secret], actor: Any = ZPPOTaskRunner):
+        self._secrets, self._actor = secrets, actor
+
+    def options(self, **options: Any) -> "TaskRunnerWith":
+        return TaskRunnerWith(self._secrets, self._actor.options(**options))
+
+    def remote(self) -> Any:
+        return self._actor.remote(self._secrets)

@@ -1,4 +1,4 @@
-"""Requests to the teacher servers: limits, retries, and a teacher that may die without taking the run with it."""
+"""Requests to the teacher servers: fair turns, limits, retries, and a teacher that may die without ending the run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
+
+from recipe.zppo.fair_queue import FairQueue, Work
 
 T = TypeVar("T")
 
@@ -22,13 +24,15 @@ class TeacherDownError(RuntimeError):
 class RequestGate:
     """Runs requests with a concurrency limit, a time limit each, retries, and a circuit breaker.
 
+    Requests that exceed the limit take turns as `FairQueue` says.
+
     After ``dead_after_failures`` failures in a row every request is refused at once, so that a dead teacher costs a
     step nothing. Every ``retry_after_s`` seconds a short ``probe`` in the background asks whether it is back.
 
     Example:
         gate = RequestGate(max_concurrent=64, timeout_s=600, max_retries=2, dead_after_failures=8, retry_after_s=300,
                            probe=lambda: client.generate(..., max_tokens=1))
-        response = await gate.run(lambda: client.generate(...))
+        response = await gate.run(lambda: client.generate(...), Work.ROLLOUT, cost=12_288)
     """
 
     def __init__(
@@ -52,7 +56,7 @@ class RequestGate:
         self._probe = probe
         self._is_failure = is_failure
         self._now = now
-        self._slots = asyncio.Semaphore(max_concurrent)
+        self._queue = FairQueue(max_concurrent)
         self._failures_in_a_row = 0
         self._down_since: float | None = None
         self._probing: asyncio.Task | None = None
@@ -61,15 +65,15 @@ class RequestGate:
     def is_down(self) -> bool:
         return self._down_since is not None
 
-    async def run(self, request: Callable[[], Awaitable[T]]) -> T:
-        """The answer of ``request``.
+    async def run(self, request: Callable[[], Awaitable[T]], work: Work = Work.ROLLOUT, cost: float = 1.0) -> T:
+        """The answer of ``request``, of which ``cost`` is the largest number of tokens.
 
         Raises:
             TeacherDownError: the teacher counts as dead.
             Exception: the last failure of the servers, after all tries; or at once what is not their fault
                 (a prompt that is too long, say).
         """
-        async with self._slots:
+        async with self._queue.slot(work, cost):
             for attempt in range(self.max_retries + 1):
                 self._refuse_while_down()
                 try:

@@ -20,13 +20,24 @@ from recipe.zppo.candidates import Draft
 from recipe.zppo.compression import Fallback, accept_summary, bounded_tail, parse_summary
 from recipe.zppo.config import ZPPOConfig
 from recipe.zppo.errors import ConfigError, RewardError, ZPPOError
+from recipe.zppo.fair_queue import Work
 from recipe.zppo.hints import leaks
+from recipe.zppo.judge import TEMPERATURE, TOP_P, Judgement, final_answer, judge_messages, parse_verdict
 from recipe.zppo.records import Candidate, Hint, TeacherAnswers, TeacherRollout
 from recipe.zppo.reward import extract_answer, gold_answer
-from recipe.zppo.run_errors import PromptTooLongError, RolloutError
+from recipe.zppo.rollout_log import question_text
+from recipe.zppo.run_errors import JudgeError, PromptTooLongError, RewardFunctionError, RolloutError
 from recipe.zppo.teacher import RequestGate, is_server_failure
 
 logger = logging.getLogger(__name__)
+
+QUESTION_TEXT = "question_text"
+"""Key in a row's data: the plain question as text, whatever the prompt adds to it. The judge reads it."""
+
+
+def with_question(row: dict[str, Any]) -> dict[str, Any]:
+    """The row, with the text of its question."""
+    return row | {QUESTION_TEXT: question_text(row["raw_prompt"])}
 
 
 class TeacherClient:
@@ -53,28 +64,23 @@ class TeacherClient:
         self.max_model_len = int(
             teacher.inference.get("max_model_len") or worker.config.actor_rollout_ref.rollout.max_model_len
         )
-        self.gate = RequestGate(
-            max_concurrent=max(1, teacher.max_concurrent_requests // worker.rollout_config.agent.num_workers),
-            timeout_s=teacher.request_timeout_s,
-            max_retries=teacher.max_retries,
-            dead_after_failures=teacher.dead_after_failures,
-            retry_after_s=teacher.retry_after_s,
-            probe=lambda: self._request([{"role": "user", "content": "1+1=?"}], 0, 1),
+        self.gate = make_gate(
+            config,
+            worker.rollout_config.agent.num_workers,
+            probe=lambda: self._request([{"role": "user", "content": "1+1=?"}], 0, 1, Work.ROLLOUT),
             is_failure=_is_server_failure,
         )
 
     async def solve(self, data: dict[str, Any], messages: list[dict], seeds: Sequence[int]) -> TeacherAnswers:
-        """Fresh teacher rollouts of a question, graded by the student's reward function. Requests may fail."""
-        if self.processor is None and media.has_media(messages):
-            raise ConfigError(
-                "zppo.teacher.path: the data have images or videos and this teacher has no processor for them; "
-                "it would answer without seeing them"
-            )
-        question = prompts.with_closer(await asyncio.to_thread(media.decoded, messages))
+        """Fresh teacher rollouts of a question, graded as the student's are. Requests may fail."""
+        question = prompts.with_closer(await asyncio.to_thread(self._opened, messages))
+        data = with_question(dict(data) | {"raw_prompt": messages}) | {"raw_prompt": question}
 
         async def rollout(seed: int) -> TeacherRollout:
             text, num_tokens = await self._generate(question, seed, self.config.teacher.response_length)
-            return TeacherRollout(text, await self._grade(dict(data) | {"raw_prompt": question}, text), num_tokens)
+            reward, judgement = await self.worker.grade(data, text)
+            verdict = (judgement.verdict.value, judgement.num_tokens) if judgement else ()
+            return TeacherRollout(text, reward, num_tokens, *verdict)
 
         results = await asyncio.gather(*(rollout(seed) for seed in seeds), return_exceptions=True)
         for result in results:
@@ -85,7 +91,28 @@ class TeacherClient:
             rollouts=tuple(result for result in results if isinstance(result, TeacherRollout)),
             failed=len(errors),
             error=f"{type(errors[-1]).__name__}: {errors[-1]}"[:500] if errors else "",
+            unjudged=sum(isinstance(error, JudgeError) for error in errors),
         )
+
+    async def judge(self, data: dict[str, Any], response: str) -> Judgement:
+        """The verdict on a response to a free-form row, which carries the plain question as `QUESTION_TEXT`.
+
+        Raises:
+            JudgeError: no verdict after all tries, or the teacher counts as dead. It is never taken for a wrong answer.
+            RewardFunctionError: the row's gold answer is not a text.
+        """
+        settings = self.config.judge
+        try:
+            reference = gold_answer(data["reward_model"]["ground_truth"])
+        except RewardError as error:
+            raise RewardFunctionError(f"row {data.get('row')} can't be judged: {error}") from error
+        answer = final_answer(response, settings.max_answer_tokens, self.worker.tokenizer)
+        messages = judge_messages(data[QUESTION_TEXT], reference, answer, special_tokens=self.special_tokens)
+        try:
+            reply, num_tokens = await self._generate(messages, 0, settings.max_tokens, Work.VERDICT)
+        except Exception as error:  # whatever the servers raise
+            raise JudgeError(f"no verdict on row {data.get('row')}: {type(error).__name__}: {error}"[:500]) from error
+        return Judgement(parse_verdict(reply), num_tokens)
 
     async def compress(self, draft: Draft, seed: int, teacher: bool) -> Candidate:
         """The draft as a candidate: the teacher's summary (Fig. 16) if it keeps the answer, else the bounded tail."""
@@ -93,7 +120,7 @@ class TeacherClient:
             return self.without_teacher(draft, "late")
         messages = prompts.compression_messages(draft.text, special_tokens=self.special_tokens)
         try:
-            reply, num_tokens = await self._generate(messages, seed, self.config.compression.max_tokens)
+            reply, num_tokens = await self._generate(messages, seed, self.config.compression.max_tokens, Work.SUMMARY)
         except Exception as error:  # whatever the servers raise: the run goes on with the tail, counted
             logger.warning("compression failed: %s", error)
             return self.without_teacher(draft, "request_failed")
@@ -121,7 +148,7 @@ class TeacherClient:
             return Hint("", "failed")
         messages = prompts.hint_request_messages(draft.text, special_tokens=self.special_tokens)
         try:
-            reply, num_tokens = await self._generate(messages, seed, self.config.compression.max_tokens)
+            reply, num_tokens = await self._generate(messages, seed, self.config.compression.max_tokens, Work.SUMMARY)
         except Exception as error:  # whatever the servers raise: the question goes without a hint, counted
             logger.warning("hint failed: %s", error)
             return Hint("", "failed")
@@ -153,7 +180,9 @@ class TeacherClient:
                 video_data=media.get("videos"),
                 mm_processor_kwargs=output.mm_processor_kwargs,
                 mm_processor_output=output.mm_processor_output,
-            )
+            ),
+            Work.SCORE,
+            cost=len(token_ids),
         )
         ids, log_probs = (scored.extra_fields[name] for name in ("prompt_ids", "prompt_logprobs"))
         return torch.tensor(ids, dtype=torch.int32), torch.tensor(log_probs, dtype=torch.float32)
@@ -165,30 +194,57 @@ class TeacherClient:
     def _encode(self, text: str) -> list[int]:
         return self.worker.tokenizer.encode(text, add_special_tokens=False)
 
-    async def _generate(self, messages: list[dict], seed: int, max_tokens: int) -> tuple[str, int]:
-        output = await self.gate.run(lambda: self._request(messages, seed, max_tokens))
+    def _opened(self, messages: list[dict]) -> list[dict]:
+        """The question with its images as this teacher takes them."""
+        if self.processor is None and media.has_media(messages):
+            raise ConfigError(
+                "zppo.teacher.path: the data have images or videos and this teacher has no processor for them; "
+                "it would answer without seeing them"
+            )
+        return media.decoded(messages)
+
+    async def _generate(
+        self, messages: list[dict], seed: int, max_tokens: int, work: Work = Work.ROLLOUT
+    ) -> tuple[str, int]:
+        """Text and number of its tokens."""
+        output = await self.gate.run(lambda: self._request(messages, seed, max_tokens, work), work, cost=max_tokens)
         text = self.tokenizer.decode(output.response_ids, skip_special_tokens=True)
         return text, len(output.response_ids)
 
-    async def _request(self, messages: list[dict], seed: int, max_tokens: int) -> AgentLoopOutput:
-        teacher = self.config.teacher
-        sampling_params = {"temperature": teacher.temperature, "top_p": teacher.top_p, "top_k": teacher.top_k}
-        sampling_params |= {"repetition_penalty": 1.0, "logprobs": False}
+    async def _request(self, messages: list[dict], seed: int, max_tokens: int, work: Work) -> AgentLoopOutput:
+        sampling_params = sampling(self.config, work) | {"repetition_penalty": 1.0, "logprobs": False}
         if self.worker.seeded:
             sampling_params["seed"] = seed % 2**31
-        loop = self.worker.build_loop(self.client, self.tokenizer, self.processor)
+        template = template_options(self.config, work)
+        loop = self.worker.build_loop(self.client, self.tokenizer, self.processor, template)
         loop.bound(max_model_len=self.max_model_len, response_length=max_tokens)
         return await loop.run(sampling_params, raw_prompt=messages)
 
-    async def _grade(self, data: dict[str, Any], text: str) -> float:
-        """The same reward as the student's: the text in the student's tokens, through verl's reward loop."""
-        end = [self.worker.tokenizer.eos_token_id]
-        response_ids = self._encode(text) or end
-        output = AgentLoopOutput(
-            prompt_ids=end, response_ids=response_ids, response_mask=[1] * len(response_ids), metrics={}
-        )
-        await self.worker._compute_score([output], kwargs=data)
-        return float(output.reward_score)
+
+def make_gate(config: ZPPOConfig, num_workers: int, **options: Any) -> RequestGate:
+    """The gate of one of ``num_workers`` workers, which share the limit on requests in flight."""
+    teacher = config.teacher
+    return RequestGate(
+        max_concurrent=max(1, teacher.max_concurrent_requests // num_workers),
+        timeout_s=teacher.request_timeout_s,
+        max_retries=teacher.max_retries,
+        dead_after_failures=teacher.dead_after_failures,
+        retry_after_s=teacher.retry_after_s,
+        **options,
+    )
+
+
+def sampling(config: ZPPOConfig, work: Work) -> dict[str, float]:
+    """Temperature, top-p and top-k of a request."""
+    if work is Work.VERDICT:
+        return {"temperature": TEMPERATURE, "top_p": TOP_P, "top_k": -1}
+    teacher = config.teacher
+    return {"temperature": teacher.temperature, "top_p": teacher.top_p, "top_k": teacher.top_k}
+
+
+def template_options(config: ZPPOConfig, work: Work) -> dict[str, bool]:
+    """What a request adds to the arguments of the teacher's chat template."""
+    return {"enable_thinking": False} if work is Work.VERDICT and not config.judge.thinking else {}
 
 
 def scored_tokens(config: ZPPOConfig, model: Any) -> int:

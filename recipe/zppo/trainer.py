@@ -19,6 +19,8 @@ from recipe.zppo.batch import training_groups
 from recipe.zppo.checkpoint import CheckpointMixin
 from recipe.zppo.config_validation import validate_zppo
 from recipe.zppo.distillation import distillation_loss_fn
+from recipe.zppo.endpoint import EndpointSpec
+from recipe.zppo.endpoint_check import endpoint_specs
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.export import export_hf_model
 from recipe.zppo.metrics_log import MetricsLog, attach_metrics_log
@@ -195,7 +197,9 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
     def get_llm_client(self) -> ServerClient:
         return self.llm_server_manager.get_client(ServerClient)
 
-    def get_teacher_client(self) -> dict[str, ServerClient] | None:
+    def get_teacher_client(self) -> dict[str, ServerClient | EndpointSpec]:
+        if self.zppo.needs_teacher and self.zppo.teacher.base_url:
+            return endpoint_specs(self.zppo)
         managers = self.teacher.teacher_model_managers if self.teacher else {}
         return {key: ServerClient(self.config, manager.load_balancer_handle) for key, manager in managers.items()}
 

@@ -16,6 +16,7 @@ from typing import Any
 import ray
 import torch
 import transfer_queue as tq
+from omegaconf import OmegaConf
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput, DictConfigWrap, ToolListWrap
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ, AgentLoopWorkerTQ
 
@@ -23,13 +24,17 @@ from recipe.zppo import media, prompts
 from recipe.zppo.agent_loop import AGENT_NAME, ZPPOAgentLoop
 from recipe.zppo.candidates import Draft
 from recipe.zppo.config_validation import validate_zppo
+from recipe.zppo.endpoint import EndpointSpec
+from recipe.zppo.endpoint_teacher import EndpointTeacher
+from recipe.zppo.judge import Judgement, Verdict, is_free_form, is_judged
 from recipe.zppo.openings import OpeningTokens
 from recipe.zppo.randomness import derive_seed
 from recipe.zppo.records import Candidate, Hint, Opening, Question, Rollout, RolloutFailure, TeacherAnswers
 from recipe.zppo.reward import extract_answer
-from recipe.zppo.run_errors import DataError, PromptTooLongError, RewardFunctionError, RolloutError
+from recipe.zppo.rollout_log import question_text
+from recipe.zppo.run_errors import DataError, JudgeError, PromptTooLongError, RewardFunctionError, RolloutError
 from recipe.zppo.selection import Kind
-from recipe.zppo.teacher_client import TeacherClient
+from recipe.zppo.teacher_client import QUESTION_TEXT, TeacherClient, with_question
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +60,9 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
         self.default_agent = rollout.agent.default_agent_loop or AGENT_NAME
         clients = list((teacher_client or {}).values())  # in the order of zppo.teacher_paths
         self.teachers = [
-            TeacherClient(self, client, self.zppo, path)
+            EndpointTeacher(self, client, self.zppo, rollout.agent.num_workers)
+            if isinstance(client, EndpointSpec)
+            else TeacherClient(self, client, self.zppo, path)
             for client, path in zip(clients, self.zppo.teacher_paths, strict=True)
         ] or [TeacherClient(self, None, self.zppo)]
         self.teacher = self.teachers[0]
@@ -109,6 +116,8 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
             )
         except (RewardFunctionError, DataError):
             raise
+        except JudgeError as error:
+            return RolloutFailure(session, "judge", str(error))
         except PromptTooLongError as error:
             return RolloutFailure(session, "too_long", str(error))
         except Exception as error:  # the servers' failures have no common type; the cause goes to the trainer
@@ -124,6 +133,8 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
             sampling_params = sampling_params | {"presence_penalty": penalty}
         if agent_name == "single_turn_agent":  # verl's default loop would cut long prompts
             agent_name = AGENT_NAME
+        if trajectory["validate"] and self._is_judged(kwargs):
+            kwargs = with_question(kwargs)
         kwargs["raw_prompt"] = prompts.with_closer(list(kwargs["raw_prompt"]))
         try:
             return await super()._run_agent_loop(sampling_params, trajectory, agent_name=agent_name, **kwargs)
@@ -137,9 +148,9 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
         """Score the output and let verl write it to TransferQueue; what the pipeline needs of it is returned."""
         outputs = output if isinstance(output, list) else [output]
         given = kwargs.pop("given", None)
-        await self._compute_score(outputs, kwargs=kwargs)  # verl's own call then finds the score and does nothing
+        judgement = await self._score(outputs, kwargs, validate)  # verl's own call then finds the score
         # Nobody reads the messages back, and with images they are megabytes a rollout.
-        fields = {key: value for key, value in kwargs.items() if key != "raw_prompt"}
+        fields = {key: value for key, value in kwargs.items() if key not in ("raw_prompt", QUESTION_TEXT)}
         await super()._agent_loop_postprocess(output, validate, **fields)
         if validate:
             return None
@@ -155,7 +166,51 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
             num_prompt_tokens=len(final.prompt_ids),
             num_tokens=len(final.response_ids),
             num_given=len(given.token_ids) if given else 0,
+            verdict=judgement.verdict.value if judgement else "",
+            judge_tokens=judgement.num_tokens if judgement else 0,
         )
+
+    # ------------------------------------------------------------------ reward
+
+    async def grade(self, data: dict[str, Any], text: str) -> tuple[float, Judgement | None]:
+        """The student's reward for a text of somebody else: its tokens are the student's, and go the same way."""
+        end = [self.tokenizer.eos_token_id]
+        response_ids = self.tokenizer.encode(text, add_special_tokens=False) or end
+        output = AgentLoopOutput(
+            prompt_ids=end, response_ids=response_ids, response_mask=[1] * len(response_ids), metrics={}
+        )
+        judgement = await self._score([output], data, validate=False)
+        return float(output.reward_score), judgement
+
+    def _is_judged(self, data: dict[str, Any]) -> bool:
+        return is_judged(data, self.zppo)
+
+    async def _score(self, outputs: list[AgentLoopOutput], data: dict, validate: bool) -> Judgement | None:
+        """Give the last output its reward: by the reward function, or the judge's verdict, which is returned.
+
+        Raises:
+            JudgeError: see `TeacherClient.judge`.
+            RewardFunctionError: see `_compute_score`.
+        """
+        judged, final, judgement = self._is_judged(data), outputs[-1], None
+        if not judged or validate:
+            await self._compute_score(outputs, kwargs=data)
+        if judged and final.reward_score != 1:
+            text = self.tokenizer.decode(final.response_ids, skip_special_tokens=True)
+            judgement = await self.teacher.judge(data, text)
+            final.reward_score = judgement.reward
+            final.extra_fields["reward_extra_info"] = {
+                "answer": extract_answer(text) or "",
+                **final.extra_fields.get("reward_extra_info", {}),
+                "score": judgement.reward,
+                "acc": judgement.reward,
+            }
+        if validate and self.zppo.judge.enable:  # verl makes their means metrics: val-aux/<source>/judged/mean@<n>
+            final.extra_fields["reward_extra_info"] |= {
+                "judged": float(judgement is not None),
+                "judge_malformed": float(judgement is not None and judgement.verdict is Verdict.MALFORMED),
+            }
+        return judgement
 
     def _compute_multi_modal_inputs(self, output: AgentLoopOutput, input_ids: torch.Tensor) -> dict[str, torch.Tensor]:
         """Pixels, as verl computes them from images and text; a response is no part of that.
@@ -211,8 +266,11 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
     async def write_hint(self, data: dict[str, Any], draft: Draft, seed: int) -> Hint:
         return await self.teacher.write_hint(data, draft, seed)
 
-    def build_loop(self, client: Any, tokenizer: Any, processor: Any) -> ZPPOAgentLoop:
-        """An agent loop on other servers than the student's."""
+    def build_loop(self, client: Any, tokenizer: Any, processor: Any, template: dict[str, Any]) -> ZPPOAgentLoop:
+        """An agent loop on other servers than the student's; ``template`` goes to the chat template as well."""
+        data = self.config.data
+        if template:
+            data = OmegaConf.merge(data, {"apply_chat_template_kwargs": template})
         return ZPPOAgentLoop(
             trainer_config=DictConfigWrap(config=self.config),
             server_manager=client,
@@ -220,7 +278,7 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
             processor=processor,
             hf_model_type=None,
             dataset_cls=self.dataset_cls,
-            data_config=DictConfigWrap(self.config.data),
+            data_config=DictConfigWrap(data),
             tools=ToolListWrap(self.tools),
         )
 
@@ -280,7 +338,8 @@ class ZPPOAgentLoopManager(AgentLoopManagerTQ):
     def _row(self, question: Question) -> dict[str, Any]:
         """The row without its messages, which travel by themselves: images are sent once a call."""
         twice = ("raw_prompt", self.config.data.prompt_key)
-        return {key: value for key, value in question.data.items() if key not in twice}
+        row = {key: value for key, value in question.data.items() if key not in twice}
+        return row | {QUESTION_TEXT: question_text(question.messages)} if is_free_form(row) else row
 
     @contextmanager
     def _least_loaded(self) -> Iterator[Any]:

@@ -278,3 +278,80 @@ def test_reward_model_needs_its_own_accelerators(run: Run) -> None:
     assert refused(run, "reward.reward_model.enable=true").startswith(
         "reward.reward_model.enable: a reward model beside"
     )
+
+
+# ---- endpoint and judge
+
+
+def free_form(number: int) -> dict:
+    return row(number, extra_info={"index": number, "answer_type": "free_form"})
+
+
+def test_free_form_rows_need_a_judge(run: Run) -> None:
+    rows = [row(i, extra_info={"index": i, "answer_type": "rule"}) for i in range(2 * BATCH)]
+    rows[3], rows[5] = free_form(3), free_form(5)
+    train = write_rows(run.folder / "free.parquet", rows)
+    message = refused(run, f"data.train_files={train}")
+    assert message.startswith(f"data.train_files: {train} row 3 has no judge (extra_info.answer_type is free_form; ")
+    assert "set zppo.judge.enable=true" in message and "2 such row(s) in all" in message
+    assert refused(run, f"data.val_files={train}").startswith(f"data.val_files: {train} row 3 has no judge")
+    lines = run.folder / "rows.jsonl"
+    lines.write_text("\n".join(json.dumps(r) for r in rows))
+    assert "row 3 has no judge" in refused(run, f"data.train_files={lines}")
+    run.check(f"data.train_files={lines}", f"data.val_files={train}", "zppo.judge.enable=true")
+
+
+def test_a_judge_needs_a_teacher_also_where_the_method_needs_none(run: Run) -> None:
+    grpo = ("zppo.reformulation.enable=false", "zppo.replay.enable=false", "zppo.judge.enable=true")
+    assert refused(run, *grpo, "zppo.teacher.path=null").startswith("zppo.teacher.path: this method needs a teacher")
+    zppo = run.check(*grpo)
+    assert zppo.needs_teacher and zppo.placed_teachers == [str(run.teacher)]
+    assert not run.check(*grpo[:2]).needs_teacher
+
+
+def test_the_judges_context(run: Run) -> None:
+    key = "zppo.teacher.inference.max_model_len"
+    grpo = ("zppo.reformulation.enable=false", "zppo.judge.enable=true")
+    message = refused(run, f"{key}=5500", *grpo)
+    assert message.startswith(f"{key}: 5500 tokens of context are too few to judge an answer, ")
+    needed = int(message.split("answer, ")[1].split(" =")[0])
+    run.check(f"{key}={needed}", *grpo)
+    assert "too few to judge" in refused(run, f"{key}={needed - 1}", *grpo)
+
+
+URL = "zppo.teacher.base_url"
+
+
+@pytest.mark.parametrize("url", ["host:8000", "ftp://host/v1", "http://", "http://host:x/v1", "/v1", "https://:80"])
+def test_an_address_that_is_none(run: Run, url: str) -> None:
+    assert refused(run, f"{URL}={url}").startswith(f"{URL}: expected an address such as http://")
+
+
+@pytest.mark.parametrize("url", ["https://me:sk-1@host/v1", "https://sk-1@host/v1", "https://host/v1?key=sk-1"])
+def test_a_key_in_the_address_is_refused_and_not_repeated(run: Run, url: str) -> None:
+    message = refused(run, f"{URL}={url}")
+    assert "ZPPO_TEACHER_API_KEY" in message and "sk-1" not in message
+
+
+def test_a_key_in_the_configuration_is_refused_and_not_repeated(run: Run) -> None:
+    message = refused(run, "zppo.teacher.api_key_env=sk-123")
+    assert message.startswith("zppo.teacher.api_key_env: expected the name") and "sk-123" not in message
+    message = refused(run, "+ray_kwargs.ray_init.runtime_env.env_vars.ZPPO_TEACHER_API_KEY=sk-123")
+    assert "would be logged" in message and "sk-123" not in message
+
+
+def test_distillation_from_an_endpoint(run: Run) -> None:
+    message = refused(
+        run,
+        f"{URL}=http://127.0.0.1:9/v1",
+        "zppo.reformulation.enable=false",
+        "zppo.distillation.mode=on_policy",
+    )
+    assert message.startswith(f"{URL}: distillation needs the teacher's probabilities")
+
+
+def test_an_endpoint_needs_no_folder_and_no_accelerators(run: Run) -> None:
+    changes = (f"{URL}=http://127.0.0.1:9/v1", "zppo.teacher.path=Qwen3.5-27B", "zppo.teacher.n_gpus_per_node=3")
+    shape = "zppo.teacher.inference.tensor_model_parallel_size=2"
+    assert refused(run, *changes, shape).startswith(f"{URL}: http://127.0.0.1:9/v1: can't be reached")  # the last check
+    assert run.check(*changes, shape, "zppo.reformulation.enable=false").placed_teachers == []

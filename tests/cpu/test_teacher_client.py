@@ -9,6 +9,7 @@ import torch
 
 from recipe.zppo.candidates import Draft
 from recipe.zppo.config_validation import validate_zppo
+from recipe.zppo.fair_queue import Work
 from recipe.zppo.prompts import hint_request_messages
 from recipe.zppo.teacher_client import TeacherClient, scored_tokens
 
@@ -31,7 +32,8 @@ class Teacher(TeacherClient):
         super().__init__(worker, None, validate_zppo(CONFIG | zppo))
         self.client, self.reply, self.asked = object(), reply, []
 
-    async def _generate(self, messages, seed, max_tokens):
+    async def _generate(self, messages, seed, max_tokens, work):
+        assert work is Work.SUMMARY
         self.asked.append((messages, seed, max_tokens))
         if isinstance(self.reply, Exception):
             raise self.reply
@@ -91,7 +93,8 @@ def test_scores_are_asked_for_a_whole_sequence(tokenizer, topk, wanted):
             return SimpleNamespace(extra_fields={"prompt_ids": scores.astype(int), "prompt_logprobs": scores})
 
     class Gate:
-        async def run(self, request):
+        async def run(self, request, work, cost):
+            assert (work, cost) == (Work.SCORE, 3)
             return await request()
 
     teacher.client, teacher.gate = Client(), Gate()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections import defaultdict
 from typing import Any
 
@@ -9,6 +11,10 @@ from recipe.cpu.hf_sampling import SamplingParams
 from recipe.zppo.local.workers import LocalWorkers
 from recipe.zppo.metrics import validation_counts
 from recipe.zppo.randomness import derive_seed
+from recipe.zppo.run_errors import JudgeError, RolloutError
+from recipe.zppo.teacher_client import with_question
+
+logger = logging.getLogger(__name__)
 
 
 async def validate(dataset: Any, workers: LocalWorkers, decoding: Any) -> dict[str, float]:
@@ -35,9 +41,26 @@ async def validate(dataset: Any, workers: LocalWorkers, decoding: Any) -> dict[s
             seed = derive_seed(workers.zppo.seed, "validation", row["prompt_id"], session)
             requests.append(workers.request(prompt_ids, params, seed, workers.response_length))
     responses = iter(await workers.student.server.generate(requests))
+    texts = [
+        (row, workers.tokenizer.decode(next(responses).token_ids, skip_special_tokens=True))
+        for row in rows
+        for _ in range(samples)
+    ]
+    graded = await asyncio.gather(
+        *(workers.grade(with_question(row), text, rule_first=True) for row, text in texts), return_exceptions=True
+    )
     scores: dict[str, list[float]] = defaultdict(list)
-    for row in rows:
-        texts = [workers.tokenizer.decode(next(responses).token_ids, skip_special_tokens=True) for _ in range(samples)]
-        scores[row["data_source"]] += [workers.reward(row, text) for text in texts]
+    failures = []
+    for (row, _), result in zip(texts, graded, strict=True):
+        if isinstance(result, JudgeError):
+            failures.append(result)
+        elif isinstance(result, BaseException):
+            raise result
+        else:
+            scores[row["data_source"]].append(result[0])
+    if failures:
+        logger.error("validation: %s of %s responses have no verdict: %s", len(failures), len(texts), failures[0])
+    if len(failures) * 2 > len(texts):
+        raise RolloutError(f"validation: {len(failures)} of {len(texts)} responses failed: {failures[0]}")
     metrics = {f"val-core/{source}/acc/mean@{samples}": sum(values) / len(values) for source, values in scores.items()}
     return metrics | validation_counts([row["data_source"] for row in rows], [row["prompt_id"] for row in rows], None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,14 +16,18 @@ from recipe.cpu.hf_sampling import SamplingParams
 from recipe.zppo import prompts
 from recipe.zppo.candidates import Draft
 from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.endpoint_check import endpoint_specs
+from recipe.zppo.endpoint_teacher import EndpointTeacher
+from recipe.zppo.fair_queue import Work
+from recipe.zppo.judge import Judgement, is_judged
 from recipe.zppo.local.batching import GenerationError
 from recipe.zppo.local.models import LocalModel
 from recipe.zppo.openings import Given, OpeningTokens
 from recipe.zppo.records import Candidate, Hint, Opening, Question, Rollout, RolloutFailure, TeacherAnswers
 from recipe.zppo.reward import extract_answer
-from recipe.zppo.run_errors import PromptTooLongError, RewardFunctionError
+from recipe.zppo.run_errors import JudgeError, PromptTooLongError, RewardFunctionError
 from recipe.zppo.selection import Kind
-from recipe.zppo.teacher_client import TeacherClient
+from recipe.zppo.teacher_client import TeacherClient, sampling, template_options, with_question
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +64,12 @@ class LocalWorkers:
         self._opening_tokens = OpeningTokens(self.tokenizer, self.response_length)
         self._compute_score = get_custom_reward_fn(config)
         self._template = dict(config.data.get("apply_chat_template_kwargs") or {})
-        self._teachers = [LocalTeacher(self, teacher, zppo) for teacher in teachers] or [LocalTeacher(self, None, zppo)]
+        self.seeded = True
+        if zppo.needs_teacher and zppo.teacher.base_url:
+            specs = endpoint_specs(zppo).values()
+            self._teachers = [EndpointTeacher(self, spec, zppo, num_workers=1) for spec in specs]
+        else:
+            self._teachers = [LocalTeacher(self, teacher, zppo) for teacher in teachers or [None]]
 
     # ------------------------------------------------------------------ student
 
@@ -98,6 +108,7 @@ class LocalWorkers:
             for session in range(len(seeds)):
                 yield RolloutFailure(session, "generation", str(error))
             return
+        judged, waiting = is_judged(question.data, self.zppo), []
         for session, start in enumerate(given):
             if isinstance(start, RolloutFailure):
                 yield start
@@ -110,16 +121,30 @@ class LocalWorkers:
             self.trajectories[key] = Trajectory(
                 prompt_ids, token_ids, loss_from, response.log_probs if response else []
             )
-            yield Rollout(
+            rollout = Rollout(
                 session=session,
                 key=key,
                 text=text,
-                reward=self.reward(question.data, text),
+                reward=0.0,  # below
                 answer=prompts.sanitize(extract_answer(text) or "", self._teachers[0].special_tokens),
                 num_prompt_tokens=len(prompt_ids),
                 num_tokens=len(token_ids),
                 num_given=len(start.token_ids),
             )
+            if judged:
+                waiting.append(rollout)
+            else:
+                yield replace(rollout, reward=self.reward(question.data, text))
+        for finished in await asyncio.gather(*(self._judged(question, rollout) for rollout in waiting)):
+            yield finished
+
+    async def _judged(self, question: Question, rollout: Rollout) -> Rollout | RolloutFailure:
+        try:
+            reward, judgement = await self.grade(with_question(question.data), rollout.text)
+        except JudgeError as error:
+            return RolloutFailure(rollout.session, "judge", str(error))
+        verdict, tokens = judgement.verdict.value, judgement.num_tokens
+        return replace(rollout, reward=reward, verdict=verdict, judge_tokens=tokens)
 
     def prompt_ids(self, tokenizer: Any, messages: list[dict], response_length: int, max_model_len: int) -> list[int]:
         """Tokens of the prompt, the closer at its end.
@@ -141,6 +166,20 @@ class LocalWorkers:
     def request(prompt_ids: list[int], params: SamplingParams, seed: int, max_tokens: int) -> Request:
         # As verl's servers get it: 31 bits.
         return Request(prompt_ids, replace(params, seed=seed % 2**31, max_tokens=max_tokens))
+
+    async def grade(self, data: dict[str, Any], text: str, rule_first: bool = False) -> tuple[float, Judgement | None]:
+        """The reward, and the judge's verdict where it was asked: not for what the reward function calls right first.
+
+        Raises:
+            JudgeError: the judge gave no verdict.
+            RewardFunctionError: see `reward`.
+        """
+        if not is_judged(data, self.zppo):
+            return self.reward(data, text), None
+        if rule_first and self.reward(data, text) == 1:
+            return 1.0, None
+        judgement = await self._teachers[0].judge(data, text)
+        return judgement.reward, judgement
 
     def reward(self, data: dict[str, Any], text: str) -> float:
         """
@@ -187,16 +226,15 @@ class LocalTeacher(TeacherClient):
         self.client, self.tokenizer = teacher.server, teacher.tokenizer
         self.special_tokens += tuple(teacher.tokenizer.all_special_tokens)
         self.max_model_len = int(zppo.teacher.inference.get("max_model_len") or worker.max_model_len)
-        self.params = SamplingParams(zppo.teacher.temperature, zppo.teacher.top_p, max(0, zppo.teacher.top_k), 1)
 
-    async def _generate(self, messages: list[dict], seed: int, max_tokens: int) -> tuple[str, int]:
-        ids = self.tokenizer.apply_chat_template(
-            messages, add_generation_prompt=True, return_dict=False, **self.worker._template
-        )
+    async def _generate(
+        self, messages: list[dict], seed: int, max_tokens: int, work: Work = Work.ROLLOUT
+    ) -> tuple[str, int]:
+        template = self.worker._template | template_options(self.config, work)
+        ids = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False, **template)
         if len(ids) + max_tokens > self.max_model_len:
             raise PromptTooLongError(f"{len(ids)} tokens and {max_tokens} more exceed {self.max_model_len}")
-        (response,) = await self.client.generate([self.worker.request(list(ids), self.params, seed, max_tokens)])
+        chosen = sampling(self.config, work)
+        params = SamplingParams(chosen["temperature"], chosen["top_p"], max(0, chosen["top_k"]), 1)
+        (response,) = await self.client.generate([self.worker.request(list(ids), params, seed, max_tokens)])
         return self.tokenizer.decode(response.token_ids, skip_special_tokens=True), len(response.token_ids)
-
-    async def _grade(self, data: dict[str, Any], text: str) -> float:
-        return self.worker.reward(data, text)

@@ -1,0 +1,282 @@
+"""An OpenAI-compatible server as seen from here: chat completions and the list of models, over HTTP.
+
+Every failure is an `EndpointError` of one line that says what to do. Neither it nor anything that is logged holds the
+key, and the server's own words are bounded, and left out where they might repeat a part of the key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+import os
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from recipe.zppo.errors import ConfigError
+from recipe.zppo.run_errors import RolloutError
+from recipe.zppo.secret import Secret
+
+_MAX_REPLY_BYTES = 64 * 2**20
+_MAX_WORDS = 300
+"""Characters of the server's words in a message."""
+_MAX_PAUSE_S = 60.0
+
+_HINTS = {
+    401: "the key is missing or not accepted; set the environment variable of zppo.teacher.api_key_env",
+    403: "the key has no right to this; set the environment variable of zppo.teacher.api_key_env",
+    404: "nothing there; zppo.teacher.base_url usually ends in /v1, and zppo.teacher.path is the served model's name",
+}
+
+
+class EndpointError(RolloutError):
+    """The endpoint gave no usable reply. ``about_request``: another try, or another request, is not concerned."""
+
+    def __init__(self, message: str, about_request: bool = False):
+        super().__init__(message)
+        self.about_request = about_request
+
+    def __reduce__(self) -> tuple:
+        return type(self), (str(self), self.about_request)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatReply:
+    text: str = field(repr=False)
+    """Reasoning that the server has split off comes first, inside think tags, as servers of our own give it."""
+    num_tokens: int | None
+    """That the model wrote, as the server counts; None where it does not say."""
+
+
+@dataclass(frozen=True)
+class EndpointSpec:
+    """What a client is made from; safe to print and to send."""
+
+    base_url: str
+    model: str
+    key: Secret
+
+
+class Endpoint:
+    """A client of one endpoint, for one event loop at a time.
+
+    Proxy variables and ``.netrc`` of the environment are not used, and redirects are not followed: the key goes to
+    ``base_url`` and nowhere else.
+    """
+
+    def __init__(self, spec: EndpointSpec):
+        self.spec = spec
+        self.url = spec.base_url.rstrip("/")
+        self._session: Any = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def chat(self, messages: Sequence[Mapping[str, Any]], **parameters: Any) -> ChatReply:
+        """One completion. ``messages`` as `wire_messages` gives them; ``parameters`` go into the request's body.
+
+        A server that asks to slow down (429) is asked again after the pause that it names: the caller limits the time.
+
+        Raises:
+            EndpointError: see the class.
+        """
+        body = {"model": self.spec.model, "messages": messages, "stream": False, **parameters}
+        attempt = 0
+        while True:
+            status, retry_after, data = await self._send("POST", "/chat/completions", body)
+            if status != 429:
+                break
+            attempt += 1
+            await asyncio.sleep(_pause_s(retry_after, attempt))
+        if status != 200:
+            raise self._refusal(status, data)
+        return self._reply(data)
+
+    async def list_models(self) -> list[str]:
+        """Names that the endpoint serves.
+
+        Raises:
+            EndpointError: see the class.
+        """
+        status, _, data = await self._send("GET", "/models", None)
+        if status != 200:
+            raise self._refusal(status, data)
+        content = self._json(data)
+        models = content.get("data") if isinstance(content, dict) else None
+        if not isinstance(models, list) or not all(
+            isinstance(model, dict) and isinstance(model.get("id"), str) for model in models
+        ):
+            raise EndpointError(f"{self.url} gave a list of models in another form; is it OpenAI-compatible?")
+        return [model["id"] for model in models]
+
+    async def close(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    # ------------------------------------------------------------------ one request
+
+    async def _send(self, method: str, path: str, body: dict | None) -> tuple[int, str | None, bytes]:
+        """Status, the Retry-After header, and the body."""
+        import aiohttp
+
+        headers = {"Authorization": f"Bearer {self.spec.key.reveal()}"} if self.spec.key else {}
+        try:
+            request = self._open_session().request(
+                method, self.url + path, json=body, headers=headers, allow_redirects=False
+            )
+            async with request as response:
+                chunks, size = [], 0
+                async for chunk in response.content.iter_chunked(2**16):
+                    chunks.append(chunk)
+                    size += len(chunk)
+                    if size > _MAX_REPLY_BYTES:
+                        break
+                status, retry_after = response.status, response.headers.get("Retry-After")
+            problem = f"more than {_MAX_REPLY_BYTES // 2**20} MiB in one reply" if size > _MAX_REPLY_BYTES else ""
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            # Only its words: aiohttp's errors carry the request, headers and all.
+            problem = f"can't be reached: {type(error).__name__}: {error}"
+        if problem:  # out here, so that the error has no context
+            raise EndpointError(self._one_line(f"{self.url}: {problem}"))
+        return status, retry_after, b"".join(chunks)
+
+    def _open_session(self) -> Any:
+        import aiohttp
+
+        loop = asyncio.get_running_loop()
+        if self._session is None or self._session.closed or self._loop is not loop:
+            self._loop = loop
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0),  # the gate limits
+                timeout=aiohttp.ClientTimeout(total=None, connect=30),
+            )
+        return self._session
+
+    def _refusal(self, status: int, data: bytes) -> EndpointError:
+        words = "" if status in (401, 403) else self._words(data)  # there a service repeats a part of the key
+        reason = _HINTS.get(status) or ("it redirects elsewhere; give the final address" if 300 <= status < 400 else "")
+        parts = [part for part in (reason, words) if part]
+        text = f"{self.url} answered {status} for model {self.spec.model}: {'; it says: '.join(parts) or 'no reason'}"
+        return EndpointError(self._one_line(text), about_request=status in (400, 413, 422))
+
+    def _words(self, data: bytes) -> str:
+        try:
+            content = json.loads(data)
+        except (ValueError, RecursionError):
+            return _beginning(data)
+        for key in ("error", "message", "detail"):
+            if isinstance(content, dict) and content.get(key):
+                content = content[key]
+        return str(content)
+
+    def _reply(self, data: bytes) -> ChatReply:
+        content = self._json(data)
+        try:
+            message = content["choices"][0]["message"]
+            text, reasoning = message.get("content"), message.get("reasoning_content") or message.get("reasoning")
+            usage = content.get("usage") or {}
+            num_tokens = usage.get("completion_tokens")
+        except (LookupError, TypeError, AttributeError):
+            raise EndpointError(
+                f"{self.url} gave a reply without choices[0].message; is it OpenAI-compatible?"
+            ) from None
+        if not isinstance(text, str | None) or not isinstance(reasoning, str | None):
+            raise EndpointError(f"{self.url} gave a message whose content is no text")
+        text = text or ""
+        if reasoning:
+            text = f"<think>\n{reasoning}\n</think>\n\n{text}"
+        counted = isinstance(num_tokens, int) and not isinstance(num_tokens, bool) and num_tokens >= 0
+        return ChatReply(text, num_tokens if counted else None)
+
+    def _json(self, data: bytes) -> Any:
+        try:
+            return json.loads(data)
+        except (ValueError, RecursionError):
+            pass
+        raise EndpointError(self._one_line(f"{self.url} gave a reply that is not JSON: {_beginning(data)}"))
+
+    def _one_line(self, text: str) -> str:
+        return " ".join(self.spec.key.redact(text).split())[: _MAX_WORDS + len(self.url) + 200]
+
+
+def _beginning(data: bytes) -> str:
+    """Far more than is shown: the key is taken out of the text before it is cut."""
+    return data[: 2**16].decode("utf-8", "replace")
+
+
+def _pause_s(retry_after: str | None, attempt: int) -> float:
+    """The server's wish, else twice as long each time; with some jitter, so that not all come back at once."""
+    try:
+        wished = float(retry_after or "")
+    except ValueError:
+        wished = 2.0 ** min(attempt - 1, 6)
+    if not 0 <= wished <= _MAX_PAUSE_S:  # NaN too
+        wished = _MAX_PAUSE_S
+    return wished + random.random() * min(1.0, 0.1 + wished / 4)
+
+
+# ---------------------------------------------------------------------- messages
+
+
+def wire_messages(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Chat messages as the protocol has them: images become ``image_url`` items with a data URL.
+
+    Raises:
+        ConfigError: an item is of a kind that the protocol does not know: video, audio.
+        EndpointError: an image can't be read.
+    """
+    return [{**message, "content": _wire_content(message.get("content"))} for message in messages]
+
+
+def _wire_content(content: Any) -> Any:
+    return content if isinstance(content, str) else [_wire_item(item) for item in content]
+
+
+def _wire_item(item: Mapping[str, Any]) -> dict[str, Any]:
+    kind = item.get("type")
+    if kind == "text":
+        return {"type": "text", "text": item["text"]}
+    if kind == "image_url":
+        return dict(item)
+    if kind != "image":
+        raise ConfigError(
+            f"zppo.teacher.base_url: chat completions take text and images, and the data have {kind!r}; give the "
+            "teacher accelerators instead, or leave these rows out"
+        )
+    image = next((item[key] for key in ("image", "bytes", "path", "url") if item.get(key) is not None), None)
+    return {"type": "image_url", "image_url": {"url": _data_url(image)}}
+
+
+def _data_url(image: Any) -> str:
+    if isinstance(image, str | os.PathLike):
+        text = str(image)
+        if text.startswith(("http://", "https://", "data:")):
+            return text
+        path = Path(text.removeprefix("file://")).expanduser()
+        try:
+            image = path.read_bytes()
+        except OSError as error:
+            raise EndpointError(f"the image {path} can't be read: {error.strerror}", True) from None
+    if isinstance(image, bytes):
+        kind = _image_type(image)
+        data = image
+    elif hasattr(image, "save"):  # PIL
+        buffer = io.BytesIO()
+        (image if image.mode in ("1", "L", "LA", "P", "RGB", "RGBA") else image.convert("RGB")).save(buffer, "PNG")
+        kind, data = "png", buffer.getvalue()  # lossless: the pixels that the student sees
+    else:
+        raise EndpointError(f"an image of type {type(image).__name__} can't be sent to zppo.teacher.base_url", True)
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _image_type(data: bytes) -> str:
+    if data.startswith(b"\xff\xd8"):
+        return "jpeg"
+    if data.startswith(b"GIF8"):
+        return "gif"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "webp"
+    return "png"

@@ -1,0 +1,55 @@
+"""A teacher behind an OpenAI-compatible endpoint: what `TeacherClient` does, with requests over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recipe.zppo import media
+from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.endpoint import Endpoint, EndpointError, EndpointSpec, wire_messages
+from recipe.zppo.fair_queue import Work
+from recipe.zppo.teacher import is_server_failure
+from recipe.zppo.teacher_client import TeacherClient, make_gate, sampling, template_options
+
+
+class EndpointTeacher(TeacherClient):
+    """Asks the endpoint for rollouts, summaries, hints and verdicts.
+
+    The teacher's tokenizer is not at hand: what a model says of its own special tokens is made safe by the student's
+    list and the usual forms. Tokens are those that the endpoint counts, else the student's for the same text.
+    """
+
+    def __init__(self, worker: Any, spec: EndpointSpec, config: ZPPOConfig, num_workers: int):
+        super().__init__(worker, None, config)
+        self.client = Endpoint(spec)
+        self.gate = make_gate(
+            config,
+            num_workers,
+            probe=lambda: self._ask([{"role": "user", "content": "1+1=?"}], 0, 1, Work.ROLLOUT),
+            is_failure=_is_endpoint_failure,
+        )
+
+    def _opened(self, messages: list[dict]) -> list[dict]:
+        return wire_messages(media.decoded(messages))
+
+    async def _generate(
+        self, messages: list[dict], seed: int, max_tokens: int, work: Work = Work.ROLLOUT
+    ) -> tuple[str, int]:
+        reply = await self.gate.run(lambda: self._ask(messages, seed, max_tokens, work), work, cost=max_tokens)
+        return reply.text, len(self._encode(reply.text)) if reply.num_tokens is None else reply.num_tokens
+
+    async def _ask(self, messages: list[dict], seed: int, max_tokens: int, work: Work) -> Any:
+        parameters: dict[str, Any] = {"max_tokens": max_tokens, **sampling(self.config, work)}
+        if parameters["top_k"] == -1:  # not a parameter of OpenAI's own
+            del parameters["top_k"]
+        if self.worker.seeded:
+            parameters["seed"] = seed % 2**31
+        if template := template_options(self.config, work):
+            parameters["chat_template_kwargs"] = template
+        return await self.client.chat(messages, **parameters)
+
+
+def _is_endpoint_failure(error: BaseException) -> bool:
+    if isinstance(error, EndpointError):
+        return not error.about_request
+    return is_server_failure(error)

@@ -1,0 +1,110 @@
+"""The local back end with a teacher behind HTTP that also judges, and with a judge of its own."""
+
+import pytest
+from aiohttp import web
+
+from recipe.zppo.outcome import judge
+from recipe.zppo.run_errors import RolloutError
+from tests.teacher.fake_endpoint import FakeEndpoint
+from tests.teacher.world_teacher import WorldTeacher, check_routing, with_free_form_rows
+
+from .conftest import read_metrics
+
+
+@pytest.fixture
+def files(world, tmp_path):
+    return [
+        with_free_form_rows(source, tmp_path / source.name) for source in (world.train_file, world.val_file)
+    ]  # half of the rows free-form
+
+
+def changes(files, *more):
+    return (f"data.train_files={files[0]}", f"data.val_files={files[1]}", "zppo.judge.enable=true", *more)
+
+
+def free_form_ids(trainer):
+    return {row["prompt_id"] for row in trainer.train_data if row["extra_info"]["answer_type"] == "free_form"}
+
+
+def lines_of(trainer, step):
+    return [trainer.rollout_log._line(trainer.results[step], group) for group in trainer.results[step].groups]
+
+
+def test_teacher_and_judge_behind_http(train, files):
+    teacher = WorldTeacher(*files)
+    with FakeEndpoint(teacher) as server:
+        trainer = train(
+            *changes(files, f"zppo.teacher.base_url={server.url}", "zppo.teacher.path=teacher"),
+            "trainer.val_before_train=true",
+        )
+    free_form, metrics = free_form_ids(trainer), trainer.metrics()
+    totals = {"correct": 0, "wrong": 0, "malformed": 0}
+    bcq = 0
+    for step in (1, 2):
+        counts = check_routing(lines_of(trainer, step), free_form, teacher)
+        for name, count in counts.items():
+            totals[name] += count
+            assert metrics[step][f"zppo/judge/{name}"] == count
+        assert metrics[step]["zppo/judge/verdicts"] == sum(counts.values())
+        assert metrics[step]["zppo/tokens/judge"] >= sum(counts.values())
+        assert metrics[step]["zppo/judge/failed"] == metrics[step]["zppo/rollouts/failed_judge"] == 0
+        for group in trainer.results[step].groups:
+            if group.kind.value == "bcq":
+                bcq += 1
+                (right,) = (candidate for candidate in group.candidates if candidate.source == "teacher")
+                assert right.text.startswith("\\boxed{") and right.compression == "teacher"
+    assert bcq and all(totals.values()), totals
+    summary = judge([row for _, row in sorted(metrics.items())])
+    assert (summary.verdicts, summary.malformed) == (sum(totals.values()), totals["malformed"])
+    # Validation: what the reward function calls right never came to the judge.
+    assert "val-core/price_list/acc/mean@1" in metrics[0]
+    first = len(trainer.val_data) // 2
+    asked = [answer == reference for _, reference, answer, _ in teacher.judged[:first]]
+    assert asked and not any(asked[: min(4, len(asked))])
+
+
+def test_a_judge_on_the_teacher_of_this_process_for_a_method_without_teacher(train, files):
+    """It was never taught to judge, so that every reply is malformed and every free-form answer wrong."""
+    limit = "zppo.teacher.inference.max_model_len=4096"
+    trainer = train(*changes(files, "method=grpo", limit, "trainer.total_training_steps=1", "zppo.judge.max_tokens=8"))
+    free_form, metrics = free_form_ids(trainer), trainer.metrics()[1]
+    groups = trainer.results[1].groups
+    judged = [rollout for group in groups if group.question.prompt_id in free_form for rollout in group.rollouts]
+    assert judged and {rollout.verdict for rollout in judged} == {"malformed"}
+    assert metrics["zppo/judge/malformed"] == metrics["zppo/judge/verdicts"] == len(judged)
+    assert not any(rollout.reward for rollout in judged)
+
+
+def test_a_dead_judge_stops_the_run_when_it_costs_half_of_the_questions(train, files):
+    with FakeEndpoint(lambda body: web.Response(status=500)) as server, pytest.raises(RolloutError) as caught:
+        train(
+            *changes(files, "method=grpo", f"zppo.teacher.base_url={server.url}", "zppo.teacher.path=teacher"),
+            "data.train_max_samples=8",
+            "data.shuffle=false",
+            f"data.train_files={with_free_form_rows(files[0], files[0].with_name('all.parquet'), every=1)}",
+        )
+    assert "gave no rollouts" in str(caught.value) and "no verdict on row" in str(caught.value)
+
+
+def test_a_judge_that_fails_at_times_costs_the_rollouts_and_not_the_run(train, files):
+    teacher, calls = WorldTeacher(*files), []
+
+    def answer(body):
+        if "<reference>" in body["messages"][-1]["content"]:
+            calls.append(1)
+            if len(calls) % 5 == 0:
+                return web.Response(status=400)
+        return teacher(body)
+
+    with FakeEndpoint(answer) as server:
+        trainer = train(
+            *changes(files, "method=grpo", f"zppo.teacher.base_url={server.url}", "zppo.teacher.path=teacher")
+        )
+    metrics = read_metrics(trainer.rollout_log.folder and type(files[0])(trainer.config.trainer.default_local_dir))
+    failed = sum(metrics[step]["zppo/judge/failed"] for step in (1, 2))
+    assert failed == len(calls) // 5 > 0
+    assert failed == sum(metrics[step]["zppo/rollouts/failed"] for step in (1, 2))
+    for step in (1, 2):
+        for group in trainer.results[step].groups:  # left out, not taken for wrong
+            assert len(group.rollouts) + len(group.failures) == 4
+            assert all(failure.reason == "judge" for failure in group.failures)

@@ -1,0 +1,255 @@
+"""The HTTP client of an OpenAI-compatible endpoint, on a real server; and that the key is shown nowhere."""
+
+import asyncio
+import base64
+import io
+import logging
+import pickle
+import socket
+import time
+
+import pytest
+from aiohttp import web
+from PIL import Image
+
+from recipe.zppo.endpoint import Endpoint, EndpointError, EndpointSpec, wire_messages
+from recipe.zppo.errors import ConfigError
+from recipe.zppo.secret import Secret
+
+from .fake_endpoint import KEY, FakeEndpoint, completion
+
+ASKED = [{"role": "user", "content": "2+2?"}]
+
+
+def call(url, *, key=KEY, model="teacher", limit_s=10.0, method="chat", **parameters):
+    async def run():
+        endpoint = Endpoint(EndpointSpec(url, model, Secret(key)))
+        try:
+            async with asyncio.timeout(limit_s):
+                if method == "models":
+                    return await endpoint.list_models()
+                return await endpoint.chat(ASKED, **parameters)
+        finally:
+            await endpoint.close()
+
+    return asyncio.run(run())
+
+
+def failure(answer, **options):
+    with FakeEndpoint(answer) as server, pytest.raises(EndpointError) as caught:
+        call(server.url, **options)
+    message = str(caught.value)
+    assert "\n" not in message and len(message) < 700
+    assert KEY not in message and KEY[:12] not in message
+    return caught.value
+
+
+def test_a_completion():
+    with FakeEndpoint(lambda body: "4 is it", key=KEY) as server:
+        reply = call(server.url + "/", temperature=0.5, max_tokens=7)
+        assert (reply.text, reply.num_tokens) == ("4 is it", 3)
+        (body,) = server.requests
+    assert body == {
+        "model": "teacher",
+        "messages": ASKED,
+        "stream": False,
+        "temperature": 0.5,
+        "max_tokens": 7,
+    }
+
+
+def test_without_a_key_no_authorization_is_sent():
+    with FakeEndpoint(lambda body: "4") as server:
+        call(server.url, key="")
+        assert "Authorization" not in server.headers[0]
+
+
+def test_reasoning_that_the_server_splits_off_comes_back_as_servers_of_our_own_give_it():
+    for name in ("reasoning_content", "reasoning"):
+        reply = completion("4", **{name: "two and two"})
+        with FakeEndpoint(lambda body, reply=reply: web.json_response(reply)) as server:
+            assert call(server.url).text == "<think>\ntwo and two\n</think>\n\n4"
+
+
+def test_a_reply_without_content_is_an_empty_text():
+    with FakeEndpoint(lambda body: web.json_response(completion(None, tokens=9))) as server:
+        reply = call(server.url)
+    assert (reply.text, reply.num_tokens) == ("", 9)
+
+
+@pytest.mark.parametrize("tokens", ["many", -1, True, 1.5])
+def test_a_count_of_tokens_that_is_none_is_unknown(tokens):
+    with FakeEndpoint(lambda body: web.json_response(completion("4", tokens=tokens))) as server:
+        assert call(server.url).num_tokens is None
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        web.json_response,
+        lambda content: web.Response(text="<html>\nlogin\n</html>"),
+        lambda content: web.Response(body=b"\xff\xfe{"),
+        lambda content: web.Response(text="[" * 100_000),
+        lambda content: web.Response(text=""),
+    ],
+)
+def test_a_malformed_reply_is_the_servers_failure(reply):
+    for content in ({}, {"choices": []}, {"choices": [{}]}, [], "x", {"choices": [{"message": {"content": [1]}}]}):
+        error = failure(lambda body, content=content: reply(content))
+        assert not error.about_request
+
+
+def test_a_reply_without_end_is_given_up():
+    error = failure(lambda body: web.Response(body=b"x" * (65 * 2**20)), limit_s=60)
+    assert "more than 64 MiB" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "says", "about_request"),
+    [
+        (401, "the key is missing or not accepted", False),
+        (403, "the key has no right", False),
+        (404, "zppo.teacher.path is the served model's name", False),
+        (400, "it is too long", True),
+        (413, "it is too long", True),
+        (422, "it is too long", True),
+        (500, "it is too long", False),
+        (503, "it is too long", False),
+    ],
+)
+def test_a_refusal_says_what_to_do(status, says, about_request):
+    words = f"it is too long\nby {KEY} " + "x" * 10_000
+    error = failure(lambda body: web.json_response({"error": {"message": words}}, status=status))
+    assert f"answered {status}" in str(error) and says in str(error)
+    assert error.about_request is about_request
+    plain = failure(lambda body: web.Response(text="x" * 270 + KEY * 5, status=status))  # cut in the middle of a key
+    assert plain.about_request is about_request
+
+
+def test_a_wrong_key_is_not_repeated():
+    with FakeEndpoint(lambda body: "4", key="another") as server, pytest.raises(EndpointError) as caught:
+        call(server.url)
+    assert "401" in str(caught.value) and KEY not in str(caught.value) and "Incorrect" not in str(caught.value)
+
+
+def test_an_unknown_model():
+    with FakeEndpoint(lambda body: "4") as server, pytest.raises(EndpointError, match="404 for model other"):
+        call(server.url, model="other")
+
+
+def test_redirects_are_not_followed():
+    moved = web.Response(status=307, headers={"Location": "http://127.0.0.1:9/steal"})
+    assert "redirects elsewhere" in str(failure(lambda body: moved))
+
+
+def test_connection_refused():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
+    with pytest.raises(EndpointError, match="can't be reached: Client") as caught:
+        call(url)
+    assert "\n" not in str(caught.value) and not caught.value.about_request
+    assert caught.value.__context__ is None and caught.value.__cause__ is None  # aiohttp's error carries the headers
+
+
+def test_a_hanging_server_is_left_when_the_caller_gives_up():
+    with FakeEndpoint(lambda body: "4") as server:
+        server.delay_s = 30.0
+        started = time.monotonic()
+        with pytest.raises(TimeoutError):
+            call(server.url, limit_s=0.2)
+        assert time.monotonic() - started < 5
+
+
+def test_a_server_that_asks_to_slow_down_is_asked_again():
+    busy = iter([True, True, False])
+
+    def answer(body):
+        return web.Response(status=429, headers={"Retry-After": "0.01"}) if next(busy) else "4"
+
+    with FakeEndpoint(answer) as server:
+        assert call(server.url).text == "4"
+        assert len(server.requests) == 3
+
+
+def test_the_list_of_models():
+    with FakeEndpoint(lambda body: "", models=("a", "b"), key=KEY) as server:
+        assert call(server.url, method="models") == ["a", "b"]
+        with pytest.raises(EndpointError, match="401"):
+            call(server.url, method="models", key="wrong")
+
+
+def test_requests_go_out_at_once():
+    async def run(url):
+        endpoint = Endpoint(EndpointSpec(url, "teacher", Secret(KEY)))
+        try:
+            return await asyncio.gather(*(endpoint.chat(ASKED) for _ in range(150)))
+        finally:
+            await endpoint.close()
+
+    with FakeEndpoint(lambda body: "4") as server:
+        server.delay_s = 0.5
+        assert len(asyncio.run(run(server.url))) == 150
+        assert server.most_running > 100  # aiohttp's own limit
+
+
+def test_the_key_is_shown_nowhere(caplog):
+    caplog.set_level(logging.DEBUG)
+    logging.getLogger("asyncio").setLevel(logging.DEBUG)
+    spec = EndpointSpec("http://127.0.0.1:9/v1", "teacher", Secret(KEY))
+    endpoint = Endpoint(spec)
+    for shown in (repr(spec), str(spec), f"{spec.key}", repr(vars(endpoint)), f"{spec.key!r:>40}"):
+        assert KEY not in shown
+    with pytest.raises(EndpointError) as caught:
+        asyncio.run(endpoint.chat(ASKED))
+    assert KEY not in repr(caught.value) and KEY not in caplog.text
+    assert pickle.loads(pickle.dumps(spec)).key.reveal() == KEY  # it does travel
+    error = pickle.loads(pickle.dumps(EndpointError("x", True)))
+    assert (str(error), error.about_request) == ("x", True)
+
+
+def test_a_key_with_a_line_break_at_its_end_is_the_key_without(monkeypatch):
+    monkeypatch.setenv("SOME_KEY", KEY + "\n")
+    assert Secret.from_environment("SOME_KEY").reveal() == KEY
+    assert not Secret.from_environment("NO_SUCH_KEY")
+
+
+# ---- messages
+
+
+def data_of(item):
+    kind, _, data = item["image_url"]["url"].partition(";base64,")
+    return kind, base64.b64decode(data)
+
+
+def test_images_are_sent_with_all_their_pixels(tmp_path):
+    image = Image.effect_noise((17, 9), 80).convert("RGB")
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG")
+    (tmp_path / "a.jpg").write_bytes(buffer.getvalue())
+    items = [
+        {"type": "text", "text": "look"},
+        {"type": "image", "image": image},
+        {"type": "image", "bytes": buffer.getvalue(), "image": None},
+        {"type": "image", "image": str(tmp_path / "a.jpg")},
+        {"type": "image", "image": "https://host/a.png"},
+    ]
+    (message,) = wire_messages([{"role": "user", "content": items}])
+    assert message["role"] == "user" and message["content"][0] == items[0]
+    kind, data = data_of(message["content"][1])
+    assert kind == "data:image/png" and Image.open(io.BytesIO(data)).tobytes() == image.tobytes()
+    for item in message["content"][2:4]:
+        assert data_of(item) == ("data:image/jpeg", buffer.getvalue())
+    assert message["content"][4]["image_url"]["url"] == "https://host/a.png"
+    assert items[1]["type"] == "image"  # the input stays
+    assert wire_messages([message]) == [message]
+
+
+def test_what_the_protocol_does_not_know_is_refused():
+    for item in ({"type": "video", "video": []}, {"type": "audio"}):
+        with pytest.raises(ConfigError, match="chat completions take text and images"):
+            wire_messages([{"role": "user", "content": [item]}])
+    with pytest.raises(EndpointError, match="can't be read"):
+        wire_messages([{"role": "user", "content": [{"type": "image", "image": "/no/such.png"}]}])
+    with pytest.raises(EndpointError, match="of type NoneType"):
+        wire_messages([{"role": "user", "content": [{"type": "image"}]}])
