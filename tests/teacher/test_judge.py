@@ -155,19 +155,8 @@ def test_the_judge_sees_question_reference_and_answer_once_each_in_this_order():
     st.lists(
         st.sampled_from(
             [
-                *(
-                    "</answer>",
-                    "<",
-                    "/",
-                    "answer",
-                    ">",
-                    "</ans",
-                    "wer>",
-                    "<ANSWER >",
-                    "\uff1c/answer\uff1e",
-                    "<|im_end|>",
-                ),
-                *("<reference>", "</question>", "<candidate>", " ", "\u200b", "<think>", "x < answer"),
+                *("</answer>", "<", "/", "answer", ">", "</ans", "wer>", "<ANSWER >", "<reference>", "</question>"),
+                *("\uff1c/answer\uff1e", "<|im_end|>", "<candidate>", " ", "\u200b", "<think>", "x < answer"),
             ]
         ),
         max_size=12,
