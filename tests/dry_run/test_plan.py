@@ -1,5 +1,7 @@
 """The plan of a run: what would fail is found, all of it, and said in one line each."""
 
+import re
+
 import pytest
 
 from recipe.zppo.dry_run.hardware import GB, parse_hardware
@@ -24,7 +26,7 @@ def test_the_papers_layout_is_placed_per_node(run: PlannedRun) -> None:
     plan = run.plan()
     assert plan.problems == []
     assert plan.layout.by_node() == [(node, {"student": 6, "teacher": 2}) for node in range(8)]
-    assert "node 7: 6 student, 2 teacher" in plan.page()
+    assert re.search(r"nodes 0-7 +each 6 student \(0-5\), 2 teacher \(6-7\)\n", plan.page())
 
 
 def test_all_problems_are_found_at_once(run: PlannedRun) -> None:

@@ -1,33 +1,107 @@
-"""The machine or the Ray cluster at hand, looked at without starting anything."""
+"""The machine or the Ray cluster at hand, looked at without starting or reserving anything."""
 
 from __future__ import annotations
 
+import math
 import os
+import shutil
+import subprocess
+from dataclasses import dataclass
 
+import psutil
 from omegaconf import DictConfig, OmegaConf
 
 from recipe.zppo.dry_run.hardware import Hardware, Node
 
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """One accelerator of this machine. Bytes."""
+
+    index: str
+    free: int
+    total: int
+
 
 def cluster_address(config: DictConfig) -> str | None:
     """Address of the Ray cluster that the run would join; None when it would start one on this machine."""
-    return OmegaConf.select(config, "ray_kwargs.ray_init.address") or os.environ.get("RAY_ADDRESS") or None
+    address = OmegaConf.select(config, "ray_kwargs.ray_init.address") or os.environ.get("RAY_ADDRESS")
+    return None if address in (None, "", "local") else str(address)
 
 
-def look(config: DictConfig) -> Hardware:
-    """This machine's accelerators."""
+def look(config: DictConfig, *, join: bool) -> Hardware | None:
+    """What the run would find; None for a cluster unless `join` allows to connect to it.
+
+    Raises:
+        ConnectionError: there is no cluster at the address.
+    """
     ray_init = config.ray_kwargs.ray_init
+    address = cluster_address(config)
+    if address is not None:
+        return cluster(address) if join else None
     if config.trainer.device == "cpu":  # Ray's accelerators are slots that the run itself declares
-        return Hardware((Node(int(ray_init.get("num_gpus") or 0), None, ray_init.get("num_cpus")),), "logical slots")
-    import torch
-
-    cpus = ray_init.get("num_cpus") or os.cpu_count()
-    memory = min((_memory(i)[1] for i in range(torch.cuda.device_count())), default=None)
-    return Hardware((Node(torch.cuda.device_count(), memory, cpus),), "this machine")
+        return Hardware((Node(int(ray_init.get("num_gpus") or 0), None, ray_init.get("num_cpus")),), "platform=cpu")
+    found = accelerators()
+    memory = min((accelerator.total for accelerator in found), default=None)
+    return Hardware((Node(len(found), memory, ray_init.get("num_cpus") or os.cpu_count()),), "this machine")
 
 
-def _memory(device: int) -> tuple[int, int]:
-    """Free and total bytes of an accelerator."""
-    import torch
+def cluster(address: str) -> Hardware:
+    """Nodes of a running Ray cluster. Its accelerators' memory is not known to Ray.
 
-    return torch.cuda.mem_get_info(device)
+    Raises:
+        ConnectionError: it does not answer.
+    """
+    import ray
+    from verl.utils.device import get_resource_name
+
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR", configure_logging=False)
+    except Exception as error:
+        raise ConnectionError((str(error) or type(error).__name__).splitlines()[0]) from error
+    try:
+        alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        resource = get_resource_name()
+    finally:
+        ray.shutdown()
+    nodes = (Node(int(node.get(resource, 0)), None, math.floor(node.get("CPU", 0))) for node in alive)
+    return Hardware(tuple(nodes), f"the Ray cluster at {address}")
+
+
+def accelerators() -> list[Accelerator]:
+    """NVIDIA accelerators that this process may use, by `nvidia-smi`: CUDA itself would take memory on each of them."""
+    if not shutil.which("nvidia-smi"):
+        return []
+    query = ["nvidia-smi", "--query-gpu=index,uuid,memory.free,memory.total", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return parse_accelerators(done.stdout, os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def parse_accelerators(text: str, visible: str | None) -> list[Accelerator]:
+    """Lines `index, uuid, free MiB, total MiB`, of which `visible` (as CUDA_VISIBLE_DEVICES) names some."""
+    found: dict[str, Accelerator] = {}
+    for line in text.splitlines():
+        index, uuid, free, total = (part.strip() for part in line.split(","))
+        if free.isdigit() and total.isdigit():  # "[N/A]" where an accelerator has no memory of its own
+            found[index] = found[uuid] = Accelerator(index, int(free) * MIB, int(total) * MIB)
+    if visible is None:
+        return list(dict.fromkeys(found.values()))
+    chosen = []
+    for name in (name.strip() for name in visible.split(",")):
+        match = next(
+            (found[key] for key in found if key == name or (name.startswith("GPU") and key.startswith(name))), None
+        )
+        if match is None:  # as CUDA does: the first name that is none ends the list
+            break
+        chosen.append(match)
+    return chosen
+
+
+def host_memory_free() -> int:
+    """Bytes of main memory that are available here."""
+    return psutil.virtual_memory().available

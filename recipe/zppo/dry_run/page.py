@@ -1,29 +1,235 @@
-"""The plan as a page of text, by `rich`."""
+"""The plan as one page of text, by `rich`: what would run where, what it takes, and what is wrong."""
 
 from __future__ import annotations
 
 import io
 import shutil
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
+from recipe.zppo.dry_run.verdicts import gb
+
 if TYPE_CHECKING:
+    from recipe.zppo.dry_run.context import Budget
+    from recipe.zppo.dry_run.engine import Serving
+    from recipe.zppo.dry_run.memory import ServingMemory
+    from recipe.zppo.dry_run.model_shape import ModelShape
     from recipe.zppo.dry_run.planning import Plan
+
+Line = tuple[str, str]
+"""Label and text."""
 
 
 def render(plan: Plan, width: int | None = None) -> str:
     """Text of the page, `width` columns wide (default: the terminal's, within 80 and 120)."""
-    width = width or min(120, max(80, shutil.get_terminal_size((100, 0)).columns))
+    width = width or min(120, max(80, shutil.get_terminal_size((110, 0)).columns))
     console = Console(file=io.StringIO(), width=width, highlight=False)
-    if plan.layout and plan.hardware:
-        console.print(Text(f"Placement ({plan.hardware.source})"))
-        for node, shares in plan.layout.by_node():
-            parts = ", ".join(f"{slots} {name}" for name, slots in shares.items())
-            console.print(Text(f"  node {node}: {parts}"))
-    for title, lines in (("problem", plan.problems), ("warning", plan.warnings), ("not checked", plan.not_checked)):
+    sections = (
+        ("Models", _models(plan)),
+        (f"Placement ({plan.hardware.source})" if plan.hardware else "Placement", _placement(plan)),
+        ("Sizes", _sizes(plan)),
+        ("Longest requests, in tokens", _contexts(plan)),
+        ("Memory of an accelerator", _memory(plan)),
+        ("Work", _work(plan)),
+        ("Files", _files(plan)),
+    )
+    for title, lines in sections:
+        table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True, min_width=22)
+        table.add_column(overflow="fold")
+        for label, text in lines:
+            table.add_row(Text(f"  {label}"), Text(text))
+        if table.row_count:
+            console.print(Text(title, style="bold"))
+            console.print(table)
+    for title, lines in (("warning", plan.warnings), ("not checked", plan.not_checked), ("problem", plan.problems)):
         for line in lines:
             console.print(Text(f"{title}: {line}"), soft_wrap=True)
-    console.print(Text("would not run" if plan.problems else "would run"))
-    return console.file.getvalue()
+    count = len(plan.problems)
+    verdict = f"would not run: {count} problem{'s' if count > 1 else ''}" if count else "would run"
+    console.print(Text(verdict, style="bold"))
+    # `rich` pads cells to their column.
+    return "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())
+
+
+def _models(plan: Plan) -> Iterator[Line]:
+    if plan.student_path:
+        yield "student", _model(plan.student_path, plan.student)
+    for path, shape in plan.teachers.items():
+        yield "teacher", _model(path, shape)
+    if plan.method:
+        yield "groups", f"plain, {plan.method}"
+
+
+def _model(path: str, shape: ModelShape | None) -> str:
+    if shape is None:
+        return f"{path}: shape unknown"
+    vision = f", {_count(shape.vision_parameters)} of them vision" if shape.vision_parameters else ""
+    kinds = f"{shape.layers} layers"
+    if shape.linear:
+        kinds += f" ({shape.attention_layers} attention, {shape.linear.layers} linear)"
+    stored = f", {shape.quantization}" if shape.quantization else ""
+    about = "" if shape.exact else "about "
+    return (
+        f"{path}: {about}{_count(shape.parameters)} parameters{vision}, {kinds}, hidden {shape.hidden}, heads "
+        f"{shape.heads}/{shape.kv_heads} x {shape.head_dim}, vocabulary {shape.vocab:,}{stored} [{shape.source}]"
+    )
+
+
+def _placement(plan: Plan) -> Iterator[Line]:
+    layout = plan.layout
+    if layout is None:
+        return
+    same: list[tuple[int, int, dict[str, int]]] = []
+    for node, shares in layout.by_node():
+        if same and same[-1][2] == shares and same[-1][1] == node - 1:
+            same[-1] = (same[-1][0], node, shares)
+        else:
+            same.append((node, node, shares))
+    for first, last, shares in same:
+        parts, start = [], 0
+        for name, slots in shares.items():
+            numbers = str(start) if slots == 1 else f"{start}-{start + slots - 1}"
+            parts.append(f"{slots} {name} ({numbers})")
+            start += slots
+        free = plan.hardware.nodes[first].accelerators - start
+        rest = f", {free} free" if free else ""
+        yield (f"node {first}" if first == last else f"nodes {first}-{last}"), f"each {', '.join(parts)}{rest}"
+
+
+def _sizes(plan: Plan) -> Iterator[Line]:
+    training, batch = plan.training, plan.batch
+    if training:
+        split = {"tensor": training.tensor, "pipeline": training.pipeline, "sequence": training.context}
+        shown = "".join(f", {name} parallel {size}" for name, size in split.items() if size > 1)
+        lora = f", LoRA of rank {training.lora_rank}" if training.lora_rank else ""
+        yield (
+            "training",
+            (
+                f"{training.engine} on {training.ranks}, {training.shards} shard(s){shown}, data parallel "
+                f"{training.data_parallel}{lora}"
+            ),
+        )
+    if batch:
+        padded = f", padded to {batch.padded:,}" if batch.padded != batch.rows else ""
+        yield (
+            "an update step",
+            (
+                f"at most {batch.groups} groups x {batch.group_size} = {batch.rows:,} sequences{padded}, in "
+                f"{batch.updates} update(s) of {batch.per_rank} a rank"
+            ),
+        )
+    for server in plan.servers:
+        yield (
+            f"{server.name}'s servers",
+            (
+                f"{server.ranks // server.replica} replica(s) of {server.replica}, "
+                f"context {server.max_model_len or 'the model'}"
+            ),
+        )
+
+
+def _contexts(plan: Plan) -> Iterator[Line]:
+    if plan.contexts is None:
+        return
+    for budget in plan.contexts.budgets:
+        yield f"{budget.who}: {budget.what}", _budget(budget)
+    if not plan.contexts.counted:
+        yield "templates", "estimated: the student's tokenizer is not on this machine"
+
+
+def _budget(budget: Budget) -> str:
+    if budget.prompt is None:
+        return f"no bound ({budget.parts}); what does not fit is skipped and counted"
+    verdict = {True: "fits", False: "does not always fit", None: "context unknown"}[budget.fits]
+    context = f" of {budget.context:,}" if budget.context else ""
+    return f"{budget.prompt:,} ({budget.parts}) + {budget.response:,} = {budget.total:,}{context}: {verdict}"
+
+
+def _memory(plan: Plan) -> Iterator[Line]:
+    found = plan.training_memory
+    if plan.hardware and plan.hardware.memory and plan.serving_memory:
+        yield "size", gb(plan.hardware.memory)
+    if found:
+        yield (
+            "student, update",
+            (
+                f"weights {gb(found.weights)} + gradients {gb(found.gradients)} + Adam {gb(found.states)}; about "
+                f"{gb(found.gathered)} gathered, {gb(found.activations)} activations, {gb(found.logits)} logits, "
+                f"{gb(found.beside)} servers = {gb(found.estimate)}"
+            ),
+        )
+    for path, serving in plan.serving_memory.items():
+        name, server = ("student", plan.servers[0]) if path == plan.student_path else ("teacher", plan.servers[-1])
+        yield f"{name}, serving", _serving(server, serving)
+    if plan.host and (plan.host.offloaded or plan.host.loading):
+        yield "main memory", f"a node: {gb(plan.host.offloaded)} offloaded; {gb(plan.host.loading)} while loading"
+
+
+def _serving(server: Serving, found: ServingMemory) -> str:
+    kept = f", beside {gb(found.resident)} of training" if found.resident else ""
+    return (
+        f"{server.utilization} = {gb(found.budget)}: weights {gb(found.weights)}, about {gb(found.workspace)} "
+        f"workspace, {gb(found.cache)} cache: {found.sequences} sequences of {server.max_model_len or 0:,} "
+        f"({found.per_sequence / 1e6:,.0f} MB each){kept}"
+    )
+
+
+def _work(plan: Plan) -> Iterator[Line]:
+    work = plan.workload
+    if work is None:
+        return
+    yield (
+        "a step",
+        (
+            f"{work.prompts} new prompts, up to {work.replayed} replayed and {work.extra_groups} further groups: "
+            f"{work.rollouts:,} rollouts, {_count(work.student_tokens)} tokens at most"
+        ),
+    )
+    if work.teacher_rollouts or work.summaries:
+        yield (
+            "of the teacher",
+            (
+                f"up to {work.teacher_rollouts:,} rollouts and {work.summaries:,} summaries or hints, "
+                f"{_count(work.teacher_tokens)} tokens at most"
+            ),
+        )
+    if work.steps is not None:
+        teacher = f", teacher {_count(work.teacher_tokens * work.steps)}" if work.teacher_tokens else ""
+        yield (
+            "the run",
+            (
+                f"{work.steps:,} steps, {work.steps * work.updates_per_step:,} updates, "
+                f"{work.steps * work.prompts:,} prompts, up to {work.steps * work.rollouts:,} rollouts; tokens "
+                f"at most: student {_count(work.steps * work.student_tokens)}{teacher}"
+            ),
+        )
+
+
+def _files(plan: Plan) -> Iterator[Line]:
+    for name, rows in (("training data", plan.train_rows), ("validation data", plan.val_rows)):
+        if rows:
+            yield name, f"{rows.files} file(s), {'unknown' if rows.rows is None else f'{rows.rows:,}'} rows"
+    disk = plan.disk
+    if disk is None:
+        return
+    free = f"; {gb(disk.free)} free" if disk.free is not None else ""
+    if disk.kept == 0:
+        yield "checkpoints", f"none are saved{free}"
+        return
+    each = f" of {gb(disk.checkpoint)}" if disk.checkpoint else ""
+    kept = "all" if disk.kept is None else f"up to {disk.kept}"
+    total = f" = {gb(disk.needed)} with the final model" if disk.needed else ""
+    yield "checkpoints", f"{kept}{each}{total} in {disk.folder}{free}"
+
+
+def _count(number: float) -> str:
+    """A number with three digits and a unit."""
+    for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:.0f}"

@@ -1,10 +1,14 @@
-"""From a composed config to a `Plan`: all checks, then the numbers, section by section."""
+"""From a composed config to a `Plan`: all checks, then the numbers, part by part.
+
+A *problem* is certain: a run would not start, or would fail later. A *warning* is an estimate, or harmless.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import copy
 import io
+import warnings
 from dataclasses import dataclass, field
 
 from omegaconf import DictConfig
@@ -12,53 +16,206 @@ from omegaconf import DictConfig
 from recipe.zppo.checks import find_problems
 from recipe.zppo.config import ZPPOConfig
 from recipe.zppo.config_validation import validate_zppo
+from recipe.zppo.dry_run import machine
+from recipe.zppo.dry_run.context import Contexts, contexts_of
+from recipe.zppo.dry_run.disk import Disk, disk_of
+from recipe.zppo.dry_run.divisibility import Batch, serving_problems, training_problems
+from recipe.zppo.dry_run.engine import Serving, Training, student_serving, teacher_serving, training_of
 from recipe.zppo.dry_run.hardware import Hardware, parse_hardware
 from recipe.zppo.dry_run.layout import Layout, lay_out
-from recipe.zppo.dry_run.machine import look
-from recipe.zppo.dry_run.page import render
+from recipe.zppo.dry_run.memory import (
+    HostMemory,
+    ServingMemory,
+    TrainingMemory,
+    checkpoint_bytes,
+    host_memory,
+    resident,
+    serving_memory,
+    training_memory,
+)
+from recipe.zppo.dry_run.model_shape import ModelShape, UnknownShapeError, shape_of
+from recipe.zppo.dry_run.verdicts import context_warnings, disk_verdicts, memory_verdicts, serving_verdicts
+from recipe.zppo.dry_run.workload import Rows, Workload, rows_of, workload_of
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.launch import check_with_verl
 
 
 @dataclass
 class Plan:
-    """What a run would do. Every problem, warning and omission is one line; a problem names a key and a remedy."""
+    """What a run would do. Every problem, warning and omission is one line; a problem names a key and a remedy.
+
+    Parts are None where the config, or what is known of the models, does not give them.
+    """
 
     problems: list[str] = field(default_factory=list)
-    """What would make the run fail."""
-
     warnings: list[str] = field(default_factory=list)
-    """What is estimated to be too much, or can't be right but does no harm."""
-
     not_checked: list[str] = field(default_factory=list)
-    """What could not be looked at here."""
-
+    platform: str = "cuda"
+    method: str = ""
+    student: ModelShape | None = None
+    student_path: str = ""
+    teachers: dict[str, ModelShape | None] = field(default_factory=dict)
     hardware: Hardware | None = None
     layout: Layout | None = None
+    accelerators: list[machine.Accelerator] = field(default_factory=list)
+    training: Training | None = None
+    batch: Batch | None = None
+    servers: list[Serving] = field(default_factory=list)
+    contexts: Contexts | None = None
+    training_memory: TrainingMemory | None = None
+    serving_memory: dict[str, ServingMemory] = field(default_factory=dict)
+    host: HostMemory | None = None
+    train_rows: Rows | None = None
+    val_rows: Rows | None = None
+    workload: Workload | None = None
+    disk: Disk | None = None
 
     def page(self, width: int | None = None) -> str:
         """The plan as text of one page."""
+        from recipe.zppo.dry_run.page import render
+
         return render(self, width)
 
 
-def plan(config: DictConfig) -> Plan:
-    """All checks, and the plan as far as they let it be made; `config` stays as it is."""
+def plan(config: DictConfig, *, join: bool = True) -> Plan:
+    """All checks, and the plan as far as they let it be made; `config` stays as it is.
+
+    Args:
+        join: connect to a running Ray cluster, if one is configured and `zppo.hardware` is null.
+    """
     config = copy.deepcopy(config)
     result = Plan(problems=find_problems(config))
     try:
         zppo = validate_zppo(config.zppo)
     except ConfigError:
         return result  # nothing can be counted
-    with contextlib.redirect_stdout(io.StringIO()):  # verl says "passed successfully" there
+    # verl says "passed successfully" on stdout, and warns that there is no critic.
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         try:
             check_with_verl(config)
         except ConfigError as error:
             result.problems.append(str(error))
-    _plan_hardware(result, config, zppo)
+    add_numbers(result, config, zppo, join=join)
+    result.problems = list(dict.fromkeys(result.problems))
     return result
 
 
-def _plan_hardware(result: Plan, config: DictConfig, zppo: ZPPOConfig) -> None:
-    result.hardware = parse_hardware(zppo.hardware) if zppo.hardware else look(config)
+def add_numbers(result: Plan, config: DictConfig, zppo: ZPPOConfig, *, join: bool) -> None:
+    """Everything beyond the checks."""
+    result.platform = str(config.trainer.device)
+    result.method = " + ".join(kind.value for kind in zppo.kinds) or "plain groups only"
+    _hardware(result, config, zppo, join)
+    _models(result, config, zppo)
+    _work(result, config, zppo)
+    _sizes(result, config, zppo)
+    if result.platform != "cpu":
+        _memory(result, config)
+    else:
+        result.not_checked.append("accelerators' memory: platform=cpu has none")
+    _disk(result, config)
+
+
+def _hardware(result: Plan, config: DictConfig, zppo: ZPPOConfig, join: bool) -> None:
+    try:
+        result.hardware = parse_hardware(zppo.hardware) if zppo.hardware else machine.look(config, join=join)
+    except ConnectionError as error:
+        address = machine.cluster_address(config)
+        result.problems.append(f"ray_kwargs.ray_init.address: no Ray cluster at {address}: {error}")
+    if result.hardware is None:
+        result.not_checked.append("placement: the cluster's nodes are not known")
+        return
     result.layout = lay_out(config, zppo, result.hardware)
     result.problems += result.layout.problems
+    if result.hardware.source == "this machine":
+        result.accelerators = machine.accelerators()
+
+
+def _models(result: Plan, config: DictConfig, zppo: ZPPOConfig) -> None:
+    result.student_path = str(config.actor_rollout_ref.model.path)
+    result.student = _shape(result, result.student_path, "student")
+    for path in zppo.placed_teachers:
+        result.teachers[path] = _shape(result, path, "teacher")
+
+
+def _shape(result: Plan, path: str, who: str) -> ModelShape | None:
+    try:
+        return shape_of(path)
+    except UnknownShapeError as reason:
+        result.not_checked.append(f"{who}'s heads and memory: the shape of {path} is unknown, {reason}")
+        return None
+
+
+def _work(result: Plan, config: DictConfig, zppo: ZPPOConfig) -> None:
+    result.train_rows, result.val_rows = rows_of(config.data, "train_files"), rows_of(config.data, "val_files")
+    result.workload = workload_of(config, zppo, result.train_rows.rows)
+    if result.workload.steps is None:
+        result.not_checked.append("steps: the training files are remote or can't be read")
+
+
+def _sizes(result: Plan, config: DictConfig, zppo: ZPPOConfig) -> None:
+    training = result.training = training_of(config)
+    result.servers = [student_serving(config)]
+    if zppo.placed_teachers:
+        result.servers.append(teacher_serving(config, zppo))
+    teacher_context = zppo.teacher.inference.get("max_model_len") if zppo.needs_teacher else None
+    positions = result.student.positions if result.student else None
+    result.contexts = contexts_of(config, zppo, teacher_context, positions)
+    result.warnings += context_warnings(result.contexts)
+    if training.data_parallel:
+        work = result.workload
+        result.batch = Batch(work.groups, work.group_size, zppo.updates_per_step, training.data_parallel)
+    result.problems += training_problems(training, result.student, result.batch, result.contexts.longest)
+    per_node = {"student": config.trainer.n_gpus_per_node, "teacher": zppo.teacher.n_gpus_per_node}
+    keys = {"student": "trainer.n_gpus_per_node", "teacher": "zppo.teacher.n_gpus_per_node"}
+    for server in result.servers:
+        for shape in [result.student] if server.name == "student" else result.teachers.values():
+            result.problems += serving_problems(server, shape, per_node[server.name], keys[server.name])
+
+
+def _memory(result: Plan, config: DictConfig) -> None:
+    memory = result.hardware.memory if result.hardware else None
+    if memory is None:
+        result.not_checked.append(
+            "accelerators' memory: its size is not known; set zppo.hardware=NODESxACCELERATORSxGB"
+        )
+        return
+    for server in result.servers:
+        if server.name == "student" and result.student:
+            held = resident(result.student, result.training)
+            result.serving_memory[result.student_path] = serving_memory(result.student, server, memory, held)
+        for path, shape in result.teachers.items() if server.name == "teacher" else ():
+            if shape:
+                result.serving_memory[path] = serving_memory(shape, server, memory)
+    for path, found in result.serving_memory.items():
+        server = result.servers[0 if path == result.student_path else -1]
+        problems, warned = serving_verdicts(server, found, memory, result.training)
+        result.problems += problems
+        result.warnings += warned
+    if result.student:
+        found = training_memory(result.student, result.training, result.servers[0], memory)
+        result.training_memory = found
+        result.host = host_memory(result.student, result.training, config.trainer.n_gpus_per_node)
+        here = machine.host_memory_free() if result.hardware.source == "this machine" else None
+        problems, warned = memory_verdicts(result.training, found, result.host, memory, here)
+        result.problems += problems
+        result.warnings += warned
+    for accelerator in result.accelerators:
+        if accelerator.free < 0.9 * accelerator.total:
+            result.warnings.append(
+                f"accelerator {accelerator.index}: {accelerator.free / 1e9:.1f} of {accelerator.total / 1e9:.1f} GB "
+                "are free; another process is using it"
+            )
+
+
+def _disk(result: Plan, config: DictConfig) -> None:
+    checkpoint, exported = None, 0
+    if result.student:
+        contents = list(config.actor_rollout_ref.actor.checkpoint.save_contents)
+        checkpoint = checkpoint_bytes(result.student, result.training, contents)
+        exported = 2 * result.student.parameters if config.zppo.export.hf_model else 0
+    result.disk = disk_of(config, result.workload.steps if result.workload else None, checkpoint, exported)
+    here = result.hardware is not None and len(result.hardware.nodes) == 1 and not config.zppo.hardware
+    problems, warned = disk_verdicts(result.disk, here=here)
+    result.problems += problems
+    result.warnings += warned

@@ -1,0 +1,147 @@
+"""Longest possible prompts, in tokens, against the contexts of student and teacher."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.model_files import TEMPLATE_TOKENS
+from recipe.zppo.prompts import BCQ, COMPRESSION, HINT, HINT_REQUEST, ncq_messages
+from recipe.zppo.selection import Kind
+
+CANDIDATE_TEMPLATE_TOKENS = 16
+"""Tokens around one more candidate, where no tokenizer is at hand to count them."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """One kind of request: ``prompt`` + ``response`` tokens at most, for a server with a context of ``context``.
+
+    ``prompt`` is None where nothing bounds it. ``parts`` says what the prompt is made of.
+    """
+
+    who: str
+    what: str
+    prompt: int | None
+    response: int
+    context: int | None
+    parts: str
+
+    @property
+    def total(self) -> int | None:
+        return None if self.prompt is None else self.prompt + self.response
+
+    @property
+    def fits(self) -> bool | None:
+        """None where it can't be told."""
+        return None if self.total is None or self.context is None else self.total <= self.context
+
+
+@dataclass(frozen=True)
+class Contexts:
+    """All kinds of requests, and how many wrong rollouts an NCQ prompt can show at most before it is skipped."""
+
+    budgets: tuple[Budget, ...]
+    counted: bool
+    """Templates were counted by the student's tokenizer, not estimated."""
+
+    ncq_candidates: int | None
+    """None: all that a group can have, or no NCQ prompts, or no bound on a candidate."""
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest sequence that can be trained on: prompts that do not fit are skipped."""
+        student = [budget for budget in self.budgets if budget.who == "student"]
+        lengths = []
+        for budget in student:
+            bounds = [length for length in (budget.total, budget.context) if length is not None]
+            lengths.append(min(bounds) if bounds else budget.response)
+        return max(lengths)
+
+
+def contexts_of(config: DictConfig, zppo: ZPPOConfig, teacher_context: int | None, positions: int | None) -> Contexts:
+    """The budgets of a run.
+
+    Args:
+        teacher_context: tokens of context of the teacher's servers, if known.
+        positions: positions of the student, which bound its context where `rollout.max_model_len` is null.
+    """
+    tokens = _Templates(config.actor_rollout_ref.model.path)
+    context = config.actor_rollout_ref.rollout.max_model_len or positions
+    question, response = config.data.max_prompt_length, config.data.max_response_length
+    bounded = zppo.compression.mode != "none"
+    each = zppo.reformulation.max_candidate_tokens
+    budgets = [Budget("student", "plain", question, response, context, "data.max_prompt_length")]
+    fitting = None
+    if Kind.BCQ in zppo.kinds:
+        template = tokens.count(BCQ.fill(candidate_1="", candidate_2=""), TEMPLATE_TOKENS)
+        prompt = question + 2 * each + template if bounded else None
+        parts = f"{question} + 2 x {each} + {template} template" if bounded else "whole responses as candidates"
+        budgets.append(Budget("student", "BCQ", prompt, response, context, parts))
+    if Kind.NCQ in zppo.kinds:
+        most = config.actor_rollout_ref.rollout.n
+        sizes = [question + n * each + tokens.ncq(n) for n in range(1, most + 1)]
+        prompt = sizes[-1] if bounded else None
+        parts = f"{question} + {most} x {each} + {tokens.ncq(most)} template, and the wrong answers"
+        budgets.append(
+            Budget("student", f"NCQ, {most} wrong", prompt, response, context, parts if bounded else "whole responses")
+        )
+        if bounded and context is not None and prompt + response > context:
+            fitting = sum(size + response <= context for size in sizes)
+    if Kind.HINT in zppo.kinds:
+        template = tokens.count(HINT.fill(hint=""), 16)
+        prompt = question + zppo.compression.max_tokens + template
+        parts = f"{question} + {zppo.compression.max_tokens} + {template} template"
+        budgets.append(Budget("student", "hint", prompt, response, context, parts))
+    budgets += _teacher(config, zppo, teacher_context, tokens) if zppo.needs_teacher else []
+    return Contexts(tuple(budgets), tokens.counted, fitting)
+
+
+def _teacher(config: DictConfig, zppo: ZPPOConfig, context: int | None, tokens: _Templates) -> list[Budget]:
+    question, longest = config.data.max_prompt_length, config.data.max_response_length
+    response, summary = zppo.teacher.response_length, zppo.compression.max_tokens
+    budgets = []
+    if any(kind is not Kind.NCQ for kind in zppo.kinds):
+        budgets.append(Budget("teacher", "rollout", question, response, context, "data.max_prompt_length"))
+        longest = max(longest, response)
+    if zppo.compresses:
+        template = tokens.count(COMPRESSION.fill(response=""), TEMPLATE_TOKENS)
+        budgets.append(
+            Budget("teacher", "summary", longest + template, summary, context, f"{longest} + {template} template")
+        )
+    if Kind.HINT in zppo.kinds:
+        template = tokens.count(HINT_REQUEST.fill(teacher_response=""), TEMPLATE_TOKENS)
+        budgets.append(
+            Budget("teacher", "hint", response + template, summary, context, f"{response} + {template} template")
+        )
+    if zppo.distillation.mode != "none":
+        budgets.append(Budget("teacher", "scores", question + config.data.max_response_length, 1, context, "sequences"))
+    return budgets
+
+
+class _Templates:
+    """Token counts of templates by the student's tokenizer where it is local, else estimates."""
+
+    def __init__(self, path: str):
+        self._tokenizer: Any = None
+        folder = Path(path).expanduser()
+        if (folder / "tokenizer_config.json").is_file():
+            from transformers import AutoTokenizer
+
+            try:
+                self._tokenizer = AutoTokenizer.from_pretrained(folder)
+            except Exception:  # the checks have said so
+                self._tokenizer = None
+        self.counted = self._tokenizer is not None
+
+    def count(self, text: str, otherwise: int) -> int:
+        return len(self._tokenizer.encode(text, add_special_tokens=False)) if self.counted else otherwise
+
+    def ncq(self, candidates: int) -> int:
+        """Tokens of an NCQ block with so many empty candidates and without answers."""
+        (message,) = ncq_messages([{"role": "user", "content": "?"}], [], [""] * candidates)
+        return self.count(message["content"][1:], TEMPLATE_TOKENS + CANDIDATE_TEMPLATE_TOKENS * (candidates - 1))

@@ -1,0 +1,177 @@
+"""How the student is trained and both models are served, read from verl's keys: sizes of parallel groups, and types."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from omegaconf import DictConfig, OmegaConf
+
+from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.dry_run.model_shape import DTYPE_BYTES
+
+ACTOR = "actor_rollout_ref.actor"
+ROLLOUT = "actor_rollout_ref.rollout"
+TEACHER = "zppo.teacher.inference"
+
+
+@dataclass(frozen=True)
+class Training:
+    """The student's training engine on ``ranks`` accelerators. Bytes are those of one parameter."""
+
+    engine: str
+    ranks: int
+    tensor: int
+    pipeline: int
+    context: int
+    """Context parallel size of Megatron, Ulysses' sequence parallel size of FSDP: ranks that share a sequence."""
+
+    shards: int
+    """Ranks over which weights, gradients and states are split by FSDP; of Megatron's states by data parallel rank."""
+
+    weight: int
+    gradient: int
+    state: float
+    """Adam's moments, and the fp32 copy of the weights where the engine has one."""
+
+    param_offload: bool
+    optimizer_offload: bool
+    lora_rank: int
+    checkpointing: bool
+    """Activations are computed again in the backward pass."""
+
+    fused_head: bool
+    dynamic: bool
+    tokens: int | None
+    """Tokens of a micro batch on one rank at most; None where micro batches are counted in sequences."""
+
+    micro_batch: int | None
+    tokens_key: str
+
+    @property
+    def data_parallel(self) -> int:
+        return self.ranks // (self.tensor * self.pipeline * self.context)
+
+    @property
+    def divisor(self) -> int:
+        """Ranks that one replica of the model takes, which must divide all of them."""
+        return self.tensor * self.pipeline * self.context
+
+
+@dataclass(frozen=True)
+class Serving:
+    """Servers of one model on ``ranks`` accelerators."""
+
+    name: str
+    key: str
+    ranks: int
+    tensor: int
+    replica: int
+    """Accelerators of one replica: tensor x data x pipeline parallel size."""
+
+    utilization: float
+    max_model_len: int | None
+    batched_tokens: int
+    sequences: int
+    element: int
+    """Bytes of a number in the cache."""
+
+    frees_cache: bool
+    """Weights and cache leave the accelerator between generation phases."""
+
+
+def training_of(config: DictConfig) -> Training:
+    """The student's engine."""
+    actor, model = config.actor_rollout_ref.actor, config.actor_rollout_ref.model
+    ranks = config.trainer.n_gpus_per_node * config.trainer.nnodes
+    lora = OmegaConf.select(model, "lora.rank", default=0) or 0
+    common = {
+        "ranks": ranks,
+        "lora_rank": lora if lora > 0 else int(model.get("lora_rank", 0) or 0),
+        "fused_head": bool(model.get("use_fused_kernels", False)),
+        "dynamic": bool(actor.use_dynamic_bsz),
+        "tokens": actor.ppo_max_token_len_per_gpu if actor.use_dynamic_bsz else None,
+        "micro_batch": None if actor.use_dynamic_bsz else actor.ppo_micro_batch_size_per_gpu,
+        "tokens_key": f"{ACTOR}.ppo_max_token_len_per_gpu",
+    }
+    if actor.strategy == "megatron":
+        return _megatron(actor, **common)
+    fsdp = actor.fsdp_config
+    element = DTYPE_BYTES.get(str(fsdp.model_dtype or "fp32"), 4)
+    size = int(fsdp.get("fsdp_size", -1) or -1)
+    return Training(
+        engine=str(actor.strategy),
+        tensor=1,
+        pipeline=1,
+        context=int(fsdp.get("ulysses_sequence_parallel_size", 1) or 1),
+        shards=ranks if size < 0 or size >= ranks else size,
+        weight=element,
+        # FSDP keeps gradients, and Adam its two moments, in the type of the weights that it is given.
+        gradient=element,
+        state=2 * element,
+        param_offload=bool(fsdp.param_offload or fsdp.get("offload_policy", False)),
+        optimizer_offload=bool(fsdp.optimizer_offload or fsdp.get("offload_policy", False)),
+        checkpointing=bool(model.enable_gradient_checkpointing),
+        **common,
+    )
+
+
+def _megatron(actor: DictConfig, **common: object) -> Training:
+    engine, optim = actor.megatron, actor.optim
+    tensor, pipeline = engine.tensor_model_parallel_size, engine.pipeline_model_parallel_size
+    context = engine.context_parallel_size
+    width = max(1, common["ranks"] // (tensor * pipeline))
+    ddp = engine.get("override_ddp_config") or {}
+    precise = bool(optim.get("use_precision_aware_optimizer", False))
+    moments = [DTYPE_BYTES.get(str(optim.get(f"exp_avg{part}_dtype", "fp32")), 4) for part in ("", "_sq")]
+    return Training(
+        engine="megatron",
+        tensor=tensor,
+        pipeline=pipeline,
+        context=context,
+        shards=width if engine.get("use_distributed_optimizer", True) else 1,
+        weight=2,
+        gradient=4 if ddp.get("grad_reduce_in_fp32", True) else 2,
+        state=4 + (sum(moments) if precise else 8),
+        param_offload=bool(engine.param_offload),
+        optimizer_offload=bool(engine.optimizer_offload),
+        checkpointing=OmegaConf.select(engine, "override_transformer_config.recompute_granularity") == "full",
+        **common,
+    )
+
+
+def student_serving(config: DictConfig) -> Serving:
+    """The student's rollout servers."""
+    rollout = config.actor_rollout_ref.rollout
+    ranks = config.trainer.n_gpus_per_node * config.trainer.nnodes
+    return _serving("student", ROLLOUT, rollout, ranks, bool(rollout.free_cache_engine))
+
+
+def teacher_serving(config: DictConfig, zppo: ZPPOConfig) -> Serving:
+    """The servers of one teacher."""
+    defaults = config.distillation.teacher_models.teacher_model.inference
+    node = OmegaConf.merge(defaults, OmegaConf.create(dict(zppo.teacher.inference)))
+    if not node.get("max_model_len"):
+        node.max_model_len = config.actor_rollout_ref.rollout.max_model_len
+    return _serving("teacher", TEACHER, node, zppo.teacher.n_gpus_per_node * zppo.teacher.nnodes, False)
+
+
+def _serving(name: str, key: str, node: DictConfig, ranks: int, frees_cache: bool) -> Serving:
+    sizes = [
+        int(node.get(size, 1) or 1)
+        for size in ("tensor_model_parallel_size", "data_parallel_size", "pipeline_model_parallel_size")
+    ]
+    engine = OmegaConf.select(node, "engine_kwargs.vllm.kv_cache_dtype")
+    return Serving(
+        name=name,
+        key=key,
+        ranks=ranks,
+        tensor=sizes[0],
+        replica=math.prod(sizes),
+        utilization=float(node.gpu_memory_utilization),
+        max_model_len=node.get("max_model_len"),
+        batched_tokens=int(node.get("max_num_batched_tokens") or 8192),
+        sequences=int(node.get("max_num_seqs") or 256),
+        element=1 if engine and "fp8" in str(engine) else 2,
+        frees_cache=frees_cache,
+    )
