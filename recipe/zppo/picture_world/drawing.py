@@ -1,7 +1,7 @@
 """Pictures of three families, of 84 x 84 pixels on white: what is in them (a scene), and how it is drawn.
 
 - `counting`: a board of 3 x 3 cells, some with a square or a circle.
-- `charts`: six places for bars, some taken, each bar 1 to 6 units tall.
+- `charts`: three bars, each 1 to 6 units tall.
 - `geometry`: a board of 3 x 3 cells, some with a triangle, a square, a pentagon or a hexagon.
 
 A cell of a board is what the model sees as one token (2 x 2 patches of 14 pixels); so nine tokens make a picture.
@@ -18,7 +18,8 @@ SIZE = 84
 CELL = 28
 UNIT = 14
 NUM_CELLS = 9
-NUM_BARS = MAX_HEIGHT = 6
+NUM_BARS = 3
+MAX_HEIGHT = 6
 SIDES = (3, 4, 5, 6)
 LARGEST_VALUE = NUM_CELLS
 """Of one colour of a picture, in any family."""
@@ -83,6 +84,14 @@ def draw(scene: Scene) -> Image.Image:
     return image
 
 
+def cell_of(scene: Scene, thing: Thing) -> int:
+    """The cell, and so the token, by which a thing is known: its own, or the one with the upper end of the bar."""
+    if scene.family != "charts":
+        return thing.place
+    row = SIZE // CELL - 1 - (thing.form - 1) * UNIT // CELL
+    return row * (SIZE // CELL) + thing.place
+
+
 def png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format="PNG")
@@ -102,8 +111,8 @@ def _draw_sign(canvas: ImageDraw.ImageDraw, thing: Thing) -> None:
 
 
 def _draw_bar(canvas: ImageDraw.ImageDraw, thing: Thing) -> None:
-    left = thing.place * UNIT
-    box = (left + 1, SIZE - thing.form * UNIT, left + UNIT - 2, SIZE - 1)
+    left = thing.place * CELL
+    box = (left + 4, SIZE - thing.form * UNIT, left + CELL - 5, SIZE - 1)
     canvas.rectangle(box, fill=COLOURS[thing.colour])
 
 

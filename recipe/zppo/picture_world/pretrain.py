@@ -14,6 +14,7 @@ import torch
 from torch.nn import functional as F
 from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3_5ForConditionalGeneration
 
+from recipe.zppo.picture_world.alignment import Alignment
 from recipe.zppo.picture_world.documents import Corpus
 from recipe.zppo.picture_world.model import build_model
 from recipe.zppo.picture_world.processor import (
@@ -92,6 +93,9 @@ def pretrain(
     corpus = Corpus(settings, Names.draw(settings), random.Random(f"{name} corpus {settings.seed}"))
     torch.manual_seed(int.from_bytes(hashlib.sha256(f"{name} {settings.seed}".encode()).digest()[:7]))
     model = build_model(shape, encoder.tokenizer).train()
+    alignment = Alignment(model)
+    for _ in range(schedule.alignment_steps):
+        alignment.step([corpus.question().scene for _ in range(schedule.alignment_pictures)])
     optimizer = torch.optim.AdamW(model.parameters(), lr=schedule.lr, betas=(0.9, 0.98), fused=True)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_share(step, schedule))
     for step in range(schedule.steps):

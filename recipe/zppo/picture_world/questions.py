@@ -116,7 +116,7 @@ class Names:
         """
         family = family or rng.choice(FAMILIES)
         for _ in range(_DRAWS):
-            names = tuple(rng.sample(sorted(COLOURS), 2 if rng.random() < settings.two_colours_share else 1))
+            names = self._draw_names(settings, rng, family)
             shown = list(dict.fromkeys([*names, *(self.decoys[family][name] for name in names)]))
             question = Question(_draw_scene(family, shown, rng), names)
             values, decoys = question.values(), question.values(self.decoys[family])
@@ -124,6 +124,14 @@ class Names:
             if differ and sum(values) != sum(decoys) and question.scene.held_out() == held_out:
                 return question
         raise AssertionError(f"no question in {_DRAWS} draws")  # about one draw in fifty does at worst
+
+    def _draw_names(self, settings: PictureWorldSettings, rng: random.Random, family: str) -> tuple[str, ...]:
+        first, second = rng.sample(sorted(COLOURS), 2)
+        if rng.random() >= settings.two_colours_share:
+            return (first,)
+        if family == "charts":  # three bars have no room for two names and two other decoys
+            second = self.decoys[family][first]
+        return (first, second) if rng.random() < 0.5 else (second, first)
 
 
 def _derangement(rng: random.Random) -> Meaning:
@@ -138,8 +146,9 @@ def _draw_scene(family: str, shown: list[str], rng: random.Random) -> Scene:
     if family == "counting":
         return Scene(family, _draw_board(shown, rng))
     others = [colour for colour in COLOURS if colour not in shown]
-    colours = [*shown, *rng.sample(others, rng.randint(0, 5 - len(shown)))]
     num_places, forms = (NUM_BARS, range(1, MAX_HEIGHT + 1)) if family == "charts" else (NUM_CELLS, SIDES)
+    num_colours = NUM_BARS if family == "charts" else rng.randint(len(shown), 5)
+    colours = [*shown, *rng.sample(others, num_colours - len(shown))]
     places = rng.sample(range(num_places), len(colours))
     things = [Thing(place, colour, rng.choice(forms)) for place, colour in zip(places, colours, strict=True)]
     return Scene(family, _in_order(things))

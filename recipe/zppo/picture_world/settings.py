@@ -38,6 +38,9 @@ class PicturePretrainSettings(PretrainSettings):
     """Of the text world, and the share of pictures to be described."""
 
     share_description: float = 0.0
+    alignment_steps: int = 0
+    """Before all else, of the vision tower alone."""
+    alignment_pictures: int = 32
 
 
 @dataclass(frozen=True)
