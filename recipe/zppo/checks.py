@@ -16,7 +16,8 @@ from recipe.zppo.data_files import check_training_files, check_validation_files
 from recipe.zppo.endpoint_check import check_endpoint
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.lora_checks import check_lora
-from recipe.zppo.model_files import check_models
+from recipe.zppo.media_files import check_media
+from recipe.zppo.model_files import check_models, check_packing
 
 # Nodes of verl's pre-V1 layout, which still compose but which V1 never reads; the live ones are below `reward`.
 LEGACY = {
@@ -92,8 +93,10 @@ def checks_of(config: DictConfig, zppo: ZPPOConfig) -> list[Callable[[], object]
         lambda: check_key_is_not_logged(config, zppo),
         lambda: check_reward_function(config),
         lambda: check_models(config, zppo),
+        lambda: check_packing(config),
         lambda: check_validation_files(config.data, zppo.judge.enable),
         lambda: check_training_data(config, zppo),
+        lambda: check_media(config, zppo),
         lambda: check_endpoint(zppo),
     ]
 

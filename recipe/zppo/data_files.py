@@ -65,6 +65,11 @@ def check_validation_files(data: DictConfig, judged: bool) -> None:
                 pass
 
 
+def local_files(data: DictConfig, key: str) -> list[str]:
+    """The files of ``data.<key>`` that lie on this machine's file system."""
+    return [file for file in _files(data, key) if not _is_remote(file)]
+
+
 def _files(data: DictConfig, key: str) -> list[str]:
     value = data.get(key)
     files = list(value) if isinstance(value, ListConfig | list) else [value]

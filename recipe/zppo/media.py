@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from recipe.zppo.run_errors import DataError
 
@@ -180,6 +180,9 @@ def read_image(source: Any, where: str = "image") -> Image.Image:
         try:
             image = Image.open(path)
             image.load()
+        except UnidentifiedImageError as error:
+            name = source if isinstance(source, str) else f"{len(source)} bytes"
+            raise DataError(f"{where} ({name}) can't be read: not a picture of a known format") from error
         except Exception as error:  # Pillow's decoders raise about everything
             reason = (str(error) or type(error).__name__).splitlines()[0]
             name = source if isinstance(source, str) else f"{len(source)} bytes"

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,26 @@ def check_model_path(path: str | None, key: str) -> None:
         raise ConfigError(f"{key}: the folder {path} does not exist")
     elif os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on") and not _in_hub_cache(path):
         raise ConfigError(f"{key}: {path} is neither a folder nor in the local hub cache, and HF_HUB_OFFLINE is set")
+
+
+def check_packing(config: DictConfig) -> None:
+    """Linear attention can pack sequences only with a kernel that knows where each of them ends.
+
+    Without flash-linear-attention verl's Qwen3.5 forward pass calls transformers' fall-back, which takes the sequence
+    ends and ignores them (verl/models/transformers/qwen3_5.py:_packed_chunk_gated_delta_rule): each sequence of a
+    micro-batch would begin in the state in which the one before ended.
+    """
+    if not config.actor_rollout_ref.model.use_remove_padding:
+        return
+    path = config.actor_rollout_ref.model.path
+    if not str(_model_config(path).get("model_type", "")).startswith(("qwen3_5", "qwen3_next")):
+        return
+    if config.trainer.device == "cpu" or find_spec("fla") is None:
+        raise ConfigError(
+            f"actor_rollout_ref.model.use_remove_padding: {path} has linear attention, and without "
+            "flash-linear-attention, which needs a GPU, packed sequences would flow into each other; install it, or "
+            "set use_remove_padding=false"
+        )
 
 
 def check_student_context(config: DictConfig, zppo: ZPPOConfig) -> None:
@@ -185,16 +206,23 @@ def _context(path: str, max_model_len: int | None, key: str) -> int | None:
 
 def _position_limit(path: str) -> int | None:
     """`max_position_embeddings` of a local model's config, the text part's for a model with vision."""
+    content = _model_config(path)
+    limit = (content.get("text_config") or content).get("max_position_embeddings")
+    return limit if isinstance(limit, int) else None
+
+
+def _model_config(path: str) -> dict[str, Any]:
+    """A local model's config.json; empty where only the hub knows."""
     file = Path(path).expanduser() / "config.json"
     if not file.is_file():
-        return None
+        return {}
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        content = content.get("text_config") or content
-        limit = content.get("max_position_embeddings")
-    except (ValueError, AttributeError) as error:
+    except ValueError as error:
         raise ConfigError(f"{file} can't be read: {error}") from error
-    return limit if isinstance(limit, int) else None
+    if not isinstance(content, dict) or not isinstance(content.get("text_config") or {}, dict):
+        raise ConfigError(f"{file} can't be read: not a model's config")
+    return content
 
 
 def _template_tokens(path: str, compression: bool = False) -> int:

@@ -218,7 +218,8 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
         verl decodes all tokens and gives the text to the processor, which would take a placeholder that the model
         spelled out for an image of its own, and fail.
         """
-        return super()._compute_multi_modal_inputs(output, torch.tensor(output.prompt_ids))
+        # Two dimensions, since verl takes a first one of size 1 away: of a prompt of one token that would be all.
+        return super()._compute_multi_modal_inputs(output, torch.tensor([output.prompt_ids]))
 
     async def _compute_score(self, outputs: list[AgentLoopOutput], kwargs: dict) -> None:
         if "raw_prompt" in kwargs:  # a reward function gets the text; pixels would go to its process a rollout

@@ -8,6 +8,7 @@ import pytest
 import ray
 
 from recipe.zppo.errors import ConfigError
+from tests.images.pictures import picture, png
 
 from .conftest import BATCH, Run, row, write_rows
 
@@ -80,8 +81,10 @@ def test_row_without_answer(run: Run, answer: str | None) -> None:
 
 
 def test_question_with_an_image_only_passes(run: Run) -> None:
-    content = [{"type": "image", "text": None}]
-    write_rows(run.data, [row(i, prompt=[{"role": "user", "content": content}]) for i in range(BATCH)])
+    content, images = [{"type": "image", "text": None}], [{"bytes": png(picture(1)), "path": None}]
+    write_rows(run.data, [row(i, prompt=[{"role": "user", "content": content}], images=images) for i in range(BATCH)])
+    for model in (run.student, run.teacher):
+        (model / "preprocessor_config.json").write_text("{}")
     run.check()
 
 

@@ -16,9 +16,7 @@ FIELDS += ("rollout_log_probs",)
 def _save(kind: str, content) -> None:
     import torch
 
-    folder = os.environ["ZPPO_SPY_DIR"]
-    torch.save(content, os.path.join(folder, f".{kind}_part"))
-    os.rename(os.path.join(folder, f".{kind}_part"), os.path.join(folder, f"{kind}_{uuid4().hex}.pt"))
+    torch.save(content, os.path.join(os.environ["ZPPO_SPY_DIR"], f"{kind}_{uuid4().hex}.pt"))
 
 
 def _server(module) -> None:
@@ -27,7 +25,7 @@ def _server(module) -> None:
     def spied(self, *args, **kwargs):
         result = request(self, *args, **kwargs)
         path = self.model.config._name_or_path
-        _save(f"request_{os.getpid()}", {"model": path, "ids": result.prompt_ids, "features": dict(result.features)})
+        _save("request", {"model": path, "ids": result.prompt_ids, "features": dict(result.features)})
         return result
 
     module.HFGenerator.request = spied
@@ -59,7 +57,7 @@ def _engine(module) -> None:
     def spied(self, micro_batch):
         inputs, output_args = prepare(self, micro_batch)
         kept = {name: value for name, value in inputs.items() if hasattr(value, "shape")}
-        _save(f"update_{os.getpid()}", kept)
+        _save("update", kept)
         return inputs, output_args
 
     module.FSDPEngineWithLMHead.prepare_model_inputs = spied

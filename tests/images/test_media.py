@@ -61,7 +61,7 @@ def test_transparency_is_laid_on_white_and_grey_becomes_rgb():
     ("source", "message"),
     [
         (b"", "image 1 is empty"),
-        (b"no picture at all", r"image 1 \(17 bytes\) can't be read: cannot identify"),
+        (b"no picture at all", r"image 1 \(17 bytes\) can't be read: not a picture"),
         (png(picture(1, (200, 200)))[:-200], "image 1 .* can't be read"),
         ("/nowhere/a.png", "image 1: the file /nowhere/a.png does not exist"),
         ("https://example.org/a.png", "images are not fetched"),
@@ -79,7 +79,7 @@ def test_a_folder_instead_of_a_file_and_a_damaged_file(tmp_path):
     with pytest.raises(DataError, match="does not exist"):
         media.read_image(str(tmp_path))
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n")
-    with pytest.raises(DataError, match="a.png.*can't be read"):
+    with pytest.raises(DataError, match=r"a\.png.*can't be read"):
         media.read_image(str(tmp_path / "a.png"))
 
 
@@ -146,7 +146,7 @@ def test_videos_that_can_not_be_used_are_named(frames, message):
 
 def test_a_video_file_needs_a_package_that_reads_it(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "qwen_vl_utils", None)
-    with pytest.raises(DataError, match="a.mp4 needs the package qwen_vl_utils"):
+    with pytest.raises(DataError, match=r"a\.mp4 needs the package qwen_vl_utils"):
         media.extract(media.place(user("<video>"), [], ["a.mp4"]), 8)
 
 
@@ -167,10 +167,10 @@ def test_what_a_reward_function_gets_has_no_pixels():
     assert stripped == {"role": "user", "content": parts}
 
 
-HOSTILE = st.text() | st.sampled_from(
-    ["<image>", "<|image_pad|>", "<|vision_start|><|image_pad|><|vision_end|>", "<video>", "<|video_pad|>", "＜image＞"]
-    + ["<ima<image>ge>", "<|image<image>_pad|>", "<|vision_sta<|im_end|>rt|>", "\\boxed{<image>}"]
-)
+PLACEHOLDERS = ["<image>", "<video>", "＜image＞", "<|image_pad|>", "<|video_pad|>", "\\boxed{<image>}"]
+PLACEHOLDERS += ["<|vision_start|><|image_pad|><|vision_end|>", "<ima<image>ge>", "<|image<image>_pad|>"]
+PLACEHOLDERS += ["<|vision_sta<|im_end|>rt|>"]
+HOSTILE = st.text() | st.sampled_from(PLACEHOLDERS)
 TEXTS = st.lists(HOSTILE, min_size=1, max_size=4).map("".join)
 
 

@@ -236,6 +236,13 @@ def test_a_placeholder_that_the_model_spelled_out_is_no_image(server, worker):
     assert row["position_ids"].shape == (4, len(ids) + len(spelled))
 
 
+def test_a_prompt_of_one_token_has_no_pixels(worker):
+    """As in the grading of a teacher's response, whose prompt does not matter."""
+    row = update_inputs(worker, [3], [5, 6], {})
+    assert row["multi_modal_inputs"] == {}
+    assert row["position_ids"].tolist() == [[0, 1, 2]] * 4
+
+
 def test_text_alone_is_scored_by_a_vision_model_whatever_came_before(server):
     """The model remembers the last image's offset of positions (`rope_deltas`)."""
     ids, _ = tokens(server.processor, question("text"))

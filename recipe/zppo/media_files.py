@@ -1,0 +1,110 @@
+"""Checks of images and videos before Ray starts: the first rows are opened, and every model must be able to see.
+
+The data set opens all the others when it is loaded, which takes minutes where there are many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.json
+import pyarrow.parquet as pq
+from omegaconf import DictConfig
+
+from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.data_files import local_files
+from recipe.zppo.errors import ConfigError
+
+OPENED_ROWS = 64
+"""Of each file."""
+
+_PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
+
+
+def check_media(config: DictConfig, zppo: ZPPOConfig) -> None:
+    """The images and videos of the files' first rows can be read, and student and teachers have a processor for them.
+
+    Raises:
+        ConfigError: a row's media don't fit its placeholders or can't be read; or a model would not see them.
+    """
+    seeing = ""
+    for key in ("train_files", "val_files"):
+        for file in local_files(config.data, key):
+            found = _first_row_with_media(file, f"data.{key}", config.data)
+            seeing = seeing or found
+    if not seeing:
+        return
+    models = [("actor_rollout_ref.model.path", config.actor_rollout_ref.model.path)]
+    models += [
+        ("zppo.teacher.more" if path in zppo.teacher.more else "zppo.teacher.path", path)
+        for path in zppo.placed_teachers
+    ]
+    for key, path in models:
+        folder = Path(str(path)).expanduser()
+        if folder.is_dir() and not any((folder / name).is_file() for name in _PROCESSOR_FILES):
+            raise ConfigError(
+                f"{key}: {seeing} has images or videos, but {path} has no processor for them (no {_PROCESSOR_FILES[0]}"
+                "): it would answer without seeing them; give a vision model, or data of text only"
+            )
+
+
+def _first_row_with_media(file: str, key: str, data: DictConfig) -> str:
+    """`<file> row <n>` of the first row with an image or a video; of the first rows each is opened."""
+    from recipe.zppo import media
+
+    columns = [data.get("image_key") or "images", data.get("video_key") or "videos"]
+    first = ""
+    for number, row in enumerate(_rows(file, key, data.prompt_key, columns)):
+        images, videos = (row.get(column) or [] for column in columns)
+        if not first and (images or videos or _has_parts(row[data.prompt_key])):
+            first = f"{file} row {number}"
+        if number < OPENED_ROWS and (any(column in row for column in columns) or _has_parts(row[data.prompt_key])):
+            try:
+                media.decoded(media.place(row[data.prompt_key], images, videos))
+            except (ValueError, KeyError, TypeError) as error:
+                raise ConfigError(f"{key}: {file} row {number}: {error}") from error
+        if first and number >= OPENED_ROWS:
+            break
+    return first
+
+
+def _rows(file: str, key: str, prompt_key: str, columns: list[str]) -> Iterator[dict[str, Any]]:
+    """The prompt and what there is of ``columns``; nothing of a file of text, which has none and no parts."""
+    try:
+        if not file.endswith(".parquet"):
+            table = pyarrow.json.read_json(file)
+            wanted = [name for name in (prompt_key, *columns) if name in table.column_names]
+            yield from table.select(wanted).to_pylist() if prompt_key in wanted else []
+            return
+        with pq.ParquetFile(file) as parquet:
+            schema = parquet.schema_arrow
+            wanted = [name for name in (prompt_key, *columns) if name in schema.names]
+            if prompt_key not in wanted or (len(wanted) == 1 and _is_text(schema.field(prompt_key).type)):
+                return
+            for batch in parquet.iter_batches(OPENED_ROWS, columns=wanted):  # small: pictures are in it
+                yield from batch.to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise ConfigError(f"{key}: {file} can't be read: {str(error).splitlines()[0]}") from error
+
+
+def _is_text(prompts: pa.DataType) -> bool:
+    """Whether the messages' contents are strings, not lists of parts."""
+    if not (pa.types.is_list(prompts) or pa.types.is_large_list(prompts)) or not pa.types.is_struct(prompts.value_type):
+        return False
+    content = prompts.value_type.get_field_index("content")
+    found = prompts.value_type.field(content).type if content >= 0 else pa.null()
+    return pa.types.is_string(found) or pa.types.is_large_string(found)
+
+
+def _has_parts(messages: Any) -> bool:
+    """Whether a message's content is a list with something other than text; what is no message is checked elsewhere."""
+    contents = [message.get("content") for message in messages or [] if isinstance(message, dict)]
+    return any(
+        isinstance(part, dict) and part.get("type") not in (None, "text")
+        for content in contents
+        if isinstance(content, list)
+        for part in content
+    )

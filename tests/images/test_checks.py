@@ -1,0 +1,106 @@
+"""What is refused before Ray starts: images that can't be read, models that can't see, packing that mixes sequences."""
+
+import json
+
+import pytest
+
+from tests.config.conftest import BATCH, Run, row, write_rows
+from tests.config.test_checks import refused
+from tests.images.pictures import picture, png
+
+
+@pytest.fixture
+def run(tmp_path) -> Run:
+    """Two models that see, and a row in four with a picture."""
+    run = Run(tmp_path)
+    for model in (run.student, run.teacher):
+        (model / "preprocessor_config.json").write_text("{}")
+    write(run)
+    return run
+
+
+def seen(number: int, image: object, content: str = "<image>?") -> dict:
+    return row(number, prompt=[{"role": "user", "content": content}], images=[] if image is None else [image])
+
+
+def write(run: Run, image: object = None, content: str = "<image>?", at: int = 2) -> None:
+    good = {"bytes": png(picture(1)), "path": None}
+    rows = [seen(i, good) if i % 4 == 0 else seen(i, None, "1+1=?") for i in range(BATCH)]
+    if image is not None:
+        rows[at] = seen(at, image, content)
+    write_rows(run.data, rows)
+
+
+def test_images_beside_text_pass(run):
+    run.check()
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        ({"bytes": b"not a picture", "path": None}, "row 2: image 1 (13 bytes) can't be read: not a picture"),
+        ({"bytes": png(picture(1, (200, 200)))[:-100], "path": None}, "row 2: image 1 "),
+        ({"bytes": b"", "path": None}, "row 2: image 1 is empty (0 bytes)"),
+        ({"bytes": None, "path": "/nowhere/a.png"}, "row 2: image 1: the file /nowhere/a.png does not exist"),
+        ({"bytes": None, "path": "https://example.org/a.png"}, "row 2: image 1: https://example.org/a.png is an"),
+    ],
+)
+def test_an_image_that_can_not_be_read(run, image, message):
+    write(run, image)
+    assert f"data.train_files: {run.data} {message}" in refused(run)
+
+
+@pytest.mark.parametrize("content", ["no placeholder", "<image><image>"])
+def test_placeholders_that_do_not_match(run, content):
+    write(run, {"bytes": png(picture(1)), "path": None}, content)
+    message = refused(run)
+    assert f"{run.data} row 2: the " in message and "<image>" in message
+
+
+@pytest.mark.parametrize(
+    ("model", "key"), [("student", "actor_rollout_ref.model.path"), ("teacher", "zppo.teacher.path")]
+)
+def test_a_model_that_would_not_see(run, model, key):
+    path = getattr(run, model)
+    (path / "preprocessor_config.json").unlink()
+    assert refused(run) == (
+        f"{key}: {run.data} row 0 has images or videos, but {path} has no processor for them (no "
+        "preprocessor_config.json): it would answer without seeing them; give a vision model, or data of text only"
+    )
+
+
+def test_a_picture_after_many_rows_of_text_is_found(run):
+    (run.teacher / "preprocessor_config.json").unlink()
+    rows = [seen(i, None, "1+1=?") for i in range(300)]
+    write_rows(run.data, [*rows, seen(300, {"bytes": png(picture(1)), "path": None})])
+    assert f"{run.data} row 300 has images" in refused(run)
+
+
+def test_text_needs_no_processor_even_with_an_empty_column(run):
+    for model in (run.student, run.teacher):
+        (model / "preprocessor_config.json").unlink()
+    write_rows(run.data, [seen(i, None, "1+1=?") for i in range(BATCH)])
+    run.check()
+    write_rows(run.data, [row(i) for i in range(BATCH)])
+    run.check()
+
+
+def test_the_teacher_need_not_see_where_there_is_none(run):
+    (run.teacher / "preprocessor_config.json").unlink()
+    without = ("zppo.reformulation.enable=false", "zppo.compression.mode=none")
+    assert not run.check(*without).needs_teacher
+
+
+def test_packing_is_refused_for_linear_attention_without_its_kernels(run, monkeypatch):
+    from recipe.zppo import model_files
+
+    (run.student / "config.json").write_text(json.dumps({"model_type": "qwen3_5"}))
+    packed = "actor_rollout_ref.model.use_remove_padding=true"
+    monkeypatch.setattr(model_files, "find_spec", lambda name: None)
+    assert "actor_rollout_ref.model.use_remove_padding" in refused(run, packed)
+    run.check("actor_rollout_ref.model.use_remove_padding=false")
+    monkeypatch.setattr(model_files, "find_spec", lambda name: object())
+    run.check(packed)
+    (run.student / "config.json").write_text(json.dumps({"model_type": "qwen3"}))
+    monkeypatch.setattr(model_files, "find_spec", lambda name: None)
+    run.check(packed)
