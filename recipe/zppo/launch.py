@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from recipe.zppo.config_validation import validate_zppo
+from recipe.zppo.data_folders import list_folders
 from recipe.zppo.errors import ConfigError, ZPPOError
 from recipe.zppo.secret import Secret
 
@@ -15,6 +16,7 @@ def launch(config: DictConfig) -> int:
     """Check the config, run the training, and return the exit status of the process."""
     try:
         set_platform(config)
+        list_folders(config.data)
         if config.zppo.get("dry_run") is True:
             return dry_run(config)
         check(config)

@@ -143,3 +143,14 @@ def processor_path(tmp_path_factory) -> Path:
     }
     (path / "preprocessor_config.json").write_text(json.dumps(settings))
     return path
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    """As if the variable had been set before `huggingface_hub` was imported, which another test may have done."""
+    import datasets
+    import huggingface_hub.constants
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)

@@ -342,7 +342,7 @@ def test_other_accepted_forms(tmp_path):
         (["vero={vero}", "workers=0"], "workers: expected at least 1, got 0"),
     ],
 )
-def test_refusals_are_one_line(tmp_path, capfd, arguments, said):
+def test_refusals_are_one_line(tmp_path, capfd, offline, arguments, said):
     write_vero(tmp_path / "vero", {AI2D: [vero_row(number) for number in range(3)]})
     write_mmfinereason(tmp_path / "mmfr", [mmfr_row(1, "MMR1")])
     places = {"vero": tmp_path / "vero", "mmfr": tmp_path / "mmfr"}

@@ -223,7 +223,7 @@ def _units(
                 raise BuildError(f"{place}: no config is one of the listed sub-sets; it has {', '.join(names)[:300]}")
         with progress.phase(f"opening {place.key}", len(chosen)) as step:
             for name in chosen:
-                config = dataclasses.replace(place, config=name)
+                config = place._replace(config=name)
                 units += reading.units(config, source.text_columns, source.image_column)
                 step()
     return units, unread

@@ -3,9 +3,8 @@
 import functools
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import datasets
 import pyarrow as pa
@@ -18,8 +17,7 @@ _SPLITS = ("train", "val", "validation", "test")
 _OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A source, or one config of it."""
 
     key: str
@@ -33,8 +31,7 @@ class Place:
         return f"{self.key}={self.path}" + (f" ({self.config})" if self.config else "")
 
 
-@dataclass(frozen=True)
-class Unit:
+class Unit(NamedTuple):
     """One shard: what one task reads."""
 
     place: Place
@@ -60,6 +57,32 @@ def configs(place: Place) -> list[str]:
         repo, revision = _repo(place.path)
         names = datasets.get_dataset_config_names(str(folder or repo), revision=revision)
     return [""] if names in ([], ["default"]) else sorted(names)
+
+
+def config_of(path: str, name: str) -> str:
+    """The config to read of a hub's data set that calls it `name`; "" for a local copy that has no such part."""
+    folder = _local(path)
+    if folder is None or (folder.is_dir() and (_has_card(folder) or (folder / name).is_dir())):
+        return name
+    return ""
+
+
+def splits(place: Place) -> list[str]:
+    """The splits that there are; of parquet files without a card, those that files are named after.
+
+    Raises:
+        BuildError: the source can't be reached.
+    """
+    folder = _local(place.path)
+    if folder is None or (folder.is_dir() and _has_card(folder)):
+        repo, revision = _repo(place.path)
+        with _readable_errors(place):
+            return datasets.get_dataset_split_names(str(folder or repo), place.config or None, revision=revision)
+    inner = folder / place.config if folder.is_dir() else folder
+    files = sorted(inner.rglob("*.parquet")) if inner.is_dir() else [inner]
+    if not files:
+        raise BuildError(f"{place}: {inner} has no parquet file")
+    return sorted({_split_of(file) for file in files} - {""}) or ["train"]
 
 
 def units(place: Place, schema_of: Any, image_column: str) -> list[Unit]:
@@ -125,6 +148,12 @@ def _files(place: Place, folder: Path) -> list[str]:
         what = f"no parquet file of the split {place.split}" if found else "no parquet file"
         raise BuildError(f"{place}: {inner} has {what}")
     return [str(file) for file in named or others]
+
+
+def _split_of(file: Path) -> str:
+    """The split that a file is named after, as in `train-00000-of-00002.parquet`; "" if none."""
+    name = file.name.split(".")[0].split("-")[0]
+    return name if name in _SPLITS else ""
 
 
 def _schema(stream: datasets.IterableDataset) -> pa.Schema:

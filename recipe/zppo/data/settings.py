@@ -18,6 +18,10 @@ _CHOICES = "choices"
 _LEAST = "least"
 
 
+NEEDED = dataclasses.MISSING
+"""As a default: the key must be given."""
+
+
 def key(default: Any, help: str, *, choices: Sequence[str] | None = None, least: float | None = None) -> Any:
     """A field of a settings class. `least` is the smallest number allowed."""
     metadata = {_HELP: help, _CHOICES: choices, _LEAST: least}
@@ -49,7 +53,7 @@ def read_settings(kind: type[Settings], arguments: Sequence[str], usage: str) ->
         values[name] = _value(name, text, hints[name])
         _check_bounds(fields[name], values[name])
     for name, field in fields.items():
-        if field.default is dataclasses.MISSING and name not in values:
+        if field.default is NEEDED and name not in values:
             raise ConfigError(f"{name}: needed; {field.metadata[_HELP]}")
     return kind(**values)
 
@@ -57,7 +61,7 @@ def read_settings(kind: type[Settings], arguments: Sequence[str], usage: str) ->
 def help_text(kind: type, usage: str) -> str:
     lines = [usage, "", "keys:"]
     for field in dataclasses.fields(kind):
-        default = "" if field.default is dataclasses.MISSING else f" (default: {_shown(field.default)})"
+        default = " (needed)" if field.default is NEEDED else f" (default: {_shown(field.default)})"
         lines.append(f"  {field.name}: {field.metadata[_HELP]}{default}")
     return "\n".join(lines)
 

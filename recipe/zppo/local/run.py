@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
+from recipe.zppo.data_folders import list_folders
 from recipe.zppo.errors import ConfigError, ZPPOError
 from recipe.zppo.launch import check, dry_run, plain_message, set_platform
 
@@ -19,6 +20,7 @@ def launch(config: DictConfig, models: dict[str, LocalModel] | None = None) -> i
     """Check the config and train; the exit status of the process. ``models`` as in `run`."""
     try:
         set_platform(config)
+        list_folders(config.data)
         if config.zppo.get("dry_run") is True:
             return dry_run(config)
         check(config)

@@ -1,0 +1,153 @@
+"""Converts a data set, or verl's files, to files that can be trained on: see `convert` for the command."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from recipe.zppo import media
+from recipe.zppo.data import reading
+from recipe.zppo.data.answers import is_gradable
+from recipe.zppo.data.converters import CONVERTERS, Converter, Draft
+from recipe.zppo.data.directives import strip_directives
+from recipe.zppo.data.errors import BuildError, RowError
+from recipe.zppo.data.parquet import write_rows
+from recipe.zppo.data.rows import build_row, text_id
+from recipe.zppo.data.settings import NEEDED, key
+from recipe.zppo.data.verl_files import convert_file
+from recipe.zppo.run_errors import DataError
+
+
+@dataclass(frozen=True)
+class ConvertSettings:
+    name: str = key(NEEDED, "what the source is", choices=(*CONVERTERS, "verl"))
+    out: str = key(NEEDED, "folder for the files")
+    source: str | None = key(None, "hub id, folder or parquet file; null: the usual one on the hub (needed for verl)")
+    splits: tuple[str, ...] | None = key(None, "such as [train,test]; null: those that there are (not for verl)")
+    strip_directives: bool = key(True, "take instructions on the form of the answer off the questions")
+    check_answers: bool = key(True, "drop rows whose own gold answer the reward function would call wrong")
+    limit: int | None = key(None, "rows to read of each split or file; null: all", least=1)
+
+
+class Result(NamedTuple):
+    path: Path
+    kept: int
+    dropped: Counter
+    """By reason."""
+
+
+def convert(settings: ConvertSettings) -> list[Result]:
+    """Writes the files.
+
+    Raises:
+        BuildError: one line that says what to do.
+    """
+    out = Path(settings.out).expanduser()
+    results = _verl_files(settings, out) if settings.name == "verl" else _data_set(settings, out)
+    for result in results:
+        if not result.kept:
+            result.path.unlink()
+            raise BuildError(f"{result.path}: no row is left: {reasons(result) or 'the source is empty'}")
+    return results
+
+
+def reasons(result: Result) -> str:
+    return ", ".join(f"{reason} {count}" for reason, count in sorted(result.dropped.items()))
+
+
+def _verl_files(settings: ConvertSettings, out: Path) -> list[Result]:
+    if settings.source is None:
+        raise BuildError("source: needed with name=verl; a parquet file, or a folder of them")
+    source = Path(settings.source).expanduser()
+    files = sorted(source.glob("*.parquet")) if source.is_dir() else [source]
+    if not source.exists() or not files:
+        raise BuildError(f"source={source}: " + ("has no parquet file" if source.exists() else "does not exist"))
+    if out.resolve() == files[0].parent.resolve():
+        raise BuildError(f"out={out}: that is where the source is; give another folder")
+    results = []
+    for file in files:
+        read, dropped = convert_file(
+            file,
+            out / file.name,
+            strip=settings.strip_directives,
+            check_answers=settings.check_answers,
+            limit=settings.limit,
+        )
+        results.append(Result(out / file.name, read - sum(dropped.values()), dropped))
+    return results
+
+
+def _data_set(settings: ConvertSettings, out: Path) -> list[Result]:
+    converter = CONVERTERS[settings.name]
+    path = settings.source or converter.hub_id
+    place = reading.Place("source", path, "train", reading.config_of(path, converter.config))
+    results = []
+    for split in settings.splits or reading.splits(place):
+        dropped: Counter = Counter()
+        file = out / f"{split}.parquet"
+        kept = write_rows(file, _rows(place._replace(split=split), converter, settings, dropped))
+        results.append(Result(file, kept, dropped))
+    return results
+
+
+def _rows(
+    place: reading.Place, converter: Converter, settings: ConvertSettings, dropped: Counter
+) -> Iterator[dict[str, Any]]:
+    seen: set[str] = set()
+    for number, draft in enumerate(_drafts(place, converter, settings.limit)):
+        row = _row(draft, converter, settings, place.split, number)
+        if isinstance(row, dict) and row["prompt_id"] in seen:
+            row = "duplicate"
+        if isinstance(row, str):
+            dropped[row] += 1
+            continue
+        seen.add(row["prompt_id"])
+        yield row
+
+
+def _drafts(place: reading.Place, converter: Converter, limit: int | None) -> Iterator[Draft]:
+    number = 0
+    for unit in reading.units(place, converter.columns, converter.image_column):
+        for table in reading.batches(unit, pictures=bool(converter.image_column)):
+            for row in table.to_pylist():
+                if number == limit:
+                    return
+                number += 1
+                yield converter.draft(row)
+
+
+def _row(draft: Draft, converter: Converter, settings: ConvertSettings, split: str, index: int) -> dict[str, Any] | str:
+    """The finished row, or why it can't be used."""
+    question = strip_directives(draft.question) if settings.strip_directives else draft.question
+    if not question.replace("<image>", "").strip():
+        return "no_question"
+    if not draft.answer:
+        return "no_answer"
+    if settings.check_answers and not is_gradable(draft.answer):
+        return "ungradable_answer"
+    pictures = []
+    for image in draft.images:
+        if isinstance(image, str):
+            return image
+        try:
+            media.read_image(image)
+        except DataError:
+            return "unreadable_image"
+        pictures.append(image)
+    digests = [hashlib.blake2b(picture, digest_size=16).hexdigest() for picture in pictures]
+    try:
+        return build_row(
+            data_source=converter.name,
+            question=question,
+            answer=draft.answer,
+            prompt_id=text_id(converter.name, draft.question, draft.answer, *digests),
+            images=pictures,
+            ability=converter.ability,
+            split=split,
+            index=index,
+            metadata=draft.metadata,
+        )
+    except RowError:
+        return "placeholders"

@@ -1,0 +1,32 @@
+"""``python -m recipe.zppo.data.convert name=gsm8k out=DIR [key=value ...]``: data that verl's users have, for ZPPO."""
+
+import sys
+from collections.abc import Sequence
+
+from recipe.zppo.data.conversion import ConvertSettings, convert, reasons
+from recipe.zppo.data.settings import read_settings
+from recipe.zppo.errors import ZPPOError
+
+USAGE = """python -m recipe.zppo.data.convert name=NAME out=DIR [key=value ...]
+
+Writes DIR/train.parquet and the like: verl's schema with a unique prompt_id, questions without instructions on the
+form of the answer, and only rows whose gold answer the reward function accepts."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    try:
+        settings = read_settings(ConvertSettings, sys.argv[1:] if arguments is None else arguments, USAGE)
+        results = convert(settings)
+    except ZPPOError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    for result in results:
+        print(f"{result.path}: {result.kept} rows" + (f"; dropped: {reasons(result)}" if result.dropped else ""))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

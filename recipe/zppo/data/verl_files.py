@@ -1,0 +1,144 @@
+"""Data files that were made for verl, made ready for ZPPO: an id for each row, and no instruction but our closer."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recipe.zppo.data.answers import is_gradable
+from recipe.zppo.data.directives import strip_directives
+from recipe.zppo.data.errors import BuildError
+from recipe.zppo.data.parquet import ROWS_PER_GROUP, readable_disk_errors
+from recipe.zppo.data.rows import FREE_FORM, IMAGE, text_id
+from recipe.zppo.data.sources import require, user_text
+from recipe.zppo.errors import RewardError
+from recipe.zppo.files import write_atomically
+from recipe.zppo.reward import gold_answer
+
+PROMPT_ID = "prompt_id"
+
+
+def convert_file(
+    source: Path, target: Path, *, strip: bool, check_answers: bool, limit: int | None
+) -> tuple[int, Counter]:
+    """Writes the file's rows with `prompt_id`; the number of rows read, and why some are missing.
+
+    All other columns stay as they are, pictures and metadata of the schema included. An id column that is there is
+    kept. A row that the file has twice is written once.
+
+    Raises:
+        BuildError: the file can't be read or lacks a column of verl's schema, or the target can't be written.
+    """
+    dropped: Counter = Counter()
+    seen: set = set()
+    read = 0
+    try:
+        parquet = pq.ParquetFile(source)
+    except (pa.ArrowException, OSError) as error:
+        raise BuildError(f"source={source}: can't be read: {str(error).splitlines()[0]}") from error
+    with parquet:
+        schema = parquet.schema_arrow
+        require(schema, ["prompt", "reward_model.ground_truth"], f"source={source}")
+        has_id = PROMPT_ID in schema.names
+        wanted = schema if has_id else schema.append(pa.field(PROMPT_ID, pa.string()))
+
+        def fill(temporary: str) -> None:
+            nonlocal read
+            with pq.ParquetWriter(temporary, wanted, compression="zstd") as writer:
+                for batch in _batches(parquet, source, limit):
+                    read += len(batch)
+                    kept = list(_kept(batch.to_pylist(), dropped, seen, strip=strip, check_answers=check_answers))
+                    if not kept:
+                        continue
+                    numbers, prompts, ids = zip(*kept, strict=True)
+                    table = pa.table(batch.take(pa.array(numbers)))
+                    field = schema.field("prompt")
+                    table = table.set_column(schema.names.index("prompt"), field, pa.array(prompts, field.type))
+                    if not has_id:
+                        table = table.append_column(PROMPT_ID, pa.array(ids, pa.string()))
+                    writer.write_table(table.cast(wanted), row_group_size=ROWS_PER_GROUP)
+
+        with readable_disk_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(str(target), fill)
+    return read, dropped
+
+
+def _batches(parquet: pq.ParquetFile, source: Path, limit: int | None) -> Iterator[pa.RecordBatch]:
+    left = limit
+    try:
+        for batch in parquet.iter_batches(ROWS_PER_GROUP):
+            if left is not None:
+                batch = batch.slice(0, left)
+                left -= len(batch)
+            if len(batch):
+                yield batch
+    except pa.ArrowException as error:
+        raise BuildError(f"source={source}: can't be read: {str(error).splitlines()[0]}") from error
+
+
+def _kept(
+    rows: list[dict[str, Any]], dropped: Counter, seen: set, *, strip: bool, check_answers: bool
+) -> Iterator[tuple[int, Any, str]]:
+    """(number, prompt, id) of each row that can be used."""
+    for number, row in enumerate(rows):
+        prompt = row["prompt"]
+        if reason := _reason(row, check_answers):
+            dropped[reason] += 1
+            continue
+        row_id = row.get(PROMPT_ID)
+        if row_id in (None, ""):
+            row_id = _id(row)
+        if row_id in seen:
+            dropped["duplicate"] += 1
+            continue
+        seen.add(row_id)
+        yield number, stripped(prompt) if strip else prompt, row_id
+
+
+def _reason(row: Mapping[str, Any], check_answers: bool) -> str | None:
+    if not isinstance(row["prompt"], list) or not user_text(row["prompt"]).strip():
+        return "no_question"
+    try:
+        answer = gold_answer((row["reward_model"] or {}).get("ground_truth"))
+    except RewardError:
+        return "no_answer"
+    free_form = (row.get("extra_info") or {}).get("answer_type") == FREE_FORM
+    if check_answers and not free_form and not is_gradable(answer):
+        return "ungradable_answer"
+    if "images" in row and "videos" not in row:
+        contents = [message.get("content") for message in row["prompt"]]
+        texts = [content for content in contents if isinstance(content, str)]
+        if len(texts) == len(contents) and sum(text.count(IMAGE) for text in texts) != len(row["images"] or ()):
+            return "placeholders"
+    return None
+
+
+def stripped(prompt: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages with directives taken off the last user message, of text or of parts."""
+    messages = [dict(message) for message in prompt]
+    for message in reversed(messages):
+        if message.get("role") != "user":
+            continue
+        content = message["content"]
+        if isinstance(content, str):
+            message["content"] = strip_directives(content)
+        elif content and content[-1].get("type") == "text" and content[-1].get("text"):
+            message["content"] = [*content[:-1], {**content[-1], "text": strip_directives(content[-1]["text"])}]
+        break
+    return messages
+
+
+def _id(row: Mapping[str, Any]) -> str:
+    """From what the row says: prompt, answer and pictures."""
+    digest = hashlib.blake2b(digest_size=16)
+    for image in row.get("images") or ():
+        found = image.get("bytes") or image.get("path") if isinstance(image, Mapping) else image
+        digest.update(found if isinstance(found, bytes) else str(found).encode())
+    text = json.dumps([row["prompt"], row["reward_model"]], sort_keys=True, default=str)
+    return text_id(str(row.get("data_source") or "row"), text, digest.hexdigest())

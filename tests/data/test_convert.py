@@ -1,0 +1,189 @@
+"""Data that verl's users have, in the schemas of its usual copies; and that what comes out can be trained on."""
+
+import json
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from omegaconf import OmegaConf
+
+from recipe.zppo import prompts
+from recipe.zppo.data import convert, zppo_77k
+from recipe.zppo.data_files import check_training_files, check_validation_files
+from tests.data.conftest import CELL, MESSAGE, mmfr_row, picture, vero_row, write_mmfinereason, write_vero
+
+
+def run(*arguments: str) -> int:
+    return convert.main(list(arguments))
+
+
+def rows(path) -> list[dict]:
+    return pq.read_table(path).to_pylist()
+
+
+def write(path, columns: dict) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), path)
+
+
+def refusal(capfd, *arguments: str) -> str:
+    assert run(*arguments) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    return line
+
+
+def test_gsm8k(tmp_path, capfd):
+    questions = ["How many clips?", "How much is it? Let's think step by step.", "Why?", "How many clips?"]
+    answers = ["She sold 48/2 = <<48/2=24>>24.\n#### 1,024", "So it is 5.\n#### $5", "no mark", "one.\n#### 1,024"]
+    write(tmp_path / "src" / "main" / "train-00000-of-00001.parquet", {"question": questions, "answer": answers})
+    write(tmp_path / "src" / "main" / "test-00000-of-00001.parquet", {"question": ["a?"], "answer": ["#### -3"]})
+    assert run("name=gsm8k", f"source={tmp_path / 'src'}", f"out={tmp_path / 'out'}") == 0
+    train = rows(tmp_path / "out" / "train.parquet")
+    assert [row["reward_model"]["ground_truth"] for row in train] == ["1024", "5"]
+    assert [row["prompt"][0]["content"] for row in train] == ["How many clips?", "How much is it?"]
+    assert rows(tmp_path / "out" / "test.parquet")[0]["reward_model"]["ground_truth"] == "-3"
+    assert f"{tmp_path / 'out' / 'train.parquet'}: 2 rows; dropped: duplicate 1, no_answer 1" in capfd.readouterr().out
+
+
+def test_math_with_solutions_or_answers(tmp_path):
+    columns = {
+        "problem": ["What is $1/2$?", "Find $x$.", "Prove it."],
+        "level": ["Level 5", "Level 1", "Level ?"],
+        "type": ["Algebra"] * 3,
+        "solution": ["It is not $\\boxed{2}$ but $\\boxed{\\frac{1}{2}}$.", "$x=\\boxed{3}$", "Clear."],
+    }
+    write(tmp_path / "a" / "train.parquet", columns)
+    assert run("name=math", f"source={tmp_path / 'a'}", f"out={tmp_path / 'out'}") == 0
+    found = rows(tmp_path / "out" / "train.parquet")
+    assert [row["reward_model"]["ground_truth"] for row in found] == ["\\frac{1}{2}", "3"]
+    assert json.loads(found[0]["extra_info"]["metadata"]) == {"level": "Level 5", "type": "Algebra"}
+    write(tmp_path / "b" / "test.parquet", {"problem": ["Find y."], "answer": ["4"], "subject": ["Geometry"]})
+    assert run("name=math", f"source={tmp_path / 'b' / 'test.parquet'}", f"out={tmp_path / 'out'}") == 0
+    assert rows(tmp_path / "out" / "test.parquet")[0]["reward_model"]["ground_truth"] == "4"
+
+
+@pytest.mark.parametrize("typed", [False, True])
+def test_geometry3k(tmp_path, typed):
+    images = [[{"bytes": picture(), "path": "1.png"}], [{"bytes": b"bad", "path": None}], []]
+    problems = ["<image>Find x.", "<image>Find y.", "<image>Find z."]
+    columns = {"images": images, "problem": problems, "answer": ["3 \\sqrt { 2 }", "4", "5"]}
+    (tmp_path / "src").mkdir()
+    data = datasets.Dataset(pa.table(columns | {"images": pa.array(images, pa.list_(CELL))}))
+    if typed:  # as on the hub: the schema's metadata say that these are images
+        data = data.cast_column("images", datasets.List(datasets.Image()))
+    data.to_parquet(tmp_path / "src" / "validation-00000-of-00001.parquet")
+    assert run("name=geometry3k", f"source={tmp_path / 'src'}", f"out={tmp_path / 'out'}") == 0
+    (row,) = rows(tmp_path / "out" / "validation.parquet")
+    assert row["images"] == [{"bytes": picture(), "path": None}]
+    assert row["reward_model"]["ground_truth"] == "3 \\sqrt { 2 }" and row["data_source"] == "geometry3k"
+
+
+def verl_columns() -> dict:
+    texts = [
+        "<image>How many? " + prompts.CLOSER.text,
+        "<image>And now?",
+        "no placeholder",
+        "<image>Empty?",
+        "<image>Odd?",
+    ]
+    system = {"role": "system", "content": "You are helpful."}
+    messages = [[system, {"role": "user", "content": text}] for text in [*texts, texts[1]]]
+    truths = ["3", "4", "5", "", "\\frac{", "4"]
+    return {
+        "data_source": ["mine"] * 6,
+        "prompt": pa.array(messages, pa.list_(MESSAGE)),
+        "images": pa.array([[{"bytes": picture(), "path": None}]] * 6, pa.list_(CELL)),
+        "reward_model": [{"style": "rule", "ground_truth": truth} for truth in truths],
+        "extra_info": [{"index": index, "note": "kept"} for index in range(6)],
+        "difficulty": [0.5] * 6,
+    }
+
+
+def test_any_verl_file_keeps_what_it_has(tmp_path, capfd):
+    write(tmp_path / "src" / "mine.parquet", verl_columns())
+    source = f"source={tmp_path / 'src' / 'mine.parquet'}"
+    assert run("name=verl", source, f"out={tmp_path / 'out'}") == 0
+    assert "2 rows; dropped: duplicate 1, no_answer 1, placeholders 1, ungradable_answer 1" in capfd.readouterr().out
+    first, second = rows(tmp_path / "out" / "mine.parquet")
+    assert first["prompt"][0]["content"] == "You are helpful."
+    assert first["prompt"][1]["content"] == "<image>How many?"
+    assert first["extra_info"] == {"index": 0, "note": "kept"} and first["difficulty"] == 0.5
+    assert second["prompt"][1]["content"] == "<image>And now?"
+    assert first["prompt_id"] != second["prompt_id"] and first["prompt_id"].startswith("mine-")
+    assert run("name=verl", source, f"out={tmp_path / 'lax'}", "check_answers=false", "strip_directives=false") == 0
+    lax = rows(tmp_path / "lax" / "mine.parquet")
+    assert [row["reward_model"]["ground_truth"] for row in lax] == ["3", "4", "\\frac{"]
+    assert lax[0]["prompt"][1]["content"].endswith(prompts.CLOSER.text)
+    # Converted again, the ids stay.
+    again = f"source={tmp_path / 'out' / 'mine.parquet'}"
+    assert run("name=verl", again, f"out={tmp_path / 'again'}") == 0
+    assert rows(tmp_path / "again" / "mine.parquet") == [first, second]
+
+
+def test_refusals(tmp_path, capfd, offline):
+    out = f"out={tmp_path / 'out'}"
+    assert refusal(capfd, out).startswith("error: name: needed; what the source is")
+    assert refusal(capfd, "name=gsm").startswith("error: name: 'gsm' is not one of gsm8k, math, geometry3k, verl")
+    assert "HF_HUB_OFFLINE is set" in refusal(capfd, "name=gsm8k", out)
+    assert "source: needed with name=verl" in refusal(capfd, "name=verl", out)
+    assert "does not exist" in refusal(capfd, "name=verl", out, f"source={tmp_path / 'no.parquet'}")
+    write(tmp_path / "a" / "train.parquet", {"question": ["a"], "text": ["b"]})
+    source = f"source={tmp_path / 'a'}"
+    assert "column answer is missing; the set has question, text" in refusal(capfd, "name=gsm8k", out, source)
+    assert "column problem is missing" in refusal(capfd, "name=geometry3k", out, source)
+    said = refusal(capfd, "name=verl", out, source)
+    assert (
+        said
+        == f"error: source={tmp_path / 'a' / 'train.parquet'}: column prompt is missing; the set has question, text"
+    )
+    assert "that is where the source is" in refusal(capfd, "name=verl", source, f"out={tmp_path / 'a'}")
+    write(tmp_path / "b" / "train.parquet", {"question": ["a"], "answer": ["b"]})
+    said = refusal(capfd, "name=gsm8k", out, f"source={tmp_path / 'b'}")
+    assert said == f"error: {tmp_path / 'out' / 'train.parquet'}: no row is left: no_answer 1"
+    assert not list((tmp_path / "out").iterdir())
+    (tmp_path / "c.parquet").write_text("x")
+    assert "can't be read" in refusal(capfd, "name=verl", out, f"source={tmp_path / 'c.parquet'}")
+
+
+def test_what_comes_out_can_be_trained_on(tmp_path, processor_path):
+    """The corpus, converted text and a converted verl file in one data set, checked as a run checks its files."""
+    from verl.utils import hf_processor, hf_tokenizer
+
+    from recipe.zppo.dataset import ZPPODataset
+
+    vero = write_vero(tmp_path / "vero", {"stem-tqa": [vero_row(number) for number in range(5)]})
+    mmfr = write_mmfinereason(tmp_path / "mmfr", [mmfr_row(number, "MMR1") for number in range(4)])
+    corpus = [f"vero={vero}", f"mmfinereason={mmfr}", f"out={tmp_path / 'corpus'}", f"processor={processor_path}"]
+    assert zppo_77k.main([*corpus, "workers=1", "rows_per_shard=4", "max_prompt_tokens=300"]) == 0
+    write(tmp_path / "gsm" / "train.parquet", {"question": ["a + b"], "answer": ["#### 3"]})
+    assert run("name=gsm8k", f"source={tmp_path / 'gsm'}", f"out={tmp_path / 'text'}") == 0
+    files = [str(path) for path in sorted((tmp_path / "corpus").glob("*.parquet"))]
+    files.append(str(tmp_path / "text" / "train.parquet"))
+    data = OmegaConf.create(
+        {
+            "train_files": files,
+            "val_files": files,
+            "prompt_key": "prompt",
+            "max_prompt_length": 300,
+            "cache_dir": str(tmp_path),
+        }
+    )
+    assert check_training_files(data, "prompt_id", judged=False) == 10
+    check_validation_files(data, judged=False)
+    loaded = ZPPODataset(files, hf_tokenizer(str(processor_path)), data, hf_processor(str(processor_path)))
+    assert len(loaded) == 10 and loaded.num_dropped == 0
+    row = loaded[0]
+    assert row["prompt_id"] == rows(files[0])[0]["prompt_id"]
+    assert [part["type"] for part in row["raw_prompt"][0]["content"]] == ["image", "text"]
+    assert loaded[9]["raw_prompt"] == [{"role": "user", "content": "a + b"}]
+    assert row["extra_info"]["answer_type"] == "rule"
+    # The builder's count is what the data set's filter finds, or more.
+    from recipe.zppo import media
+    from recipe.zppo.data.budget import counter
+
+    count = counter(str(processor_path)).count
+    closer = len(loaded.tokenizer.encode("\n\n" + prompts.CLOSER.text, add_special_tokens=False))
+    for entry in loaded.dataframe:
+        images = [media.read_image(image) for image in entry["images"]]
+        assert count(entry["prompt"][0]["content"], images) == loaded._num_tokens(entry) + closer
