@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
+
+from recipe.zppo.prompts import BCQ, CLOSER, COMPRESSION, NCQ_ANSWERS, NCQ_HEADER
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -27,7 +30,7 @@ PATCH = 8  # pixels; a token is 2 x 2 patches
 
 
 def make_tokenizer():
-    """Bytes, as far as they are printable ASCII: any text can be encoded, and decoded to what it was."""
+    """Bytes, so that any text can be encoded, and the words of the templates, so that prompts are short."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -36,7 +39,9 @@ def make_tokenizer():
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(token, special=True) for token in SPECIAL])
-    tokenizer.add_tokens([AddedToken(token, special=False) for token in ADDED])
+    templates = " ".join(template.text for template in (CLOSER, BCQ, NCQ_ANSWERS, NCQ_HEADER, COMPRESSION))
+    words = sorted(set(re.findall(r" [A-Za-z]{2,}", templates)))
+    tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in ADDED + words])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token="<|endoftext|>",
