@@ -19,6 +19,7 @@ import transfer_queue as tq
 from omegaconf import OmegaConf
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput, DictConfigWrap, ToolListWrap
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ, AgentLoopWorkerTQ
+from verl.utils.tokenizer import get_processor_token_id
 
 from recipe.zppo import media, prompts
 from recipe.zppo.agent_loop import AGENT_NAME, ZPPOAgentLoop
@@ -148,6 +149,8 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
         """Score the output and let verl write it to TransferQueue; what the pipeline needs of it is returned."""
         outputs = output if isinstance(output, list) else [output]
         given = kwargs.pop("given", None)
+        for each in outputs:
+            self._refuse_placeholders(each, validate)
         judgement = await self._score(outputs, kwargs, validate)  # verl's own call then finds the score
         # Nobody reads the messages back, and with images they are megabytes a rollout.
         fields = {key: value for key, value in kwargs.items() if key not in ("raw_prompt", QUESTION_TEXT)}
@@ -169,6 +172,25 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
             verdict=judgement.verdict.value if judgement else "",
             judge_tokens=judgement.num_tokens if judgement else 0,
         )
+
+    def _refuse_placeholders(self, output: AgentLoopOutput, validate: bool) -> None:
+        """A response in which the model drew the placeholder of an image has no place in a batch: the update would look
+        for an image there, and stop the run. In validation the token is left out, as it is from the graded text.
+
+        Raises:
+            RolloutError: so it is; the rollout counts as failed.
+        """
+        placeholders = {get_processor_token_id(self.processor, kind) for kind in ("image", "video")} - {None}
+        if not placeholders.intersection(output.response_ids):
+            return
+        if not validate:
+            raise RolloutError("the response holds the placeholder token of an image or a video")
+        kept = [i for i, token in enumerate(output.response_ids) if token not in placeholders]
+        output.response_ids, output.response_mask = (
+            [values[i] for i in kept] for values in (output.response_ids, output.response_mask)
+        )
+        if output.response_logprobs is not None:
+            output.response_logprobs = [output.response_logprobs[i] for i in kept]
 
     # ------------------------------------------------------------------ reward
 

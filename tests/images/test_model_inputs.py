@@ -14,6 +14,7 @@ from recipe.cpu.hf_generator import HFGenerator
 from recipe.cpu.hf_sampling import SamplingParams
 from recipe.zppo import media
 from recipe.zppo.prompts import bcq_messages, ncq_messages, with_closer
+from recipe.zppo.run_errors import RolloutError
 from recipe.zppo.workers import ZPPOAgentLoopWorker
 from tests.images.pictures import picture
 
@@ -234,6 +235,27 @@ def test_a_placeholder_that_the_model_spelled_out_is_no_image(server, worker):
     row = update_inputs(worker, ids, spelled, data)
     assert row["multi_modal_inputs"]["image_grid_thw"].shape == (1, 3)
     assert row["position_ids"].shape == (4, len(ids) + len(spelled))
+
+
+def test_a_placeholder_that_the_model_drew_fails_its_rollout_and_is_left_out_of_validation(worker):
+    image, video = worker.processor.image_token_id, worker.processor.video_token_id
+
+    def output(ids):
+        log_probs = [-float(token) for token in ids]
+        return AgentLoopOutput(
+            prompt_ids=[1], response_ids=ids, response_mask=[1] * len(ids), response_logprobs=log_probs, metrics={}
+        )
+
+    for token in (image, video):
+        with pytest.raises(RolloutError, match="placeholder"):
+            worker._refuse_placeholders(output([4, token, 5]), validate=False)
+        validated = output([4, token, 5])
+        worker._refuse_placeholders(validated, validate=True)
+        assert (validated.response_ids, validated.response_logprobs) == ([4, 5], [-4.0, -5.0])
+        assert validated.response_mask == [1, 1]
+    clean = output([4, 5])
+    worker._refuse_placeholders(clean, validate=False)
+    assert clean == output([4, 5])
 
 
 def test_a_prompt_of_one_token_has_no_pixels(worker):
