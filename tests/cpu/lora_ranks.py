@@ -16,7 +16,7 @@ from verl.workers.engine import EngineRegistry, FSDPEngineWithLMHead  # noqa: E4
 SINGLE = {"param_dtype": "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32"}
 
 
-def engine(model: str):
+def engine(model: str, **lora):
     made = EngineRegistry.new(
         model_type="language_model",
         backend="fsdp2",
@@ -24,8 +24,8 @@ def engine(model: str):
             path=model,
             lora_rank=4,
             lora_alpha=8,
-            target_modules=["q_proj", "down_proj"],
             lora={"merge": True},
+            **lora,
             override_config={"attn_implementation": "sdpa"},
             enable_gradient_checkpointing=False,
             use_remove_padding=False,
@@ -44,17 +44,13 @@ def whole(module: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 def main(rank: int, world: int, store: str, model: str, folder: Path) -> None:
     dist.init_process_group("cpu:gloo", init_method=f"file://{store}", rank=rank, world_size=world)
-    trained = engine(model)
-    torch.manual_seed(rank)
-    for name, parameter in trained.module.named_parameters():
-        if "lora_B" in name:  # zeros at the start
-            torch.nn.init.normal_(parameter.to_local().data, std=0.1)
+    trained = engine(model, lora_adapter_path=str(folder / "adapter"))
     seen = {"before": whole(trained.module)}
     weights, peft_config = trained.get_per_tensor_param(base_sync_done=True)
     seen |= {"peft_config": peft_config, "sent": dict(weights), "after": whole(trained.module)}
     seen["verls"] = dict(FSDPEngineWithLMHead._merged_lora_per_tensor_param(trained))
     trained.save_checkpoint(str(folder / "checkpoint"), global_step=1)
-    resumed = engine(model)
+    resumed = engine(model, target_modules=["q_proj", "down_proj"])
     resumed.load_checkpoint(str(folder / "checkpoint"))
     seen["resumed"] = whole(resumed.module)
     seen["trainable"] = {name for name, parameter in resumed.module.named_parameters() if parameter.requires_grad}

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from recipe.zppo.checkpoint_files import COMPLETE_FILE
@@ -19,7 +21,7 @@ SCALE = 8 / 4
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """What the ranks left: seen_<rank>.pt and checkpoint/; a student with an output layer of its own in student/."""
+    """What the ranks left, seen_<rank>.pt checkpoint/; a student with an own output layer, and an adapter."""
     folder = tmp_path_factory.mktemp("lora")
     torch.manual_seed(0)
     config = Qwen3Config(
@@ -32,7 +34,13 @@ def folder(tmp_path_factory) -> Path:
         head_dim=16,
         tie_word_embeddings=False,
     )
-    Qwen3ForCausalLM(config).save_pretrained(folder / "student")
+    student = Qwen3ForCausalLM(config)
+    student.save_pretrained(folder / "student")
+    adapted = get_peft_model(student, LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "down_proj"]))
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:  # zeros, so far
+            torch.nn.init.normal_(parameter.data, std=0.1)
+    adapted.save_pretrained(folder / "adapter")
     _tokenizer().save_pretrained(folder / "student")
     arguments = [str(path) for path in (WORLD, folder / "store", folder / "student", folder)]
     logs = [open(folder / f"rank_{rank}.log", "wb") for rank in range(WORLD)]  # noqa: SIM115
@@ -85,6 +93,13 @@ def policy(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
             )
         whole[name.removeprefix("base_model.model.").replace(".base_layer", "")] = weight
     return whole
+
+
+def test_training_goes_on_from_an_adapter(folder, seen):
+    adapter = load_file(folder / "adapter/adapter_model.safetensors")
+    loaded = {name.replace(".default", ""): weight for name, weight in seen[0]["before"].items() if "lora_" in name}
+    assert loaded.keys() == adapter.keys()
+    assert all(torch.equal(weight, adapter[name]) for name, weight in loaded.items())
 
 
 def test_servers_get_base_plus_adapter_in_full_precision_and_the_trainer_keeps_its_weights(seen):
