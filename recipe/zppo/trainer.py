@@ -237,9 +237,19 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         metrics |= {f"timing_s/{name}": seconds for name, seconds in timing_raw.items()}
 
     def on_validate_begin(self) -> None:
+        self.replay_buffer.unjudged.clear()
         self.status.write(self.global_steps, "validate")
 
     def _val_metrics_update(self, data_sources: list[str], sample_uids: list[str], *args: Any, **kwargs: Any) -> dict:
         """verl's validation metrics, and of how many questions they are, without which nobody can tell their noise."""
+        unjudged = self.replay_buffer.unjudged
+        if kwargs.get("expected_acc_counts"):
+            kwargs["expected_acc_counts"] = {
+                (source, uid): count
+                for (source, uid), count in kwargs["expected_acc_counts"].items()
+                if uid not in unjudged
+            }
         metrics = super()._val_metrics_update(data_sources, sample_uids, *args, **kwargs)
+        if self.zppo.judge.enable:
+            metrics["zppo/validation/unjudged"] = len(unjudged)
         return metrics | zppo_metrics.validation_counts(data_sources, sample_uids, kwargs.get("expected_acc_counts"))

@@ -9,7 +9,7 @@ from typing import Any
 import transfer_queue as tq
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
-from recipe.zppo.run_errors import RewardFunctionError, RolloutError, WaitTimeoutError
+from recipe.zppo.run_errors import JudgeError, RewardFunctionError, RolloutError, WaitTimeoutError
 
 logger = logging.getLogger(__name__)
 
@@ -18,6 +18,8 @@ class ValidationQueue(ReplayBuffer):
     """verl's `ReplayBuffer` (finished trajectories, not the paper's prompt buffer), polled faster, never for ever."""
 
     limit_s: float = float("inf")
+    unjudged: set[str]
+    """Uids of prompts that failed for want of a verdict. verl counts a failed prompt as wrong; these are left out."""
     _waiting_since: float | None = None
 
     @classmethod
@@ -32,6 +34,7 @@ class ValidationQueue(ReplayBuffer):
             poll_interval=0.2,
         )
         queue.limit_s = limit_s
+        queue.unjudged = set()
         return queue
 
     def sample(self, *args: Any, **kwargs: Any) -> Any:
@@ -41,7 +44,9 @@ class ValidationQueue(ReplayBuffer):
     def _materialize_batch(self, partition_id: str, selected_prompt_uids: list[str], partition_snapshot: dict) -> Any:
         """Say what failed: verl would go on with what is left, and fail without a cause where nothing is."""
         tags = tq.kv_list(partition_id).get(partition_id, {})
-        errors = [tags[uid]["error"] for uid in selected_prompt_uids if "error" in tags.get(uid, {})]
+        by_uid = {uid: tags[uid]["error"] for uid in selected_prompt_uids if "error" in tags.get(uid, {})}
+        errors = list(by_uid.values())
+        self.unjudged |= {uid for uid, error in by_uid.items() if error.startswith(JudgeError.__name__)}
         if errors:
             logger.error(
                 "validation: %s of %s prompts failed, the first: %s", len(errors), len(selected_prompt_uids), errors[0]

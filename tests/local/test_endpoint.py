@@ -8,7 +8,7 @@ from recipe.zppo.run_errors import RolloutError
 from tests.teacher.fake_endpoint import FakeEndpoint
 from tests.teacher.world_teacher import WorldTeacher, check_routing, with_free_form_rows
 
-from .conftest import read_metrics
+UNJUDGED = "zppo/validation/unjudged"
 
 
 @pytest.fixture
@@ -98,11 +98,13 @@ def test_a_judge_that_fails_at_times_costs_the_rollouts_and_not_the_run(train, f
 
     with FakeEndpoint(answer) as server:
         trainer = train(
-            *changes(files, "method=grpo", f"zppo.teacher.base_url={server.url}", "zppo.teacher.path=teacher")
+            *changes(files, "method=grpo", f"zppo.teacher.base_url={server.url}", "zppo.teacher.path=teacher"),
+            "trainer.val_before_train=true",
         )
-    metrics = read_metrics(trainer.rollout_log.folder and type(files[0])(trainer.config.trainer.default_local_dir))
-    failed = sum(metrics[step]["zppo/judge/failed"] for step in (1, 2))
-    assert failed == len(calls) // 5 > 0
+    metrics = trainer.metrics()
+    failed, in_validation = sum(metrics[step]["zppo/judge/failed"] for step in (1, 2)), metrics[0][UNJUDGED]
+    assert failed > 0 and in_validation > 0
+    assert failed + in_validation == len(calls) // 5
     assert failed == sum(metrics[step]["zppo/rollouts/failed"] for step in (1, 2))
     for step in (1, 2):
         for group in trainer.results[step].groups:  # left out, not taken for wrong

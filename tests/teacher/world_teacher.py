@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recipe.zppo.prompts import CLOSER
-from recipe.zppo.reward import extract_answer
+from recipe.zppo.reward import extract_answer, is_correct
 
 
 class WorldTeacher:
@@ -75,14 +75,14 @@ def check_routing(lines: list[dict], free_form: set[str], teacher: WorldTeacher)
         responses += [(r, extract_answer(r["text"])) for r in line.get("teacher", {}).get("responses", ())]
         for response, answer in responses:
             assert ("verdict" in response) == judged
-            if judged:
-                assert response["reward"] == (response["verdict"] == "correct")
-                seen[response["verdict"]] += 1
-                reply = teacher.verdict(line["ground_truth"], answer or "")
+            if not judged:
+                assert response["reward"] == float(bool(answer) and is_correct(answer, line["ground_truth"]))
+                continue
+            assert response["reward"] == (response["verdict"] == "correct")
+            seen[response["verdict"]] += 1
+            if answer:  # else the judge saw the end of the response
+                reply = teacher.verdict(line["ground_truth"], answer)
                 assert response["verdict"] == verdict_of(reply), (line["ground_truth"], answer)
                 # The judge saw the plain question, whatever the prompt was.
-                asked = (line["question"].partition("\n")[0], line["ground_truth"], reply)
-                assert any((q, gold, said) == asked for q, gold, _, said in teacher.judged), asked
-            else:
-                assert response["reward"] == float((answer or "") == line["ground_truth"])
+                assert (line["question"], line["ground_truth"], answer, reply) in teacher.judged
     return seen

@@ -142,6 +142,27 @@ def test_a_run_under_way(broken_run: Path, tmp_path: Path):
     assert summary.Summary.of(summary.RunFolder(folder)).state == "stopped", "the number is another process's by now"
 
 
+def test_the_judge_in_words(finished_run: Path, tmp_path: Path, capsys):
+    _, out, _ = run(capsys, str(finished_run))
+    assert "Judge" not in out
+    folder = tmp_path / "judged"
+    folder.mkdir()
+    names = ("verdicts", "correct", "wrong", "malformed", "failed")
+    steps = [(10, 4, 5, 1, 0), (30, 16, 10, 4, 2)]
+    rows = [
+        {"step": step, "zppo/tokens/judge": 600.0}
+        | {f"zppo/judge/{name}": float(n) for name, n in zip(names, counts, strict=True)}
+        for step, counts in enumerate(steps, 1)
+    ]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    _, out, _ = run(capsys, str(folder))
+    assert "40 verdicts, 1,200 tokens; 20 of 40 (50.0%) correct" in out
+    assert "5 of 40 (12.5%) malformed, which counts as wrong" in out
+    assert "FAILED: 2 responses got no verdict" in out
+    (folder / "metrics.jsonl").write_text(json.dumps({"step": 1, "zppo/judge/verdicts": 0.0}) + "\n")
+    assert "no free-form answer came up" in run(capsys, str(folder))[1]
+
+
 @pytest.mark.parametrize("line", ['{"step": 0}', '{"step": 3, "zppo/bcq/count": 2}', '{"step": 1, "timing_s/step": 1}'])
 def test_missing_keys_are_no_error(tmp_path: Path, capsys, line: str):
     (tmp_path / "metrics.jsonl").write_text(line + "\n")

@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.judge import JUDGE
 from recipe.zppo.model_files import TEMPLATE_TOKENS
 from recipe.zppo.prompts import BCQ, COMPRESSION, HINT, HINT_REQUEST, ncq_messages
 from recipe.zppo.selection import Kind
@@ -117,6 +118,12 @@ def _teacher(config: DictConfig, zppo: ZPPOConfig, context: int | None, tokens: 
         template = tokens.count(HINT_REQUEST.fill(teacher_response=""), TEMPLATE_TOKENS)
         budgets.append(
             Budget("teacher", "hint", response + template, summary, context, f"{response} + {template} template")
+        )
+    if zppo.judge.enable:
+        template, answers = tokens.count(JUDGE.text, TEMPLATE_TOKENS), 2 * zppo.judge.max_answer_tokens
+        parts = f"{question} + {answers} reference and answer + {template} template"
+        budgets.append(
+            Budget("teacher", "verdict", question + answers + template, zppo.judge.max_tokens, context, parts)
         )
     if zppo.distillation.mode != "none":
         budgets.append(Budget("teacher", "scores", question + config.data.max_response_length, 1, context, "sequences"))

@@ -158,7 +158,7 @@ def _sizes(result: Plan, config: DictConfig, zppo: ZPPOConfig) -> None:
     result.servers = [student_serving(config)]
     if zppo.placed_teachers:
         result.servers.append(teacher_serving(config, zppo))
-    teacher_context = zppo.teacher.inference.get("max_model_len") if zppo.needs_teacher else None
+    teacher_context = zppo.teacher.inference.get("max_model_len") if zppo.placed_teachers else None
     positions = result.student.positions if result.student else None
     result.contexts = contexts_of(config, zppo, teacher_context, positions)
     result.warnings += context_warnings(result.contexts)

@@ -134,7 +134,13 @@ class LocalTrainer:
     def fit(self) -> None:
         """All steps, from the last checkpoint if there is one; then the model as a Hugging Face checkpoint."""
         with asyncio.Runner() as runner:
-            runner.run(self._fit())
+            runner.run(self._fit_and_close())
+
+    async def _fit_and_close(self) -> None:
+        try:
+            await self._fit()
+        finally:
+            await self.workers.close()
 
     async def _fit(self) -> None:
         trainer = self.config.trainer

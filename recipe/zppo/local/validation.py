@@ -62,5 +62,6 @@ async def validate(dataset: Any, workers: LocalWorkers, decoding: Any) -> dict[s
         logger.error("validation: %s of %s responses have no verdict: %s", len(failures), len(texts), failures[0])
     if len(failures) * 2 > len(texts):
         raise RolloutError(f"validation: {len(failures)} of {len(texts)} responses failed: {failures[0]}")
-    metrics = {f"val-core/{source}/acc/mean@{samples}": sum(values) / len(values) for source, values in scores.items()}
+    metrics = {"zppo/validation/unjudged": len(failures)} if workers.zppo.judge.enable else {}
+    metrics |= {f"val-core/{source}/acc/mean@{samples}": sum(values) / len(values) for source, values in scores.items()}
     return metrics | validation_counts([row["data_source"] for row in rows], [row["prompt_id"] for row in rows], None)

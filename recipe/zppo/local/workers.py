@@ -71,6 +71,11 @@ class LocalWorkers:
         else:
             self._teachers = [LocalTeacher(self, teacher, zppo) for teacher in teachers or [None]]
 
+    async def close(self) -> None:
+        for teacher in self._teachers:
+            if isinstance(teacher, EndpointTeacher):
+                await teacher.client.close()
+
     # ------------------------------------------------------------------ student
 
     async def roll_out(
