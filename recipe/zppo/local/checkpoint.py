@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from recipe.zppo.local.trainer import LocalTrainer
 
 STATE_FILE = "local_state.pt"
-_FORMAT = 1
+_FORMAT = 2
 
 
 def save_state(trainer: LocalTrainer) -> None:
@@ -23,7 +23,7 @@ def save_state(trainer: LocalTrainer) -> None:
         "format": _FORMAT,
         "step": trainer.step_number,
         "seed": trainer.zppo.seed,
-        "model": trainer.student.model.state_dict(),
+        "weights": trainer.learner.master.state(),
         "optimizer": trainer.learner.optimizer.state_dict(),
         "dataloader": trainer.dataloader.state_dict(),
         "buffer": trainer.buffer.state_dict(),
@@ -54,7 +54,7 @@ async def load_state(trainer: LocalTrainer) -> None:
             "or start afresh with trainer.resume_mode=disable"
         )
     trainer.step_number = state["step"]
-    trainer.student.model.load_state_dict(state["model"])
+    trainer.learner.master.load_state(state["weights"])
     trainer.learner.optimizer.load_state_dict(state["optimizer"])
     trainer.dataloader.load_state_dict(state["dataloader"])
     trainer.buffer.load_state_dict(state["buffer"])

@@ -15,6 +15,7 @@ from verl.utils.config import omega_conf_to_dataclass
 
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.jsd import token_jsd
+from recipe.zppo.local.master_weights import MasterWeights
 from recipe.zppo.local.workers import Trajectory
 from recipe.zppo.randomness import generator
 
@@ -51,8 +52,9 @@ class Learner:
                 "recipe.zppo.local has a constant learning rate only, as the paper (actor.optim.lr_scheduler_type, "
                 "lr_warmup_steps); use verl.trainer.main_zppo for others"
             )
+        self.master = MasterWeights(model)
         self.optimizer = torch.optim.AdamW(
-            model.parameters(), lr=optim.lr, betas=tuple(optim.betas), weight_decay=optim.weight_decay, foreach=True
+            self.master.weights, lr=optim.lr, betas=tuple(optim.betas), weight_decay=optim.weight_decay, foreach=True
         )
 
     def policy_update(
@@ -117,9 +119,11 @@ class Learner:
         return {"actor/distillation/loss": float(np.mean(losses)), "actor/grad_norm": float(np.mean(norms))}
 
     def _apply(self) -> float:
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.actor.optim.clip_grad)
+        self.master.take_gradients()
+        norm = torch.nn.utils.clip_grad_norm_(self.master.weights, self.actor.optim.clip_grad)
         if torch.isfinite(norm):  # as verl's engines: a step that is not finite is left out
             self.optimizer.step()
+            self.master.give_to_model()
         self.optimizer.zero_grad()
         return float(norm)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from omegaconf import DictConfig
 from verl.utils import hf_tokenizer
 from verl.utils.fs import copy_to_local
+from verl.utils.torch_dtypes import PrecisionType
 
 from recipe.cpu.hf_generator import HFGenerator
 from recipe.zppo.errors import ConfigError
@@ -17,7 +17,7 @@ from recipe.zppo.local.batching import BatchedModel
 
 @dataclass(slots=True)
 class LocalModel:
-    """A causal language model in fp32 on the CPU, with its tokenizer and its server."""
+    """A causal language model on the CPU, in `rollout.dtype`, with its tokenizer and its server."""
 
     model: Any
     tokenizer: Any
@@ -36,12 +36,13 @@ class LocalModel:
         folder = copy_to_local(path)
         if getattr(AutoConfig.from_pretrained(folder, trust_remote_code=trust), "vision_config", None) is not None:
             raise ConfigError(f"{path} takes images; recipe.zppo.local is for text, use verl.trainer.main_zppo")
+        rollout = config.actor_rollout_ref.rollout
+        dtype = PrecisionType.to_dtype(rollout.dtype)
         tokenizer = hf_tokenizer(folder, trust_remote_code=trust)
         model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, attn_implementation="sdpa", trust_remote_code=trust
+            folder, dtype=dtype, attn_implementation="sdpa", trust_remote_code=trust
         )
         generation_config = model.generation_config  # the server empties it
-        rollout = config.actor_rollout_ref.rollout
         server = BatchedModel(
             HFGenerator(model, tokenizer, max_model_len=max_model_len),
             max_seqs=int(rollout.max_num_seqs),

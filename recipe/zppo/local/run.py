@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,7 @@ def run(config: DictConfig, models: dict[str, LocalModel] | None = None) -> None
     from recipe.zppo.local.trainer import LocalTrainer
 
     logging.getLogger("transformers").setLevel(logging.ERROR)
-    torch.set_num_threads(1)  # more wait for each other in models this small
+    # Unless asked for more: in models of a few million parameters threads wait for each other.
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
     torch.manual_seed(int(config.zppo.seed))  # nothing should draw from it; in case something does
     LocalTrainer(config, validate_zppo(config.zppo), models).fit()
