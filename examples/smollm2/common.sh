@@ -15,11 +15,12 @@ TASKS=(
     --task products:min_digits=1,max_digits=2
     --task leg_counting:min_animals=2,max_animals=3,max_instances=9
 )
-# What teaches the student the format, and little more: sums of two terms, one animal.
+# What teaches the student the format: shorter sums, fewer animals. With one step only (two terms, one animal) it would
+# learn to stop after one.
 EASY_TASKS=(
-    --task chain_sum:min_terms=2,max_terms=2,min_digits=1,max_digits=2
+    --task chain_sum:min_terms=2,max_terms=3,min_digits=1,max_digits=2
     --task products:min_digits=1,max_digits=2
-    --task leg_counting:min_animals=1,max_animals=1,max_instances=9
+    --task leg_counting:min_animals=2,max_animals=2,max_instances=9
 )
 
 make_data() { # TEACHER_ROWS STUDENT_ROWS

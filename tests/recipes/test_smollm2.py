@@ -1,11 +1,13 @@
 """The SmolLM2 recipe: weights, supervised fine-tuning, scripts. No Ray, and a model of a few thousand weights."""
 
+import contextlib
 import importlib.util
 import json
 import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -233,6 +235,12 @@ def training_overrides(name: str, tmp_path: Path, **variables: str) -> list[str]
 
 
 @pytest.fixture
+def stack() -> Iterator[contextlib.ExitStack]:
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
 def home(tmp_path: Path, model: Path) -> Path:
     """What the recipe makes before it trains, in small."""
     folder = tmp_path / "home"
@@ -258,18 +266,23 @@ def home(tmp_path: Path, model: Path) -> Path:
     ],
 )
 def test_scripts_compose(
-    name: str, variables: dict[str, str], tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, variables: dict[str, str], tmp_path: Path, home: Path, stack: contextlib.ExitStack
 ) -> None:
     from recipe.zppo.checks import check_config
     from recipe.zppo.compose import compose
 
+    from ..teacher.fake_endpoint import FakeEndpoint
+
+    if name == "run_gpu.sh" and not variables:
+        endpoint = stack.enter_context(FakeEndpoint(lambda request: None))
+        variables = {"PORT": endpoint.url.removesuffix("/v1").rsplit(":", 1)[1]}
     trainer, *overrides = training_overrides(name, tmp_path, **variables)
     assert trainer == ("recipe.zppo.local" if "BACKEND" in variables else "verl.trainer.main_zppo")
     config = compose(overrides)
     zppo = check_config(config)
     assert zppo.needs_teacher == ("METHOD" not in variables)
-    if name == "run_gpu.sh" and not variables:
-        assert zppo.teacher.base_url == "http://127.0.0.1:8765/v1" and not zppo.placed_teachers
+    if "PORT" in variables:
+        assert zppo.teacher.base_url == f"http://127.0.0.1:{variables['PORT']}/v1" and not zppo.placed_teachers
     if variables == {"GPUS": "2"}:
         assert zppo.placed_teachers == [str(home / "teacher")] and zppo.teacher.n_gpus_per_node == 1
 
