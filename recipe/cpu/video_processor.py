@@ -22,7 +22,7 @@ class TorchFrames:
 
     def convert_to_rgb(self, video: torch.Tensor) -> torch.Tensor:
         if video.shape[-3] != 3:
-            raise ValueError(f"video frames have {video.shape[-3]} channels; convert them to RGB")
+            raise ValueError(f"video frames have {video.shape[-3]} channel(s); convert them to RGB")
         return video
 
     def normalize(self, image: torch.Tensor, mean: Any, std: Any, **_: Any) -> torch.Tensor:
