@@ -8,6 +8,7 @@ while the trajectories themselves are written to TransferQueue by verl's code.
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from typing import Any
 import ray
 import torch
 import transfer_queue as tq
-from omegaconf import OmegaConf
+from omegaconf import open_dict
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput, DictConfigWrap, ToolListWrap
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ, AgentLoopWorkerTQ
 from verl.utils.tokenizer import get_processor_token_id
@@ -293,7 +294,9 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
         """An agent loop on other servers than the student's; ``template`` goes to the chat template as well."""
         data = self.config.data
         if template:
-            data = OmegaConf.merge(data, {"apply_chat_template_kwargs": template})
+            data = copy.deepcopy(data)
+            with open_dict(data):  # Hydra's configs take no new keys
+                data.apply_chat_template_kwargs = {**(data.get("apply_chat_template_kwargs") or {}), **template}
         return ZPPOAgentLoop(
             trainer_config=DictConfigWrap(config=self.config),
             server_manager=client,

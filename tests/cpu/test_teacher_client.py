@@ -1,6 +1,7 @@
 """Hints that the teacher writes, and its scores, on a teacher that answers what the test says."""
 
 import asyncio
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,10 +9,12 @@ import pytest
 import torch
 
 from recipe.zppo.candidates import Draft
+from recipe.zppo.compose import compose
 from recipe.zppo.config_validation import validate_zppo
+from recipe.zppo.dataset import ZPPODataset
 from recipe.zppo.fair_queue import Work
 from recipe.zppo.prompts import hint_request_messages
-from recipe.zppo.teacher_client import TeacherClient, scored_tokens
+from recipe.zppo.teacher_client import QUESTION_TEXT, TeacherClient, make_gate, scored_tokens
 
 DATA = {"reward_model": {"ground_truth": "42"}}
 DRAFT = Draft("6 * 7 = 42 \\boxed{42} <|im_end|>", "teacher", 0, True)
@@ -106,3 +109,51 @@ def test_scores_are_asked_for_a_whole_sequence(tokenizer, topk, wanted):
     assert request["prompt_ids"] == [1, 2, 3] and request["image_data"] == ["i"]
     assert request["sampling_params"]["prompt_logprobs"] == wanted
     assert request["sampling_params"]["max_tokens"] == 1
+
+
+def own_teacher(tokenizer, replies, *overrides):
+    """The client of servers of our own, on the real agent loop; the server gives ``replies`` and keeps requests."""
+    from verl.workers.rollout.replica import TokenOutput
+
+    from recipe.zppo.workers import ZPPOAgentLoopWorker
+
+    config = compose(["platform=cpu", "zppo.teacher.path=t", "zppo.judge.enable=true", *overrides])
+    requests = []
+
+    class Server:
+        async def generate(self, request_id, **request):
+            requests.append(request)
+            return TokenOutput(token_ids=tokenizer.encode(next(replies), add_special_tokens=False))
+
+    worker = SimpleNamespace(tokenizer=tokenizer, processor=None, seeded=True, config=config, tools=[])
+    worker.dataset_cls = ZPPODataset
+    worker.build_loop = partial(ZPPOAgentLoopWorker.build_loop, worker)
+    teacher = TeacherClient(worker, None, validate_zppo(config.zppo))
+    teacher.client, teacher.max_model_len = Server(), 24_576
+    teacher.gate = make_gate(teacher.config, 1, probe=None)
+    return teacher, requests
+
+
+def test_the_judge_on_servers_of_our_own(tokenizer):
+    """Greedy, 512 tokens, without thinking; compression beside it keeps the teacher's sampling and template."""
+    template = tokenizer.chat_template
+    tokenizer.chat_template = template + "{% if enable_thinking is defined %}{{ 'no' }}{% endif %}"
+    try:
+        teacher, requests = own_teacher(tokenizer, iter(["a", "b", "c"]))
+        row = {"row": 1, QUESTION_TEXT: "1+1=?", "reward_model": {"ground_truth": "2"}}
+        judgement = asyncio.run(teacher.judge(row, "\\boxed{2}"))
+        assert (judgement.verdict, judgement.num_tokens) == ("malformed", 1)
+        asyncio.run(teacher.compress(DRAFT, 3, True))
+        thinking, more = own_teacher(tokenizer, iter(["c"]), "zppo.judge.thinking=true", "zppo.judge.max_tokens=600")
+        asyncio.run(thinking.judge(row, "\\boxed{2}"))
+    finally:
+        tokenizer.chat_template = template
+    verdict, summary = requests
+    assert (
+        verdict["sampling_params"].items() >= {"temperature": 0.0, "top_p": 1.0, "top_k": -1, "max_tokens": 512}.items()
+    )
+    assert summary["sampling_params"].items() >= {"temperature": 1.0, "max_tokens": 512}.items()
+    shown = tokenizer.encode("no", add_special_tokens=False)
+    ends = [request["prompt_ids"][-len(shown) :] == shown for request in (verdict, summary, *more)]
+    assert ends == [True, False, False]
+    assert more[0]["sampling_params"]["max_tokens"] == 600
