@@ -5,8 +5,8 @@
 # Qwen3.5. docs/paper-map.md has the whole table. Needs pip install -c constraints/gpu.txt '.[gpu,megatron]'.
 
 PYTHON=${PYTHON:-python3}
-TRAIN_FILE=${TRAIN_FILE:-data/zppo_77k/train.parquet}
-VAL_FILE=${VAL_FILE:-data/zppo_77k/val.parquet}
+TRAIN_FILE=${TRAIN_FILE:-data/zppo_77k}
+VAL_FILE=${VAL_FILE:-data/zppo_77k}
 TEACHER_PATH=${TEACHER_PATH:-Qwen/Qwen3.5-27B-FP8}
 RUN_DIR=${RUN_DIR:-outputs/${EXPERIMENT}}
 

@@ -11,8 +11,8 @@ set -xeuo pipefail
 
 MODEL_PATH=${MODEL_PATH:-Qwen/Qwen3.5-0.8B}
 PYTHON=${PYTHON:-python3}
-TRAIN_FILE=${TRAIN_FILE:-data/zppo_77k/train.parquet}
-VAL_FILE=${VAL_FILE:-data/zppo_77k/val.parquet}
+TRAIN_FILE=${TRAIN_FILE:-data/zppo_77k}
+VAL_FILE=${VAL_FILE:-data/zppo_77k}
 EXPERIMENT=${EXPERIMENT:-qwen3_5_0_8b_1gpu}
 RUN_DIR=${RUN_DIR:-outputs/${EXPERIMENT}}
 
