@@ -23,6 +23,8 @@ def launch(config: DictConfig) -> int:
     except ConfigError as error:
         print(f"zppo: {error}", file=sys.stderr)
         return 2
+    if not preflight(config):
+        return 2
 
     from verl.trainer.main_ppo import run_ppo
 
@@ -54,6 +56,24 @@ def dry_run(config: DictConfig) -> int:
     result = plan(config)
     print(result.page(), end="")
     return 2 if result.problems else 0
+
+
+def preflight(config: DictConfig) -> bool:
+    """The dry run's numbers before a run, whose checks have passed: problems, warnings, a line; True if it may start.
+
+    Without accelerators, where nothing is large, only problems are said.
+    """
+    from recipe.zppo.dry_run.page import summary
+    from recipe.zppo.dry_run.planning import Plan, add_numbers
+
+    plan = Plan()
+    add_numbers(plan, config, validate_zppo(config.zppo), join=False)
+    lines = list(plan.problems)
+    if config.trainer.device != "cpu" and not lines:
+        lines = [*(f"warning: {warning}" for warning in plan.warnings), f"plan: {summary(plan)}"]
+    for line in lines:
+        print(f"zppo: {line}", file=sys.stderr)
+    return not plan.problems
 
 
 def set_platform(config: DictConfig) -> None:

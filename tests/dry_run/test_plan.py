@@ -1,11 +1,17 @@
 """The plan of a run: what would fail is found, all of it, and said in one line each."""
 
+import copy
 import re
 
 import pytest
+import yaml
+from omegaconf import OmegaConf
 
+from recipe.zppo import launch
+from recipe.zppo.dry_run import planning
 from recipe.zppo.dry_run.hardware import GB, parse_hardware
 from recipe.zppo.errors import ConfigError
+from tests.config.conftest import base_config
 
 from .conftest import PlannedRun
 
@@ -48,3 +54,60 @@ def test_a_config_that_is_no_config_has_its_problem_too(run: PlannedRun) -> None
     plan = run.plan("zppo.threshold=7")
     assert plan.problems == ["zppo.threshold: 7.0 is out of range; it must be greater than 0.0 and at most 1.0"]
     assert "would not run" in plan.page()
+
+
+PAPER = ("actor_rollout_ref.model.path=Qwen/Qwen3.5-2B", "zppo.teacher.path=Qwen/Qwen3.5-27B-FP8")
+
+
+def test_the_papers_run_is_planned_to_the_end(run: PlannedRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    plan = run.plan(*PAPER, "data.train_batch_size=384", "data.train_files=far://off")
+    assert plan.problems == []
+    assert plan.batch.rows == plan.batch.padded == 576 * 8
+    assert plan.training_memory.estimate < plan.memory == 80 * GB
+    assert set(plan.serving_memory) == {"Qwen/Qwen3.5-2B", "Qwen/Qwen3.5-27B-FP8"}
+    assert all(found.sequences >= 8 for found in plan.serving_memory.values())
+    assert any("steps: the training files are remote" in line for line in plan.not_checked)
+    page = plan.page(width=100)
+    assert all(len(line) <= 100 for line in page.splitlines() if ":" not in line.split(" ")[0])
+    assert page.endswith("would run\n")
+
+
+def test_an_accelerator_that_is_too_small_is_a_problem(run: PlannedRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    plan = run.plan(*PAPER, "zppo.hardware=8x8x24")
+    assert [problem.split(":")[0] for problem in plan.problems] == ["zppo.teacher.inference.gpu_memory_utilization"]
+
+
+def test_the_config_stays_as_it_is(run: PlannedRun) -> None:
+    config = copy.deepcopy(base_config())
+    for override in run.overrides("zppo.hardware=1x8x80"):
+        key, _, value = override.partition("=")
+        OmegaConf.update(config, key.lstrip("+"), yaml.safe_load(value), force_add=key.startswith("+"))
+    before = OmegaConf.to_yaml(config)
+    planning.plan(config)
+    assert OmegaConf.to_yaml(config) == before
+
+
+def preflight(run: PlannedRun, *changes: str) -> bool:
+    config = copy.deepcopy(base_config())
+    for override in run.overrides(*changes):
+        key, _, value = override.partition("=")
+        OmegaConf.update(config, key.lstrip("+"), yaml.safe_load(value), force_add=key.startswith("+"))
+    return launch.preflight(config)
+
+
+def test_before_a_run_problems_stop_it_and_a_line_says_what_it_does(
+    run: PlannedRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert preflight(run, "zppo.hardware=1x8x80")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == ("zppo: plan: 2 steps, 8 updates, at most 2.36 M tokens; 6 student + 2 teacher on each of 1 node(s)")
+    assert not preflight(run, "zppo.hardware=1x7x80")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("zppo: trainer.n_gpus_per_node: ") and "do not fit" in line
+
+
+def test_without_accelerators_a_run_starts_without_a_word(run: PlannedRun, capsys: pytest.CaptureFixture[str]) -> None:
+    assert preflight(run, "trainer.device=cpu", "ray_kwargs.ray_init.num_cpus=24", "+ray_kwargs.ray_init.num_gpus=8")
+    assert capsys.readouterr().err == ""

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from recipe.zppo.dry_run.hardware import Hardware, Node
 
 MIB = 2**20
+HERE, CPU = "this machine", "platform=cpu"
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,25 @@ class Accelerator:
 
 
 def cluster_address(config: DictConfig) -> str | None:
-    """Address of the Ray cluster that the run would join; None when it would start one on this machine."""
+    """Address of the running Ray cluster that the run would join; None when it would start one on this machine.
+
+    As in `ray.init`: the config's, RAY_ADDRESS, or the cluster that `ray start` started here.
+    """
     address = OmegaConf.select(config, "ray_kwargs.ray_init.address") or os.environ.get("RAY_ADDRESS")
-    return None if address in (None, "", "local") else str(address)
+    if address == "local" or (not address and config.trainer.device == "cpu"):
+        return None
+    if not address or address == "auto":
+        from ray._private.services import find_bootstrap_address
+
+        return find_bootstrap_address(None) or (address and str(address))
+    return str(address)
 
 
-def look(config: DictConfig, *, join: bool) -> Hardware | None:
-    """What the run would find; None for a cluster unless `join` allows to connect to it.
+def look(config: DictConfig, found: list[Accelerator], *, join: bool) -> Hardware | None:
+    """What the run would find; None for a running cluster unless `join` allows to connect to it.
+
+    Args:
+        found: what `accelerators` returned.
 
     Raises:
         ConnectionError: there is no cluster at the address.
@@ -41,11 +54,19 @@ def look(config: DictConfig, *, join: bool) -> Hardware | None:
     address = cluster_address(config)
     if address is not None:
         return cluster(address) if join else None
+    slots = ray_init.get("num_gpus")
     if config.trainer.device == "cpu":  # Ray's accelerators are slots that the run itself declares
-        return Hardware((Node(int(ray_init.get("num_gpus") or 0), None, ray_init.get("num_cpus")),), "platform=cpu")
-    found = accelerators()
+        return Hardware((Node(int(slots or 0), None, ray_init.get("num_cpus")),), CPU)
     memory = min((accelerator.total for accelerator in found), default=None)
-    return Hardware((Node(len(found), memory, ray_init.get("num_cpus") or os.cpu_count()),), "this machine")
+    count = int(slots) if slots is not None else len(found) or _count_by_torch()
+    return Hardware((Node(count, memory, ray_init.get("num_cpus") or os.cpu_count()),), HERE)
+
+
+def _count_by_torch() -> int:
+    """Accelerators of another make, or without `nvidia-smi`."""
+    from verl.utils.device import get_torch_device
+
+    return get_torch_device().device_count()
 
 
 def cluster(address: str) -> Hardware:

@@ -98,7 +98,8 @@ def _placement(plan: Plan) -> Iterator[Line]:
             start += slots
         free = plan.hardware.nodes[first].accelerators - start
         rest = f", {free} free" if free else ""
-        yield (f"node {first}" if first == last else f"nodes {first}-{last}"), f"each {', '.join(parts)}{rest}"
+        where = f"node {first}" if first == last else f"nodes {first}-{last}"
+        yield where, f"{'' if first == last else 'each '}{', '.join(parts)}{rest}"
 
 
 def _sizes(plan: Plan) -> Iterator[Line]:
@@ -133,6 +134,24 @@ def _sizes(plan: Plan) -> Iterator[Line]:
         )
 
 
+def summary(plan: Plan) -> str:
+    """One line for the log of a run that starts."""
+    work, layout, disk = plan.workload, plan.layout, plan.disk
+    parts = []
+    if work and work.steps is not None:
+        tokens = _count(work.steps * work.student_tokens)
+        parts.append(f"{work.steps:,} steps, {work.steps * work.updates_per_step:,} updates, at most {tokens} tokens")
+    if layout and layout.placement:
+        pools = " + ".join(f"{pool.slots} {pool.name}" for pool in layout.pools)
+        parts.append(f"{pools} on each of {len(layout.by_node())} node(s)")
+    for path, found in plan.serving_memory.items():
+        name = "student" if path == plan.student_path else "teacher"
+        parts.append(f"{name}'s cache about {gb(found.cache)}")
+    if disk and disk.needed:
+        parts.append(f"checkpoints {gb(disk.needed)}")
+    return "; ".join(parts) or "nothing could be counted"
+
+
 def _contexts(plan: Plan) -> Iterator[Line]:
     if plan.contexts is None:
         return
@@ -152,8 +171,8 @@ def _budget(budget: Budget) -> str:
 
 def _memory(plan: Plan) -> Iterator[Line]:
     found = plan.training_memory
-    if plan.hardware and plan.hardware.memory and plan.serving_memory:
-        yield "size", gb(plan.hardware.memory)
+    if plan.memory and plan.serving_memory:
+        yield "size", gb(plan.memory)
     if found:
         yield (
             "student, update",

@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
+import logging
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from omegaconf import DictConfig
@@ -62,6 +64,9 @@ class Plan:
     batch: Batch | None = None
     servers: list[Serving] = field(default_factory=list)
     contexts: Contexts | None = None
+    memory: int | None = None
+    """Bytes of one accelerator."""
+
     training_memory: TrainingMemory | None = None
     serving_memory: dict[str, ServingMemory] = field(default_factory=dict)
     host: HostMemory | None = None
@@ -89,9 +94,7 @@ def plan(config: DictConfig, *, join: bool = True) -> Plan:
         zppo = validate_zppo(config.zppo)
     except ConfigError:
         return result  # nothing can be counted
-    # verl says "passed successfully" on stdout, and warns that there is no critic.
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _quiet():
         try:
             check_with_verl(config)
         except ConfigError as error:
@@ -99,6 +102,19 @@ def plan(config: DictConfig, *, join: bool = True) -> Plan:
     add_numbers(result, config, zppo, join=join)
     result.problems = list(dict.fromkeys(result.problems))
     return result
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """verl says on stdout that checks passed, and warns of the missing critic and, on a login node, accelerator."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def add_numbers(result: Plan, config: DictConfig, zppo: ZPPOConfig, *, join: bool) -> None:
@@ -117,8 +133,12 @@ def add_numbers(result: Plan, config: DictConfig, zppo: ZPPOConfig, *, join: boo
 
 
 def _hardware(result: Plan, config: DictConfig, zppo: ZPPOConfig, join: bool) -> None:
+    if not zppo.hardware and result.platform != "cpu":
+        result.accelerators = machine.accelerators()
     try:
-        result.hardware = parse_hardware(zppo.hardware) if zppo.hardware else machine.look(config, join=join)
+        result.hardware = (
+            parse_hardware(zppo.hardware) if zppo.hardware else machine.look(config, result.accelerators, join=join)
+        )
     except ConnectionError as error:
         address = machine.cluster_address(config)
         result.problems.append(f"ray_kwargs.ray_init.address: no Ray cluster at {address}: {error}")
@@ -127,8 +147,6 @@ def _hardware(result: Plan, config: DictConfig, zppo: ZPPOConfig, join: bool) ->
         return
     result.layout = lay_out(config, zppo, result.hardware)
     result.problems += result.layout.problems
-    if result.hardware.source == "this machine":
-        result.accelerators = machine.accelerators()
 
 
 def _models(result: Plan, config: DictConfig, zppo: ZPPOConfig) -> None:
@@ -175,6 +193,9 @@ def _sizes(result: Plan, config: DictConfig, zppo: ZPPOConfig) -> None:
 
 def _memory(result: Plan, config: DictConfig) -> None:
     memory = result.hardware.memory if result.hardware else None
+    if memory is None:  # Ray does not know it of its nodes; those of this one stand for all
+        memory = min((accelerator.total for accelerator in result.accelerators), default=None)
+    result.memory = memory
     if memory is None:
         result.not_checked.append(
             "accelerators' memory: its size is not known; set zppo.hardware=NODESxACCELERATORSxGB"
@@ -196,7 +217,8 @@ def _memory(result: Plan, config: DictConfig) -> None:
         found = training_memory(result.student, result.training, result.servers[0], memory)
         result.training_memory = found
         result.host = host_memory(result.student, result.training, config.trainer.n_gpus_per_node)
-        here = machine.host_memory_free() if result.hardware.source == "this machine" else None
+        local = result.hardware is not None and result.hardware.source == machine.HERE
+        here = machine.host_memory_free() if local else None
         problems, warned = memory_verdicts(result.training, found, result.host, memory, here)
         result.problems += problems
         result.warnings += warned
@@ -215,7 +237,7 @@ def _disk(result: Plan, config: DictConfig) -> None:
         checkpoint = checkpoint_bytes(result.student, result.training, contents)
         exported = 2 * result.student.parameters if config.zppo.export.hf_model else 0
     result.disk = disk_of(config, result.workload.steps if result.workload else None, checkpoint, exported)
-    here = result.hardware is not None and len(result.hardware.nodes) == 1 and not config.zppo.hardware
+    here = result.hardware is not None and result.hardware.source in (machine.HERE, machine.CPU)
     problems, warned = disk_verdicts(result.disk, here=here)
     result.problems += problems
     result.warnings += warned

@@ -1,0 +1,230 @@
+"""Memory, contexts, divisibility, work and disk, against counts by hand."""
+
+import dataclasses
+
+import pytest
+from omegaconf import OmegaConf
+
+from recipe.zppo.dry_run.disk import Disk, checkpoints_kept
+from recipe.zppo.dry_run.divisibility import Batch, serving_problems, training_problems
+from recipe.zppo.dry_run.engine import Serving, Training
+from recipe.zppo.dry_run.hardware import GB
+from recipe.zppo.dry_run.machine import Accelerator, parse_accelerators
+from recipe.zppo.dry_run.memory import checkpoint_bytes, host_memory, resident, serving_memory, training_memory
+from recipe.zppo.dry_run.model_shape import ModelShape, shape_of
+from recipe.zppo.dry_run.verdicts import disk_verdicts, memory_verdicts, serving_verdicts
+from recipe.zppo.dry_run.workload import Workload
+
+MEMORY = 80 * GB
+TWO_B, TEACHER = shape_of("Qwen/Qwen3.5-2B"), shape_of("Qwen/Qwen3.5-27B-FP8")
+
+
+def fsdp(**changes) -> Training:
+    base = Training(
+        engine="fsdp", ranks=48, tensor=1, pipeline=1, context=1, shards=48, weight=2, gradient=2, state=4,
+        param_offload=False, optimizer_offload=False, lora_rank=0, checkpointing=True, fused_head=True, dynamic=True,
+        tokens=32_768, micro_batch=None, tokens_key="tokens",
+    )  # fmt: skip
+    return dataclasses.replace(base, **changes)
+
+
+def megatron(**changes) -> Training:
+    return fsdp(engine="megatron", tensor=2, pipeline=2, shards=12, gradient=4, state=12, **changes)
+
+
+def served(**changes) -> Serving:
+    base = Serving(
+        name="student", key="actor_rollout_ref.rollout", ranks=48, tensor=1, replica=1, utilization=0.7,
+        max_model_len=24_576, batched_tokens=8192, sequences=256, element=2, frees_cache=True,
+    )  # fmt: skip
+    return dataclasses.replace(base, **changes)
+
+
+# ---- memory
+
+
+def test_fsdp_splits_weights_gradients_and_states_over_its_shards() -> None:
+    found = training_memory(TWO_B, fsdp(), served(), MEMORY)
+    each = TWO_B.parameters / 48
+    assert (found.weights, found.gradients, found.states) == pytest.approx((2 * each, 2 * each, 4 * each), abs=1)
+    whole = training_memory(TWO_B, fsdp(shards=1, weight=4, gradient=4, state=8), served(), MEMORY)
+    assert whole.certain == pytest.approx(16 * TWO_B.parameters, abs=3)
+    assert whole.gathered == 0
+
+
+def test_megatron_splits_states_over_data_parallel_ranks_as_well() -> None:
+    found = training_memory(TWO_B, megatron(), served(), MEMORY)
+    each = TWO_B.parameters / 4
+    assert (found.weights, found.gradients, found.states) == pytest.approx((2 * each, 4 * each, each), abs=1)
+
+
+def test_logits_are_there_unless_the_head_is_fused() -> None:
+    assert training_memory(TWO_B, fsdp(), served(), MEMORY).logits == 0
+    found = training_memory(TWO_B, fsdp(fused_head=False), served(), MEMORY)
+    assert found.logits == 4 * 32_768 * 248_320
+    problems, warnings = memory_verdicts(fsdp(), found, host_memory(TWO_B, fsdp(), 6), 40 * GB, None)
+    assert problems == [] and warnings[0].startswith("tokens: an update takes about")
+
+
+def test_adapters_alone_have_gradients_and_states() -> None:
+    found = training_memory(TWO_B, fsdp(lora_rank=8), served(), MEMORY)
+    adapter = 8 * TWO_B.linear_edges / 48
+    assert (found.gradients, found.states) == pytest.approx((2 * adapter, 4 * adapter), abs=1)
+    assert found.weights == pytest.approx(2 * TWO_B.parameters / 48 + 2 * adapter, abs=1)
+
+
+def test_states_that_no_accelerator_holds_are_a_problem() -> None:
+    one = fsdp(ranks=1, shards=1, weight=4, gradient=4, state=8)
+    found = training_memory(shape_of("Qwen/Qwen3.5-9B"), one, served(), MEMORY)
+    problems, _ = memory_verdicts(one, found, host_memory(TWO_B, one, 1), MEMORY, None)
+    assert problems[0].startswith("trainer.n_gpus_per_node: weights, gradients and optimiser states take 150.6 GB")
+
+
+def test_a_server_holds_weights_and_whole_sequences() -> None:
+    found = serving_memory(TEACHER, served(utilization=0.85), MEMORY)
+    assert found.budget == 68 * GB and found.weights == TEACHER.weight_bytes
+    sequence = 24_576 * 2 * 16 * 4 * 256 * 2 + 48 * (4 * 48 * 128 * 128 + 2 * 3 * (2 * 16 + 48) * 128)
+    assert found.per_sequence == sequence
+    assert found.sequences == (found.budget - found.weights - found.workspace) // sequence > 10
+    halves = serving_memory(TEACHER, served(utilization=0.85, tensor=2), MEMORY)
+    assert halves.weights == -(-TEACHER.weight_bytes // 2) and halves.sequences > 2 * found.sequences
+
+
+@pytest.mark.parametrize(
+    ("memory", "serving", "training", "start"),
+    [
+        (40 * GB, {"utilization": 0.7, "key": "t", "name": "teacher"}, {}, "t.gpu_memory_utilization: 0.7 of 40.0 GB"),
+        (44 * GB, {"utilization": 0.7, "key": "t"}, {}, "t.max_model_len: the cache of one sequence of that length"),
+        (64 * GB, {"utilization": 0.7}, {"shards": 1}, "actor_rollout_ref.rollout.gpu_memory_utilization: 0.7 of 64.0"),
+        (
+            80 * GB,
+            {"utilization": 0.8},
+            {"shards": 6, "state": 8},
+            "actor_rollout_ref.rollout.gpu_memory_utilization: after the first update",
+        ),
+    ],
+)
+def test_what_a_server_can_not_hold(memory: int, serving: dict, training: dict, start: str) -> None:
+    server, engine = served(**serving), fsdp(**training)
+    found = serving_memory(TEACHER, server, memory, resident(TEACHER, engine))
+    problems, _ = serving_verdicts(server, found, memory, engine)
+    assert len(problems) == 1 and problems[0].startswith(start), problems
+
+
+def test_offloaded_states_are_in_main_memory_instead() -> None:
+    off = fsdp(param_offload=True, optimizer_offload=True)
+    assert resident(TWO_B, off) == (0, 0)
+    assert resident(TWO_B, fsdp()) == pytest.approx((2 * TWO_B.parameters / 48, 6 * TWO_B.parameters / 48), abs=1)
+    host = host_memory(TWO_B, off, 6)
+    assert host.offloaded == pytest.approx(6 * 6 * TWO_B.parameters / 48, abs=6)
+    assert host.loading == 6 * 2 * TWO_B.parameters  # tied: every rank reads the whole model
+    assert host_memory(TEACHER, off, 6).loading == 2 * TEACHER.parameters
+    problems, _ = memory_verdicts(off, training_memory(TWO_B, off, served(), MEMORY), host, MEMORY, GB)
+    assert problems[0].startswith("actor_rollout_ref.actor.fsdp_config.param_offload: offloading takes")
+
+
+# ---- divisibility
+
+
+def lines(**changes) -> list[str]:
+    batch = Batch(groups=576, group_size=8, updates=4, data_parallel=48)
+    return list(training_problems(fsdp(**changes), TWO_B, batch, 20_720))
+
+
+def test_what_divides_is_no_problem() -> None:
+    assert lines() == lines(context=2) == list(training_problems(megatron(), TWO_B, None, 20_720)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "start"),
+    [
+        ({"context": 5}, "actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size: the sequence parallel"),
+        ({"context": 3}, "actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size: 3 does not divide the"),
+        ({"shards": 5}, "actor_rollout_ref.actor.fsdp_config.fsdp_size: 5 does not divide the student's 48"),
+        ({"tokens": 16_384}, "tokens: 16384 tokens of a micro batch do not hold the longest sequence, 20720"),
+        (
+            {"dynamic": False, "tokens": None, "micro_batch": 5},
+            "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu: 5 does not divide the 24 sequences",
+        ),
+        ({"engine": "megatron", "pipeline": 16}, "actor_rollout_ref.actor.megatron.pipeline_model_parallel_size: 16"),
+        ({"engine": "megatron", "tensor": 5}, "actor_rollout_ref.actor.megatron.tensor_model_parallel_size: tensor x"),
+    ],
+)
+def test_what_does_not_divide(changes: dict, start: str) -> None:
+    assert lines(**changes)[0].startswith(start), lines(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "shape", "per_node", "part"),
+    [
+        ({"replica": 5, "tensor": 5}, TWO_B, 6, "replicas of 5 accelerators can't fill the student's 48"),
+        ({"replica": 4, "tensor": 4}, TWO_B, 6, "replicas of 4 accelerators would lie across nodes with 6 each"),
+        ({"replica": 3, "tensor": 3}, TWO_B, 6, "3 does not divide the student's 8 attention heads"),
+        ({"replica": 8, "tensor": 8}, dataclasses.replace(TEACHER, intermediate=17_408), 8, None),
+        ({"replica": 8, "tensor": 8}, dataclasses.replace(TEACHER, intermediate=4096 + 128), 8, "no multiple of 128"),
+    ],
+)
+def test_servers(changes: dict, shape: ModelShape, per_node: int, part: str | None) -> None:
+    found = list(serving_problems(served(**changes), shape, per_node, "trainer.n_gpus_per_node"))
+    assert (found == []) if part is None else part in found[0]
+    assert all(line.startswith("actor_rollout_ref.rollout.tensor_model_parallel_size: ") for line in found)
+
+
+@pytest.mark.parametrize(("groups", "padded", "per_rank"), [(576, 4608, 24), (384, 3072, 16), (385, 3264, 17)])
+def test_a_batch_is_padded_to_equal_parts(groups: int, padded: int, per_rank: int) -> None:
+    batch = Batch(groups, 8, 4, 48)
+    assert (batch.padded, batch.per_rank) == (padded, per_rank)
+
+
+# ---- work and disk
+
+
+def test_the_papers_step() -> None:
+    work = Workload(
+        steps=200, updates_per_step=4, prompts=384, replayed=96, extra_groups=96, group_size=8, response=12_288,
+        teacher_rollouts=480 * 4, teacher_response=12_288, summaries=96 * 8, summary=512,
+    )  # fmt: skip
+    assert (work.groups, work.rollouts) == (576, 4608)
+    assert work.student_tokens == 4608 * 12_288
+    assert work.teacher_tokens == 1920 * 12_288 + 768 * 512
+
+
+@pytest.mark.parametrize(
+    ("frequency", "keep", "steps", "kept"),
+    [(20, 2, 200, 3), (20, None, 200, 10), (20, 2, 20, 1), (20, 2, None, 3), (20, None, None, None), (-1, 2, 200, 0)],
+)
+def test_one_checkpoint_more_than_is_kept(
+    frequency: int, keep: int | None, steps: int | None, kept: int | None
+) -> None:
+    config = OmegaConf.create({"trainer": {"save_freq": frequency, "max_actor_ckpt_to_keep": keep}})
+    assert checkpoints_kept(config, steps) == kept
+
+
+def test_a_checkpoint_holds_weights_and_moments() -> None:
+    assert checkpoint_bytes(TWO_B, fsdp(), ["model", "optimizer", "extra"]) == 6 * TWO_B.parameters
+    assert checkpoint_bytes(TWO_B, fsdp(), ["model", "hf_model"]) == 4 * TWO_B.parameters
+
+
+def test_a_full_disk_is_a_problem_where_it_is_written_only() -> None:
+    disk = Disk("out", checkpoint=10 * GB, kept=3, exported=4 * GB, free=33 * GB)
+    for here, (problems, warnings) in ((here, disk_verdicts(disk, here=here)) for here in (True, False)):
+        (line,) = problems if here else warnings
+        assert not (warnings if here else problems)
+        assert line.startswith("trainer.default_local_dir: 3 checkpoint(s) of 10.0 GB and the final model take 34.0 GB")
+    assert disk_verdicts(dataclasses.replace(disk, free=34 * GB), here=True) == ([], [])
+
+
+# ---- the machine
+
+SMI = "0, GPU-aa1, 80000, 81559\n1, GPU-bb2, 100, 81559\n2, GPU-cc3, [N/A], [N/A]\n"
+
+
+@pytest.mark.parametrize(
+    ("visible", "indices"),
+    [(None, "01"), ("1", "1"), ("1,0", "10"), ("GPU-bb", "1"), ("", ""), ("0,7,1", "0"), ("-1", "")],
+)
+def test_visible_accelerators(visible: str | None, indices: str) -> None:
+    found = parse_accelerators(SMI, visible)
+    assert [accelerator.index for accelerator in found] == list(indices)
+    if visible is None:
+        assert found[1] == Accelerator("1", 100 * 2**20, 81_559 * 2**20)
