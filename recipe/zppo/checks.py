@@ -64,8 +64,11 @@ def check_config(config: DictConfig) -> ZPPOConfig:
 
 
 def find_problems(config: DictConfig) -> list[str]:
-    """What `check_config` would raise, but all of it: one line a check that fails."""
-    problems = []
+    """What `check_config` would raise, but all of it: one line for each key that fails.
+
+    Later checks presume that earlier ones passed, so of several failures of one key the first is said.
+    """
+    problems: dict[str, str] = {}
     try:
         zppo = validate_zppo(config.zppo)
     except ConfigError as error:
@@ -73,11 +76,10 @@ def find_problems(config: DictConfig) -> list[str]:
     for check in checks_of(config, zppo):
         try:
             check()
-        except ConfigError as error:
-            problems.append(str(error))
-        except MissingMandatoryValue as error:
-            problems.append(_missing(error))
-    return list(dict.fromkeys(problems))
+        except (ConfigError, MissingMandatoryValue) as error:
+            line = str(error) if isinstance(error, ConfigError) else _missing(error)
+            problems.setdefault(line.partition(": ")[0], line)
+    return list(problems.values())
 
 
 def checks_of(config: DictConfig, zppo: ZPPOConfig) -> list[Callable[[], object]]:
