@@ -75,5 +75,6 @@ train() { # COMMAND...: in the background, its log in a file; progress and the s
     STARTED+=("${trainer}")
     "${PYTHON}" -m recipe.zppo.watch "${RUN}" --log "${RUN}/train.log" --pid "${trainer}"
     wait "${trainer}"
+    unset 'STARTED[-1]'
     "${PYTHON}" -m recipe.zppo.summary "${RUN}"
 }
