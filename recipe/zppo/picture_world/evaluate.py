@@ -61,6 +61,8 @@ class PictureSampler:
     def _sample(self, inputs: dict[str, torch.Tensor], num_samples: int) -> torch.Tensor:
         """(prompts * samples, at most MAX_NEW_TOKENS) response ids; each prompt is read once for all its samples."""
         eos_id = self.encoder.tokenizer.eos_token_id
+        # Else a prompt without pictures would go on from the positions of the last prompt that had one.
+        self.model.model.rope_deltas = None
         output = self.model(**inputs, use_cache=True, logits_to_keep=1)
         cache = output.past_key_values
         _repeat(cache, num_samples)

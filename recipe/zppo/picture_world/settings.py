@@ -60,15 +60,15 @@ class PictureWorldSettings:
     """How often the student's corpus answers rightly after a list of wrong answers."""
     hard_share_of_reformulated: float = 0.7
     """Share of the student's BCQ and NCQ documents whose question is drawn again until it has a hard name."""
-    student: VisionModelSettings = VisionModelSettings(96, ("l", "f"), 3, 192, 64, 2)
-    teacher: VisionModelSettings = VisionModelSettings(96, ("l", "f"), 3, 192, 64, 2)
+    student: VisionModelSettings = VisionModelSettings(96, ("l", "f", "f"), 3, 192, 64, 1)
+    teacher: VisionModelSettings = VisionModelSettings(96, ("l", "f", "f"), 3, 192, 64, 1)
     student_pretraining: PicturePretrainSettings = PicturePretrainSettings(
-        500, 48, 0.4, share_bcq=0.2, share_ncq=0.1, share_description=0.3
+        400, 32, 0.45, share_bcq=0.19, share_ncq=0.06, share_description=0.3, alignment_steps=60
     )
     teacher_pretraining: PicturePretrainSettings = PicturePretrainSettings(
-        500, 48, 0.5, share_compression=0.1, share_description=0.4
+        400, 32, 0.5, share_compression=0.15, share_description=0.35, alignment_steps=60
     )
-    measured_questions: int = 192
+    measured_questions: int = 96
     """Training questions on which the world is measured after pre-training."""
 
     @classmethod
@@ -82,10 +82,12 @@ class PictureWorldSettings:
             student=shape,
             teacher=shape,
             student_pretraining=PicturePretrainSettings(
-                30, 16, 0.5, share_bcq=0.15, share_ncq=0.05, share_description=0.3
+                12, 16, 0.5, share_bcq=0.15, share_ncq=0.05, share_description=0.3, alignment_steps=20
             ),
-            teacher_pretraining=PicturePretrainSettings(30, 16, 0.6, share_compression=0.1, share_description=0.3),
-            measured_questions=24,
+            teacher_pretraining=PicturePretrainSettings(
+                12, 16, 0.6, share_compression=0.1, share_description=0.3, alignment_steps=20
+            ),
+            measured_questions=12,
         )
 
     def key(self) -> str:
