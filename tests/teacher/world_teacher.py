@@ -15,7 +15,7 @@ from recipe.zppo.reward import extract_answer, is_correct
 class WorldTeacher:
     """Answers chat bodies; ``judged`` holds (question, reference, answer, reply) of each verdict.
 
-    It calls right what equals the reference, and also what is one more: so a verdict can be told from the rule's.
+    It calls right what equals the reference, and also what is ten more: so a verdict can be told from the rule's.
     """
 
     def __init__(self, *files: Path):
@@ -49,7 +49,7 @@ class WorldTeacher:
             return '{"verdict": "wrong"}'
         if int(answer) % 7 == 3:
             return "It is correct."
-        right = int(answer) - int(reference) in (0, 1)
+        right = int(answer) - int(reference) in (0, 10)
         return '{"verdict": "correct"}' if right else '{"verdict": "wrong"}'
 
 
