@@ -1,6 +1,8 @@
 """ZPPO-77K from small copies of its sources: each filter with a count, caps, merging, and the files."""
 
+import io
 import json
+import multiprocessing
 import subprocess
 import sys
 import time
@@ -10,8 +12,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
 from recipe.zppo.data import zppo_77k
+from recipe.zppo.data.progress import Progress
 from recipe.zppo.data.subsets import BY_NAME, SUBSETS, canonical
 from tests.data.conftest import (
     MMFINEREASON,
@@ -101,6 +105,7 @@ def test_every_filter_counts_what_it_drops(tmp_path, processor_path):
     assert report["subsets"]["tqa"]["kept"] == 4 and report["subsets"]["tqa"]["read"] == 18
     assert report["subsets"]["mmr1"]["dropped"] == {"no_pass_rate": 2, "pass_rate": 1, "no_answer": 1}
     assert report["unlisted"] == {"mmfinereason": {"GameQA-140K": 1}}
+    assert "bmmr" in report["subsets_not_found"] and "tqa" not in report["subsets_not_found"]
     assert report["rows"] == 7 == len(rows_of(out))
     by_answer = {row["reward_model"]["ground_truth"]: row for row in rows_of(out)}
     assert by_answer[prose]["extra_info"]["answer_type"] == "free_form"
@@ -315,6 +320,7 @@ def test_other_accepted_forms(tmp_path):
     (card / "README.md").write_text("\n".join([*lines, "---", "# Vero"]))
     report = build(tmp_path / "from_card", f"vero={card}")
     assert report["rows"] == 1 and report["configs_not_read"] == {"vero": ["captioning_IF-y"]}
+    assert "raven" in report["subsets_not_found"] and "mmr1" not in report["subsets_not_found"]
 
 
 @pytest.mark.parametrize(
@@ -374,6 +380,30 @@ def test_a_killed_worker_is_named(tmp_path):
         pytest.raises(BuildError, match="a worker process was killed, perhaps for lack of memory"),
     ):
         processes.run(_die, [(9,), (9,)], print)
+
+
+def test_workers_do_not_outlive_an_interruption():
+    from recipe.zppo.data.pool import pool
+
+    began = time.monotonic()
+
+    def interrupt(_) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), pool(2) as processes:
+        processes.run(time.sleep, [(0.01,), (100,), (100,)], interrupt)
+    end = time.monotonic() + 20
+    while multiprocessing.active_children() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not multiprocessing.active_children() and time.monotonic() - began < 60
+
+
+def test_a_terminal_shows_a_bar():
+    file = io.StringIO()
+    progress = Progress(Console(file=file, force_terminal=True, width=100))
+    with progress.phase("reading", 4, done=1) as step:
+        step()
+    assert "reading" in file.getvalue() and "2/4" in file.getvalue()
 
 
 def _die(signal: int) -> None:

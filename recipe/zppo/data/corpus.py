@@ -171,7 +171,9 @@ class _Build:
                 "dropped": dict(sorted(dropped.items())),
             }
         total = sum((Counter(entry["dropped"]) for entry in subsets.values()), Counter())
-        asked = self._settings.subsets or tuple(BY_NAME)
+        used = {unit.place.key for unit in self._units}
+        names = self._settings.subsets or tuple(BY_NAME)
+        asked = [name for name in names if any(BY_NAME[name].names(source) for source in used)]
         return {
             "rows": sum(entry["kept"] for entry in subsets.values()),
             "read": dict(self._read),

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,8 @@ class Pool:
     def __init__(self, workers: int):
         self._workers = workers
         self._executor: ProcessPoolExecutor | None = None
+        self._others: set = set()
+        """Children of this process that are not ours."""
 
     def run(self, function: Callable[..., Any], tasks: Sequence[tuple], done: Callable[[Any], object]) -> None:
         """Calls `function(*task)` for each task, and `done` with each result as it comes.
@@ -32,6 +35,7 @@ class Pool:
             return
         if self._executor is None:
             context = multiprocessing.get_context("spawn")  # tokenizers and arrow have threads, which a fork loses
+            self._others = set(multiprocessing.active_children())
             self._executor = ProcessPoolExecutor(self._workers, context, _end_with_parent, (os.getpid(),))
         waiting = iter(tasks)
         running: set[Future] = set()
@@ -54,9 +58,12 @@ class Pool:
                 future.cancel()
 
     def close(self) -> None:
+        """Ends the workers, in the middle of a task if need be: half of a file is never taken for a whole one."""
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._executor = None
+            for process in set(multiprocessing.active_children()) - self._others:
+                process.terminate()
 
 
 @contextmanager
@@ -69,7 +76,8 @@ def pool(workers: int) -> Iterator[Pool]:
 
 
 def _end_with_parent(parent: int) -> None:
-    """A worker whose parent was killed would wait for tasks forever."""
+    """A worker whose parent was killed would wait for tasks forever. An interruption is the parent's to handle."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
     def watch() -> None:
