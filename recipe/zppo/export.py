@@ -15,13 +15,19 @@ logger = logging.getLogger(__name__)
 
 _TIMEOUT_S = 3600
 _BACKENDS = {"fsdp": "fsdp", "fsdp2": "fsdp", "megatron": "megatron"}
+"""actor.strategy to the merger's back end."""
+
+_BRIDGED = ("model", "huggingface")
+"""Where Megatron-Bridge saves, below ``actor`` (verl/utils/megatron_utils.py: get_hf_model_checkpoint_path)."""
 
 
 def export_hf_model(run_dir: str, strategy: str) -> str | None:
     """Write ``<run_dir>/hf_model`` from the newest complete checkpoint; it appears whole.
 
-    The merger runs in a process of its own, since it loads the whole model. Where it fails (shards that lie on other
-    nodes' own disks, say), the run is not lost: the cause and the command to run by hand are logged.
+    Megatron-Bridge, verl's default with Megatron, saves weights in Hugging Face's format, and verl's merger does not
+    read them: they are copied. Everything else is merged, in a process of its own, since the merger loads the whole
+    model. Where it fails (shards that lie on other nodes' own disks, say), the run is not lost: the cause and the
+    command to run by hand are logged.
     A LoRA student is written merged, and its adapter alone to ``<run_dir>/lora_adapter``.
 
     Returns:
@@ -37,6 +43,11 @@ def export_hf_model(run_dir: str, strategy: str) -> str | None:
     target, temporary = os.path.join(run_dir, "hf_model"), os.path.join(run_dir, "hf_model.tmp")
     adapter, exported_adapter = os.path.join(run_dir, ADAPTER), os.path.join(temporary, ADAPTER)
     shutil.rmtree(temporary, ignore_errors=True)
+    bridged = os.path.join(checkpoint, "actor", *_BRIDGED)
+    if strategy == "megatron" and _has_weights(bridged):
+        shutil.copytree(bridged, temporary)
+        _publish(temporary, target)
+        return target
     merge = [sys.executable, "-m", "verl.model_merger", "merge", "--backend", _BACKENDS[strategy]]
     merge += ["--local_dir", os.path.join(checkpoint, "actor"), "--target_dir"]
     add_adapter = [sys.executable, "-m", "recipe.zppo.merge_adapter"]
@@ -50,11 +61,20 @@ def export_hf_model(run_dir: str, strategy: str) -> str | None:
         logger.error("zppo: no Hugging Face model: %s; by hand: %s", detail, by_hand)
         shutil.rmtree(temporary, ignore_errors=True)
         return None
-    for new, place in ((exported_adapter, adapter), (temporary, target)):
-        shutil.rmtree(place, ignore_errors=True)
-        if os.path.isdir(new):
-            os.replace(new, place)
+    _publish(exported_adapter, adapter)
+    _publish(temporary, target)
     return target
+
+
+def _has_weights(folder: str) -> bool:
+    return os.path.isdir(folder) and any(name.endswith(".safetensors") for name in os.listdir(folder))
+
+
+def _publish(new: str, place: str) -> None:
+    """Put the folder `new`, if there is one, in place of what an earlier export left."""
+    shutil.rmtree(place, ignore_errors=True)
+    if os.path.isdir(new):
+        os.replace(new, place)
 
 
 def _run(command: list[str]) -> None:
