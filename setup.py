@@ -55,6 +55,7 @@ setup(
             "flash-linear-attention==0.5.2",
             "liger-kernel>=0.8.2",
             "qwen_vl_utils",
+            "torchao",
         ],
         # Megatron's bridge is left out: its requirements contradict vLLM's. docker/Dockerfile installs it
         # without them, as verl does, and compiles TransformerEngine. "apex" on the package index is something else.

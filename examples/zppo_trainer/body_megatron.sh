@@ -15,8 +15,9 @@ STUDENT_GPUS=${STUDENT_GPUS:-6}
 TEACHER_GPUS=${TEACHER_GPUS:-2}
 PP=${PP:-1}
 CP=${CP:-1}
-# Qwen3.5's gated delta layers take packed sequences from megatron-core 0.18 on. Without, a micro-batch is one sequence,
-# padded, and the fused LM head is off: it needs packed ones.
+# Qwen3.5's gated delta layers take packed sequences from megatron-core 0.18 on, which constraints/gpu.txt has; nobody has
+# run them here yet. Without, as in verl's own scripts for this family, a micro-batch is one sequence, padded to the
+# longest of its mini-batch, and the LM head is not fused, which needs packed ones.
 PADDING_FREE=${PADDING_FREE:-false}
 
 DATA=(
