@@ -66,7 +66,7 @@ def imports(source: str) -> set[str]:
 
 
 def engines_imported(source: str) -> set[str]:
-    return {engine for engine in ENGINES for name in imports(source) if f"{name}.".startswith(f"{engine}.")}
+    return {engine for name in imports(source) for engine in ENGINES if f"{name}.".startswith(f"{engine}.")}
 
 
 def test_worker_groups_are_only_called_by_what_every_engine_answers() -> None:
