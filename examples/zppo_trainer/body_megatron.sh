@@ -85,6 +85,8 @@ TRAINER=(
     trainer.experiment_name="${EXPERIMENT}"
     # on a disk that all nodes see
     trainer.default_local_dir="${RUN_DIR}"
+    # each has weights and optimiser: 14 GB at 2B, 57 GB at 9B on FSDP
+    trainer.max_actor_ckpt_to_keep="${KEEP_CHECKPOINTS:-2}"
 )
 
 exec "${PYTHON}" -m verl.trainer.main_zppo \

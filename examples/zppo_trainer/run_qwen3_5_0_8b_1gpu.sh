@@ -43,7 +43,7 @@ DATA=(
 ACTOR=(
     actor_rollout_ref.model.path="${MODEL_PATH}"
     actor_rollout_ref.actor.ppo_max_token_len_per_gpu=16384
-    # one rank holds all of the training state, 7 GB; it leaves room for vLLM while that is awake
+    # one rank holds all of the training state, 10 GB, half of it the optimiser's; that leaves while vLLM is awake
     actor_rollout_ref.actor.fsdp_config.optimizer_offload=true
 )
 
@@ -60,6 +60,7 @@ TRAINER=(
     trainer.n_gpus_per_node=1
     trainer.experiment_name="${EXPERIMENT}"
     trainer.default_local_dir="${RUN_DIR}"
+    trainer.max_actor_ckpt_to_keep="${KEEP_CHECKPOINTS:-2}"
 )
 
 exec "${PYTHON}" -m verl.trainer.main_zppo \
