@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034,SC2054  # read by the scripts that source it; commas are Hydra's
 # The parts of the recipe that both machines share; run_cpu.sh and run_gpu.sh read this file. Everything that is there
 # already is kept, so a recipe that was stopped goes on when it is started again.
 
