@@ -60,10 +60,10 @@ class Pool:
     def close(self) -> None:
         """Ends the workers, in the middle of a task if need be: half of a file is never taken for a whole one."""
         if self._executor is not None:
-            self._executor.shutdown(wait=False, cancel_futures=True)
-            self._executor = None
             for process in set(multiprocessing.active_children()) - self._others:
                 process.terminate()
+            self._executor.shutdown(cancel_futures=True)
+            self._executor = None
 
 
 @contextmanager
