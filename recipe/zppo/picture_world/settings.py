@@ -63,10 +63,10 @@ class PictureWorldSettings:
     student: VisionModelSettings = VisionModelSettings(96, ("l", "f", "f"), 3, 192, 64, 1)
     teacher: VisionModelSettings = VisionModelSettings(96, ("l", "f", "f"), 3, 192, 64, 1)
     student_pretraining: PicturePretrainSettings = PicturePretrainSettings(
-        400, 32, 0.45, share_bcq=0.19, share_ncq=0.06, share_description=0.3, alignment_steps=60
+        600, 32, 0.45, share_bcq=0.19, share_ncq=0.06, share_description=0.3, alignment_steps=60
     )
     teacher_pretraining: PicturePretrainSettings = PicturePretrainSettings(
-        400, 32, 0.5, share_compression=0.15, share_description=0.35, alignment_steps=60
+        600, 32, 0.5, share_compression=0.15, share_description=0.35, alignment_steps=60
     )
     measured_questions: int = 96
     """Training questions on which the world is measured after pre-training."""
