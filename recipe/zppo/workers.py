@@ -30,6 +30,7 @@ from recipe.zppo.endpoint import EndpointSpec
 from recipe.zppo.endpoint_teacher import EndpointTeacher
 from recipe.zppo.judge import Judgement, Verdict, is_free_form, is_judged
 from recipe.zppo.openings import OpeningTokens
+from recipe.zppo.pixel_cache import PixelCache
 from recipe.zppo.randomness import derive_seed
 from recipe.zppo.records import Candidate, Hint, Opening, Question, Rollout, RolloutFailure, TeacherAnswers
 from recipe.zppo.reward import extract_answer
@@ -58,6 +59,7 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
             "repetition_penalty": 1.0,
             "logprobs": rollout.calculate_log_probs,
         }
+        self._pixels = PixelCache()
         self.opening_tokens = OpeningTokens(self.tokenizer, rollout.response_length)
         self.default_agent = rollout.agent.default_agent_loop or AGENT_NAME
         clients = list((teacher_client or {}).values())  # in the order of zppo.teacher_paths
@@ -239,10 +241,17 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
         """Pixels, as verl computes them from images and text; a response is no part of that.
 
         verl decodes all tokens and gives the text to the processor, which would take a placeholder that the model
-        spelled out for an image of its own, and fail.
+        spelled out for an image of its own, and fail. It also asks twice for each rollout; those of a group share
+        their images (`media.decoded`), so the processor runs once for them.
         """
-        # Two dimensions, since verl takes a first one of size 1 away: of a prompt of one token that would be all.
-        return super()._compute_multi_modal_inputs(output, torch.tensor([output.prompt_ids]))
+        data = output.multi_modal_data or {}
+        images = None if data.get("videos") else data.get("images")
+        found = self._pixels.get(images)
+        if found is None:
+            # Two dimensions, since verl takes a first one of size 1 away: of a prompt of one token that would be all.
+            found = super()._compute_multi_modal_inputs(output, torch.tensor([output.prompt_ids]))
+            self._pixels.put(images, found)
+        return dict(found)  # verl takes an entry out
 
     async def _compute_score(self, outputs: list[AgentLoopOutput], kwargs: dict) -> None:
         if "raw_prompt" in kwargs:  # a reward function gets the text; pixels would go to its process a rollout

@@ -13,6 +13,7 @@ from verl.utils.tokenizer import build_multimodal_processor_inputs
 from recipe.cpu.hf_generator import HFGenerator
 from recipe.cpu.hf_sampling import SamplingParams
 from recipe.zppo import media
+from recipe.zppo.pixel_cache import PixelCache
 from recipe.zppo.prompts import bcq_messages, ncq_messages, with_closer
 from recipe.zppo.run_errors import RolloutError
 from recipe.zppo.workers import ZPPOAgentLoopWorker
@@ -54,6 +55,7 @@ def worker(server, qwen3_5_path):
     worker = object.__new__(ZPPOAgentLoopWorker)
     worker.processor, worker.tokenizer = server.processor, hf_tokenizer(str(qwen3_5_path))
     worker.mm_processor_kwargs = {}
+    worker._pixels = PixelCache()
     return worker
 
 
@@ -235,6 +237,41 @@ def test_a_placeholder_that_the_model_spelled_out_is_no_image(server, worker):
     row = update_inputs(worker, ids, spelled, data)
     assert row["multi_modal_inputs"]["image_grid_thw"].shape == (1, 3)
     assert row["position_ids"].shape == (4, len(ids) + len(spelled))
+
+
+def test_the_processor_runs_once_for_the_rollouts_of_a_prompt(server, worker, monkeypatch):
+    monkeypatch.setattr(worker, "_pixels", PixelCache())  # other tests have shown these images
+    messages = media.decoded(question("two images"))
+    group = [tokens(server.processor, messages) for _ in range(3)]
+    calls = []
+    process = worker.processor.image_processor.preprocess
+    monkeypatch.setattr(
+        worker.processor.image_processor, "preprocess", lambda *a, **k: calls.append(1) or process(*a, **k)
+    )
+    rows = [update_inputs(worker, ids, [5], data) for ids, data in group for _ in range(2)]
+    assert len(calls) == 1
+    for row in rows[1:]:
+        assert torch.equal(row["position_ids"], rows[0]["position_ids"])
+        assert row["multi_modal_inputs"].keys() == rows[0]["multi_modal_inputs"].keys()
+    ids, data = group[0]
+    other = update_inputs(worker, ids, [5], {"images": data["images"][::-1]})
+    assert not torch.equal(other["multi_modal_inputs"]["pixel_values"], rows[0]["multi_modal_inputs"]["pixel_values"])
+
+
+def test_the_cache_keeps_the_latest_and_never_mistakes_another_image():
+    cache = PixelCache(capacity=2)
+    first, second, third = ([object()] for _ in range(3))
+    for number, images in enumerate((first, second)):
+        cache.put(images, number)
+    assert cache.get(first) == 0
+    cache.put(third, 2)  # `second` was used longest ago
+    assert (cache.get(first), cache.get(second), cache.get(third)) == (0, None, 2)
+    assert cache.get([first[0], third[0]]) is None
+    for _ in range(100):  # objects that die leave their addresses to others
+        cache.put([object()], "gone")
+        assert cache.get([object()]) is None
+    cache.put([], "nothing")
+    assert cache.get([]) is None and cache.get(None) is None
 
 
 def test_a_placeholder_that_the_model_drew_fails_its_rollout_and_is_left_out_of_validation(worker):
