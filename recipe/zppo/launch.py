@@ -67,7 +67,11 @@ def preflight(config: DictConfig) -> bool:
     from recipe.zppo.dry_run.planning import Plan, add_numbers
 
     plan = Plan()
-    add_numbers(plan, config, validate_zppo(config.zppo), join=False)
+    try:
+        add_numbers(plan, config, validate_zppo(config.zppo), join=False)
+    except Exception as error:  # the checks have passed: what can't be counted is no reason not to run
+        print(f"zppo: warning: the run could not be planned: {type(error).__name__}: {error}", file=sys.stderr)
+        return True
     lines = list(plan.problems)
     if config.trainer.device != "cpu" and not lines:
         lines = [*(f"warning: {warning}" for warning in plan.warnings), f"plan: {summary(plan)}"]

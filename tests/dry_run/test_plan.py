@@ -2,6 +2,8 @@
 
 import copy
 import re
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -65,7 +67,7 @@ def test_the_papers_run_is_planned_to_the_end(run: PlannedRun, monkeypatch: pyte
     assert plan.problems == []
     assert plan.batch.rows == plan.batch.padded == 576 * 8
     assert plan.training_memory.estimate < plan.memory == 80 * GB
-    assert set(plan.serving_memory) == {"Qwen/Qwen3.5-2B", "Qwen/Qwen3.5-27B-FP8"}
+    assert set(plan.serving_memory) == {("student", "Qwen/Qwen3.5-2B"), ("teacher", "Qwen/Qwen3.5-27B-FP8")}
     assert all(found.sequences >= 8 for found in plan.serving_memory.values())
     assert any("steps: the training files are remote" in line for line in plan.not_checked)
     page = plan.page(width=100)
@@ -111,3 +113,46 @@ def test_before_a_run_problems_stop_it_and_a_line_says_what_it_does(
 def test_without_accelerators_a_run_starts_without_a_word(run: PlannedRun, capsys: pytest.CaptureFixture[str]) -> None:
     assert preflight(run, "trainer.device=cpu", "ray_kwargs.ray_init.num_cpus=24", "+ray_kwargs.ray_init.num_gpus=8")
     assert capsys.readouterr().err == ""
+
+
+def test_the_command_prints_a_page_and_its_status_says_whether_it_would_run(run: PlannedRun) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "verl.trainer.main_zppo",
+        *run.overrides("zppo.dry_run=true", "zppo.hardware=1x7x80"),
+    ]
+    done = subprocess.run(command, cwd=run.folder, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout.startswith("Models\n")
+    assert "problem: trainer.n_gpus_per_node: " in done.stdout and done.stdout.endswith("would not run: 1 problem\n")
+
+
+def test_a_dry_run_that_would_run_has_status_0(run: PlannedRun, capsys: pytest.CaptureFixture[str]) -> None:
+    config = copy.deepcopy(base_config())
+    for override in run.overrides("zppo.dry_run=true", "zppo.hardware=1x8x80"):
+        key, _, value = override.partition("=")
+        OmegaConf.update(config, key, yaml.safe_load(value))
+    assert launch.launch(config) == 0
+    assert capsys.readouterr().out.endswith("would run\n")
+
+
+def test_on_the_cpu_it_says_what_is_meaningful(run: PlannedRun) -> None:
+    plan = run.plan("trainer.device=cpu")
+    assert plan.problems == [] and plan.training_memory is None
+    assert "not checked: accelerators' memory: platform=cpu has none\n" in plan.page()
+
+
+def test_a_teacher_that_is_served_elsewhere_takes_no_accelerator(run: PlannedRun) -> None:
+    plan = run.plan("zppo.teacher.base_url=http://teacher:8000/v1", "zppo.teacher.path=big", "zppo.hardware=8x6x80")
+    assert not [line for line in plan.problems if "do not fit" in line]
+    assert plan.layout.by_node()[0] == (0, {"student": 6})
+    assert "served elsewhere" in plan.page()
+
+
+def test_a_run_is_not_stopped_by_a_plan_that_can_not_be_made(
+    run: PlannedRun, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "disk_of", lambda *_: 1 / 0)
+    assert preflight(run, "zppo.hardware=1x8x80")
+    assert "warning: the run could not be planned: ZeroDivisionError" in capsys.readouterr().err

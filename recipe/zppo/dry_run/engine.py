@@ -13,6 +13,7 @@ from recipe.zppo.dry_run.model_shape import DTYPE_BYTES
 ACTOR = "actor_rollout_ref.actor"
 ROLLOUT = "actor_rollout_ref.rollout"
 TEACHER = "zppo.teacher.inference"
+ENGINES = ("fsdp", "fsdp2", "megatron")
 
 
 @dataclass(frozen=True)

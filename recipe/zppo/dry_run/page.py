@@ -61,6 +61,8 @@ def _models(plan: Plan) -> Iterator[Line]:
         yield "student", _model(plan.student_path, plan.student)
     for path, shape in plan.teachers.items():
         yield "teacher", _model(path, shape)
+    if plan.endpoint:
+        yield "teacher", f"{plan.endpoint}, served elsewhere (zppo.teacher.base_url)"
     if plan.method:
         yield "groups", f"plain, {plan.method}"
 
@@ -144,8 +146,7 @@ def summary(plan: Plan) -> str:
     if layout and layout.placement:
         pools = " + ".join(f"{pool.slots} {pool.name}" for pool in layout.pools)
         parts.append(f"{pools} on each of {len(layout.by_node())} node(s)")
-    for path, found in plan.serving_memory.items():
-        name = "student" if path == plan.student_path else "teacher"
+    for (name, _), found in plan.serving_memory.items():
         parts.append(f"{name}'s cache about {gb(found.cache)}")
     if disk and disk.needed:
         parts.append(f"checkpoints {gb(disk.needed)}")
@@ -182,8 +183,8 @@ def _memory(plan: Plan) -> Iterator[Line]:
                 f"{gb(found.beside)} servers = {gb(found.estimate)}"
             ),
         )
-    for path, serving in plan.serving_memory.items():
-        name, server = ("student", plan.servers[0]) if path == plan.student_path else ("teacher", plan.servers[-1])
+    for (name, _), serving in plan.serving_memory.items():
+        server = next(server for server in plan.servers if server.name == name)
         yield f"{name}, serving", _serving(server, serving)
     if plan.host and (plan.host.offloaded or plan.host.loading):
         yield "main memory", f"a node: {gb(plan.host.offloaded)} offloaded; {gb(plan.host.loading)} while loading"

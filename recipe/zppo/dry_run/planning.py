@@ -22,7 +22,7 @@ from recipe.zppo.dry_run import machine
 from recipe.zppo.dry_run.context import Contexts, contexts_of
 from recipe.zppo.dry_run.disk import Disk, disk_of
 from recipe.zppo.dry_run.divisibility import Batch, serving_problems, training_problems
-from recipe.zppo.dry_run.engine import Serving, Training, student_serving, teacher_serving, training_of
+from recipe.zppo.dry_run.engine import ENGINES, Serving, Training, student_serving, teacher_serving, training_of
 from recipe.zppo.dry_run.hardware import Hardware, parse_hardware
 from recipe.zppo.dry_run.layout import Layout, lay_out
 from recipe.zppo.dry_run.memory import (
@@ -57,6 +57,9 @@ class Plan:
     student: ModelShape | None = None
     student_path: str = ""
     teachers: dict[str, ModelShape | None] = field(default_factory=dict)
+    endpoint: str | None = None
+    """Name of a teacher that is served elsewhere."""
+
     hardware: Hardware | None = None
     layout: Layout | None = None
     accelerators: list[machine.Accelerator] = field(default_factory=list)
@@ -68,7 +71,9 @@ class Plan:
     """Bytes of one accelerator."""
 
     training_memory: TrainingMemory | None = None
-    serving_memory: dict[str, ServingMemory] = field(default_factory=dict)
+    serving_memory: dict[tuple[str, str], ServingMemory] = field(default_factory=dict)
+    """By `student` or `teacher`, and path."""
+
     host: HostMemory | None = None
     train_rows: Rows | None = None
     val_rows: Rows | None = None
@@ -152,6 +157,9 @@ def _hardware(result: Plan, config: DictConfig, zppo: ZPPOConfig, join: bool) ->
 def _models(result: Plan, config: DictConfig, zppo: ZPPOConfig) -> None:
     result.student_path = str(config.actor_rollout_ref.model.path)
     result.student = _shape(result, result.student_path, "student")
+    if zppo.needs_teacher and not zppo.placed_teachers:
+        result.endpoint = str(zppo.teacher.path)
+        result.not_checked.append("the teacher's context and memory: it is served elsewhere (zppo.teacher.base_url)")
     for path in zppo.placed_teachers:
         result.teachers[path] = _shape(result, path, "teacher")
 
@@ -172,7 +180,6 @@ def _work(result: Plan, config: DictConfig, zppo: ZPPOConfig) -> None:
 
 
 def _sizes(result: Plan, config: DictConfig, zppo: ZPPOConfig) -> None:
-    training = result.training = training_of(config)
     result.servers = [student_serving(config)]
     if zppo.placed_teachers:
         result.servers.append(teacher_serving(config, zppo))
@@ -180,10 +187,15 @@ def _sizes(result: Plan, config: DictConfig, zppo: ZPPOConfig) -> None:
     positions = result.student.positions if result.student else None
     result.contexts = contexts_of(config, zppo, teacher_context, positions)
     result.warnings += context_warnings(result.contexts)
-    if training.data_parallel:
-        work = result.workload
-        result.batch = Batch(work.groups, work.group_size, zppo.updates_per_step, training.data_parallel)
-    result.problems += training_problems(training, result.student, result.batch, result.contexts.longest)
+    if config.actor_rollout_ref.actor.strategy in ENGINES:
+        training = result.training = training_of(config)
+        if training.data_parallel:
+            work = result.workload
+            result.batch = Batch(work.groups, work.group_size, zppo.updates_per_step, training.data_parallel)
+        result.problems += training_problems(training, result.student, result.batch, result.contexts.longest)
+    else:
+        engine = config.actor_rollout_ref.actor.strategy
+        result.not_checked.append(f"the student's training: the plan knows {', '.join(ENGINES)}, not {engine}")
     per_node = {"student": config.trainer.n_gpus_per_node, "teacher": zppo.teacher.n_gpus_per_node}
     keys = {"student": "trainer.n_gpus_per_node", "teacher": "zppo.teacher.n_gpus_per_node"}
     for server in result.servers:
@@ -202,18 +214,20 @@ def _memory(result: Plan, config: DictConfig) -> None:
         )
         return
     for server in result.servers:
-        if server.name == "student" and result.student:
+        if server.name == "student" and result.student and result.training:
             held = resident(result.student, result.training)
-            result.serving_memory[result.student_path] = serving_memory(result.student, server, memory, held)
+            result.serving_memory[server.name, result.student_path] = serving_memory(
+                result.student, server, memory, held
+            )
         for path, shape in result.teachers.items() if server.name == "teacher" else ():
             if shape:
-                result.serving_memory[path] = serving_memory(shape, server, memory)
-    for path, found in result.serving_memory.items():
-        server = result.servers[0 if path == result.student_path else -1]
+                result.serving_memory[server.name, path] = serving_memory(shape, server, memory)
+    for (who, _), found in result.serving_memory.items():
+        server = next(server for server in result.servers if server.name == who)
         problems, warned = serving_verdicts(server, found, memory, result.training)
         result.problems += problems
         result.warnings += warned
-    if result.student:
+    if result.student and result.training:
         found = training_memory(result.student, result.training, result.servers[0], memory)
         result.training_memory = found
         result.host = host_memory(result.student, result.training, config.trainer.n_gpus_per_node)
@@ -232,7 +246,7 @@ def _memory(result: Plan, config: DictConfig) -> None:
 
 def _disk(result: Plan, config: DictConfig) -> None:
     checkpoint, exported = None, 0
-    if result.student:
+    if result.student and result.training:
         contents = list(config.actor_rollout_ref.actor.checkpoint.save_contents)
         checkpoint = checkpoint_bytes(result.student, result.training, contents)
         exported = 2 * result.student.parameters if config.zppo.export.hf_model else 0
