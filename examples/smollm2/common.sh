@@ -12,12 +12,12 @@ MAX_RESPONSE=96
 
 # What is trained and measured on.
 TASKS=(
-    --task chain_sum:min_terms=3,max_terms=4,min_digits=1,max_digits=2
+    --task chain_sum:min_terms=3,max_terms=4,min_digits=1,max_digits=1
     --task products:min_digits=1,max_digits=2
-    --task leg_counting:min_animals=2,max_animals=3,max_instances=9
+    --task leg_counting:min_animals=2,max_animals=2,max_instances=5
 )
-# What teaches the student the format: shorter sums, fewer animals. With one step only (two terms, one animal) it would
-# learn to stop after one.
+# What teaches the student the format, on other questions of the same kinds. With one step only (sums of two terms, one
+# animal) it would learn to stop after one.
 EASY_TASKS=(
     --task chain_sum:min_terms=2,max_terms=3,min_digits=1,max_digits=2
     --task products:min_digits=1,max_digits=2
@@ -39,7 +39,7 @@ make_models() { # arguments for sft.py
     "${PYTHON}" "${HERE}/sft.py" --model "${HOME_DIR}/base" --data "${HOME_DIR}/format/sft.parquet" \
         --out "${HOME_DIR}/student" --lr 2e-4 --warmup 2 "$@"
     "${PYTHON}" "${HERE}/sft.py" --model "${HOME_DIR}/base" --data "${HOME_DIR}/data/sft.parquet" \
-        --out "${HOME_DIR}/teacher" --lr 4e-4 "$@"
+        --out "${HOME_DIR}/teacher" --lr 2e-4 --warmup 10 "$@"
 }
 
 measure() { # arguments for accuracy.py; before training
