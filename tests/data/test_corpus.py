@@ -116,7 +116,7 @@ def test_every_filter_counts_what_it_drops(tmp_path, processor_path):
 
 
 def test_a_row_as_it_is_written(tmp_path):
-    question = "<image>\nWhich is larger?\nAnswer with the option's letter from the given choices directly."
+    question = "<image>\nWhich is larger? Let's think step by step."
     image = picture(120, 130)
     vero = write_vero(tmp_path / "vero", {AI2D: [vero_row(1, question=question, answer="\\boxed{B}", image=image)]})
     build(tmp_path / "out", f"vero={vero}")

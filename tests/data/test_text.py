@@ -17,13 +17,11 @@ QUESTION = "Find the value of x. It is an integer."
         "\n\n" + prompts.CLOSER.text,
         " You FIRST think about the reasoning process as an internal monologue and then provide the final answer. The "
         "reasoning process MUST BE enclosed within <think> </think> tags. The final answer MUST BE put in \\boxed{}.",
-        "\nPlease answer the question using a single word or phrase.",
-        "\nAnswer the question using a single word or phrase.",
-        "\nAnswer with the option's letter from the given choices directly.",
-        "\nAnswer with the letter only.",
         " Please reason step by step, and put your final answer within \\boxed{}.",
-        " Think step by step before answering.\nWrite only the letter of the correct option.",
-        "\nHint: Please answer the question and provide the correct option letter, e.g., A, B, C, D, at the end.",
+        " Answer with a letter inside <answer></answer> tags.",
+        " Think step by step before answering.\nWrite your final answer last.",
+        "\nAnswer the question with a step-by-step explanation.",
+        "\nGive your answer after careful reasoning.",
         " Solve it step by step, giving your final answer.",
     ],
 )
@@ -45,7 +43,11 @@ def test_directives_at_the_end_go(directive):
         "Let f be a function. Show that f is even.",
         "Give the answer as a fraction in simplest form.",
         "What comes next? State the units in your final answer.",
-        "Please answer the question using a single word or phrase.",
+        "What is it? Please answer the question using a single word or phrase.",
+        "Which?\nA. one\nB. two\nAnswer with the option's letter from the given choices directly.",
+        "Which? Write only the letter of the correct option as your final answer.",
+        "Here is a goal. Give a step-by-step plan to reach it.",
+        "Let's think step by step.",
     ],
 )
 def test_the_rest_stays(question):
@@ -53,8 +55,7 @@ def test_the_rest_stays(question):
 
 
 def test_a_first_line_of_directives_goes():
-    hint = "Hint: Please answer the question and provide the correct option letter, e.g., A, B, C, D, at the end."
-    assert strip_directives(f"{hint}\nQuestion: {QUESTION}") == f"Question: {QUESTION}"
+    assert strip_directives(f"Think step by step.\nQuestion: {QUESTION}") == f"Question: {QUESTION}"
 
 
 @pytest.mark.parametrize(

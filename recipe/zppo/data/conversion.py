@@ -26,7 +26,7 @@ class ConvertSettings:
     out: str = key(NEEDED, "folder for the files")
     source: str | None = key(None, "hub id, folder or parquet file; null: the usual one on the hub (needed for verl)")
     splits: tuple[str, ...] | None = key(None, "such as [train,test]; null: those that there are (not for verl)")
-    strip_directives: bool = key(True, "take instructions on the form of the answer off the questions")
+    strip_directives: bool = key(True, "take 'think step by step' and 'put it in a box' off the questions")
     check_answers: bool = key(True, "drop rows whose own gold answer the reward function would call wrong")
     limit: int | None = key(None, "rows to read of each split or file; null: all", least=1)
 

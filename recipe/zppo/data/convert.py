@@ -9,8 +9,8 @@ from recipe.zppo.errors import ZPPOError
 
 USAGE = """python -m recipe.zppo.data.convert name=NAME out=DIR [key=value ...]
 
-Writes DIR/train.parquet and the like: verl's schema with a unique prompt_id, questions without instructions on the
-form of the answer, and only rows whose gold answer the reward function accepts."""
+Writes DIR/train.parquet and the like: verl's schema with a unique prompt_id, questions without instructions on how to
+reason and where to put the answer, and only rows whose gold answer the reward function accepts."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -29,7 +29,7 @@ class CorpusSettings:
         choices=("mark", "drop"),
     )
     check_answers: bool = key(True, "drop rows whose own gold answer the reward function would call wrong")
-    strip_directives: bool = key(True, "take instructions on the form of the answer off the questions")
+    strip_directives: bool = key(True, "take 'think step by step' and 'put it in a box' off the questions")
     subsets: tuple[str, ...] | None = key(None, "canonical names, such as [ai2d,tqa]; null: all")
     split: str = key("train", "split of the sources, and name of the files")
     seed: int = key(0, "which rows are taken under a cap, and their order", least=0)

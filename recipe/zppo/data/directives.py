@@ -1,8 +1,9 @@
-"""Takes instructions on the *form* of an answer off a question: our closer (Fig. 8) is the only one.
+"""Takes instructions on how to reason and where to put the answer off a question: our closer (Fig. 8) is the only one.
 
 Data sets end their questions with "Let's think step by step and output the final answer within \\boxed{}." and the
-like. A sentence goes only if it stands at the end (or is the first line), speaks of nothing but the form, and says
-nothing about the value: "Round your answer to two decimals" stays.
+like. A sentence goes only if it stands at the end (or is the first line), and says nothing about the answer itself:
+"Round your answer to two decimals" stays, and so does "Answer with the option's letter", without which the option's
+text would be as good an answer, and be graded wrong.
 """
 
 import re
@@ -11,9 +12,8 @@ _MARKS = re.compile(r"\\boxed\b|####|</?(?:think|answer|reasoning|solution)>", r
 """A sentence with one of these is about the form, unless it asks something."""
 
 _FORM = re.compile(
-    r"step[- ]by[- ]step|internal monologue|single (?:word|phrase|letter|number)|option'?s? letter|"
-    r"letter (?:only|of the)|only the (?:letter|option|number|answer)|given choices directly|final answer|"
-    r"careful reasoning|short (?:answer|phrase)|letters? [\"'(]?a, ?b",
+    r"step[- ]by[- ]step(?=\s*(?:[,.;:!)]|$|(?:and|before|then|reasoning|explanation|thinking)\b))|"
+    r"internal monologue|final answer|careful reasoning",
     re.IGNORECASE,
 )
 _IMPERATIVE = re.compile(
@@ -24,7 +24,7 @@ _IMPERATIVE = re.compile(
 )
 _VALUE = re.compile(
     r"round|decimal|nearest|in terms of|unit|simplest|simplif|fraction|integer|significant|degree|percent|radical|"
-    r"ratio\b|pi\b|π|notation|format [a-z]|expressed? as",
+    r"ratio\b|pi\b|π|notation|format [a-z]|expressed? as|letters?\b|words?\b|phrase|option|number|value",
     re.IGNORECASE,
 )
 """What is said about the value stays."""
@@ -33,7 +33,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')]*\s+|\n")
 
 
 def strip_directives(question: str) -> str:
-    """The question without instructions on the form of the answer; unchanged if nothing would be left."""
+    """The question without such instructions; unchanged if nothing would be left."""
     text = question.rstrip()
     while text:
         borders = [match.end() for match in _SENTENCE_END.finditer(text)]
@@ -48,7 +48,7 @@ def strip_directives(question: str) -> str:
 
 
 def is_directive(sentence: str) -> bool:
-    """Whether a sentence speaks of the form of the answer only."""
+    """Whether a sentence only says how to reason or where to put the answer."""
     sentence = sentence.strip()
     if not sentence or sentence.endswith("?") or len(sentence) > 400 or "<image>" in sentence:
         return False
