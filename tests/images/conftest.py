@@ -13,7 +13,6 @@ from recipe.zppo.prompts import BCQ, CLOSER, COMPRESSION, NCQ_ANSWERS, NCQ_HEADE
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("VERL_PLATFORM", "cpu")
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>"]
 SPECIAL += ["<|image_pad|>", "<|video_pad|>"]
