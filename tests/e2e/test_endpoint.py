@@ -92,7 +92,7 @@ def test_validation_asks_the_judge_what_the_rule_leaves(finished):
     metrics = finished.metrics()[0]
     judged = metrics["val-aux/price_list/judged/mean@1"]
     accuracy = metrics["val-core/price_list/acc/mean@1"]
-    assert 0 < judged <= 0.5 and 0 < accuracy < 1
+    assert 0 < judged < 1 and 0 <= accuracy < 1
     first = finished.teacher.judged[: round(judged * metrics["zppo/validation/price_list/questions"])]
     assert first and all(answer != reference for _, reference, answer, _ in first)
     malformed = sum(reply == "It is correct." for *_, reply in first) / metrics["zppo/validation/price_list/questions"]
