@@ -40,7 +40,7 @@ study: $(STAMP) ## Compare the methods on the embedded world (ARGS="plan=baselin
 	$(BIN)/python -m recipe.zppo.study $(ARGS)
 
 # Two halves at a time: a training run under Ray waits a lot and leaves room on the second core; two such runs do not fit.
-RAY_TESTS := tests/e2e tests/packaging tests/cpu/test_grpo_cpu.py tests/cpu/test_vllm_cpu.py
+RAY_TESTS := tests/e2e tests/packaging tests/cpu/test_grpo_cpu.py tests/cpu/test_vllm_cpu.py tests/images/test_train_images.py
 
 test: $(STAMP) ## Run all tests (ARGS="..." go to pytest, which then runs alone)
 ifeq ($(strip $(ARGS)),)
@@ -71,6 +71,7 @@ $(VLLM_VENV)/.installed: setup.py pyproject.toml constraints/cpu-vllm-py311.txt
 lint: $(STAMP) ## Check style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/hadolint docker/Dockerfile
 
 format: $(STAMP) ## Fix style
 	$(BIN)/ruff check --fix .
