@@ -20,7 +20,6 @@ use_cpu()
 from verl.single_controller.ray.base import ResourcePoolManager
 from recipe.zppo.config import ZPPOConfig
 from recipe.zppo.config_validation import validate_zppo
-from recipe.zppo.dry_run.machine import cluster as look_at
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.node_pools import NodePools, node_of
 
@@ -46,10 +45,9 @@ cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 25, "num_gpu
 try:
     for _ in range(7):
         cluster.add_node(num_cpus=24, num_gpus=8)
-    seen = look_at(cluster.address)
-    found = {"seen": [[node.accelerators, node.cpus] for node in seen.nodes]}
     ray.init(address=cluster.address, log_to_driver=False)
     cluster.wait_for_nodes()
+    found = {}
     for name, student, teacher in (
         ("paper", 6, zppo(2, 8)), ("three_five", 3, zppo(5, 8)), ("four_two", 4, zppo(2, 8)),
         ("three_two", 3, zppo(2, 8)),
@@ -75,7 +73,6 @@ def test_each_node_has_its_share_of_student_and_teacher() -> None:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
-    assert sorted(found.pop("seen")) == [[8, 24]] * 7 + [[8, 25]]  # what the dry run finds there
     assert found.pop("refused").startswith("the Ray cluster cannot hold student and teacher")
     apart_student, apart_teacher = found.pop("apart")
     assert len(set(apart_student)) == 4 and len(apart_teacher) == 4
