@@ -30,6 +30,7 @@ setup(
     install_requires=[
         REQUIRED_VERL,
         *FORGOTTEN_BY_VERL,
+        "aiohttp",
         "hydra-core>=1.3",
         "mathruler>=0.1.0",
         "numpy>=2.0.0",
