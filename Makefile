@@ -39,15 +39,18 @@ quickstart: $(STAMP) ## Train with ZPPO on the CPU, from nothing to a summary (A
 study: $(STAMP) ## Compare the methods on the embedded world (ARGS="plan=baselines seeds=[0]" go to the study)
 	$(BIN)/python -m recipe.zppo.study $(ARGS)
 
-# Two halves at a time: a training run under Ray waits a lot and leaves room on the second core; two such runs do not fit.
-RAY_TESTS := tests/e2e tests/packaging tests/cpu/test_grpo_cpu.py tests/cpu/test_vllm_cpu.py tests/images/test_train_images.py
+# Two rows of tests at a time: a training run under Ray waits a lot and leaves room on the second core.
+RAY_TESTS := $(addprefix tests/e2e/test_,failures.py methods.py parity.py resume.py train.py)
+MORE_RAY_TESTS := $(addprefix tests/,e2e/test_endpoint.py e2e/test_lora.py e2e/test_placement.py images/test_train_images.py \
+	cpu/test_grpo_cpu.py cpu/test_vllm_cpu.py packaging)
 
 test: $(STAMP) ## Run all tests (ARGS="..." go to pytest, which then runs alone)
 ifeq ($(strip $(ARGS)),)
 	@$(BIN)/python -m pytest $(RAY_TESTS) > .ray-tests.log 2>&1 & ray=$$!; \
-	$(BIN)/python -m pytest tests $(RAY_TESTS:%=--ignore=%); others=$$?; \
-	echo "Waiting for the tests that start Ray; their output so far is in .ray-tests.log"; \
-	wait $$ray; with_ray=$$?; cat .ray-tests.log; exit $$((others ? others : with_ray))
+	$(BIN)/python -m pytest tests $(RAY_TESTS:%=--ignore=%) $(MORE_RAY_TESTS:%=--ignore=%); others=$$?; \
+	$(BIN)/python -m pytest $(MORE_RAY_TESTS); more=$$?; \
+	echo "Waiting for the other tests that start Ray; their output so far is in .ray-tests.log"; \
+	wait $$ray; with_ray=$$?; cat .ray-tests.log; exit $$((others ? others : more ? more : with_ray))
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif
