@@ -3,6 +3,7 @@
 Only the needed columns are read, in batches. Row numbers in messages count from 0 within their file.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -123,13 +124,33 @@ def _read(file: str, key: str, columns: list[str], id_key: str | None) -> Iterat
                 for batch in parquet.iter_batches(ROWS_PER_BATCH, columns=columns):
                     yield from batch.to_pylist()
         else:
-            table = pyarrow.json.read_json(path)
+            table = read_json_table(path)
             columns = _present_columns(table.column_names, file, key, columns, id_key)
             if _answer_type(table.schema):
                 columns.append("extra_info")
             yield from table.select(columns).to_pylist()
     except (pa.ArrowException, OSError) as error:
         raise ConfigError(f"{key}: {file} can't be read: {str(error).splitlines()[0]}") from error
+
+
+def read_json_table(path: str | Path) -> pa.Table:
+    """A JSON or JSONL file; rows may be of any length, as pictures within them are, and a file may be one list of rows.
+
+    Raises:
+        pa.ArrowException: it is neither.
+    """
+    size = Path(path).stat().st_size
+    options = pyarrow.json.ReadOptions(block_size=min(max(size, 1 << 20), (1 << 31) - 1))
+    try:
+        return pyarrow.json.read_json(path, read_options=options)
+    except pa.ArrowInvalid:
+        try:
+            rows = json.loads(Path(path).read_text(encoding="utf-8"))
+        except ValueError:
+            rows = None
+        if not isinstance(rows, list):
+            raise
+        return pa.Table.from_pylist(rows)
 
 
 def _present_columns(present: list[str], file: str, key: str, columns: list[str], id_key: str | None) -> list[str]:

@@ -132,8 +132,8 @@ class ZPPODataset(RLHFDataset):
         if example.get(self.audio_key):
             raise DataError("audio is not supported")
         columns = (self.image_key, self.video_key)
-        if all(column not in example for column in columns) and _is_text(example[key]):
-            return example[key]  # `<image>` is text where nobody speaks of images
+        if all(example.get(column) is None for column in columns) and _is_text(example[key]):
+            return example[key]  # `<image>` is text where nobody speaks of images; an empty list speaks of them
         images, videos = (example.get(column) or [] for column in columns)
         messages = media.place(example[key], images, videos)
         if self.processor is None and media.has_media(messages):

@@ -26,6 +26,7 @@ from recipe.zppo.run_errors import DataError
 Part = dict[str, Any]
 
 _PLACEHOLDER = re.compile("(<image>|<video>)")
+_LIMITS = ("min_pixels", "max_pixels")
 _FPS = 2.0
 """Frames per second of a video that is given as frames, where the row does not say it: Qwen's sampling rate."""
 
@@ -113,7 +114,9 @@ def decoded(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         count[kind] += 1
         where = f"{kind} {count[kind]}"
         if kind == "image":
-            return part | {"image": resized(read_image(part["image"], where), part)}
+            image = resized(read_image(part["image"], where), part)
+            # Once: opened again, an image within tight limits would be another one.
+            return {key: value for key, value in part.items() if key not in _LIMITS} | {"image": image}
         if isinstance(part["video"], Sequence) and not isinstance(part["video"], str):
             frames = [read_image(frame, f"{where}, frame {i + 1}") for i, frame in enumerate(part["video"])]
             if len({frame.size for frame in frames}) != 1:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.json
 import pyarrow.parquet as pq
 from omegaconf import DictConfig
 
 from recipe.zppo.config import ZPPOConfig
-from recipe.zppo.data_files import local_files
+from recipe.zppo.data_files import local_files, read_json_table
 from recipe.zppo.errors import ConfigError
+from recipe.zppo.selection import Kind
 
 OPENED_ROWS = 64
 """Of each file."""
@@ -30,18 +30,26 @@ def check_media(config: DictConfig, zppo: ZPPOConfig) -> None:
     Raises:
         ConfigError: a row's media don't fit its placeholders or can't be read; or a model would not see them.
     """
-    seeing = ""
+    seeing = video = ""
     for key in ("train_files", "val_files"):
         for file in local_files(config.data, key):
-            found = _first_row_with_media(file, f"data.{key}", config.data)
-            seeing = seeing or found
+            found, found_video = _first_row_with_media(file, f"data.{key}", config.data)
+            seeing, video = seeing or found, video or found_video
     if not seeing:
         return
+    shown = any(kind is not Kind.NCQ for kind in zppo.kinds) or zppo.distillation.mode != "none"
+    if video and shown and zppo.teacher.base_url:
+        raise ConfigError(
+            f"zppo.teacher.base_url: {video} has a video, which chat completions have no form for; leave such rows "
+            "out, or serve the teacher here (base_url=null)"
+        )
     models = [("actor_rollout_ref.model.path", config.actor_rollout_ref.model.path)]
-    models += [
-        ("zppo.teacher.more" if path in zppo.teacher.more else "zppo.teacher.path", path)
-        for path in zppo.placed_teachers
-    ]
+    # A judge or whoever compresses reads text only.
+    if shown:
+        models += [
+            ("zppo.teacher.more" if path in zppo.teacher.more else "zppo.teacher.path", path)
+            for path in zppo.placed_teachers
+        ]
     for key, path in models:
         folder = Path(str(path)).expanduser()
         if folder.is_dir() and not any((folder / name).is_file() for name in _PROCESSOR_FILES):
@@ -51,31 +59,35 @@ def check_media(config: DictConfig, zppo: ZPPOConfig) -> None:
             )
 
 
-def _first_row_with_media(file: str, key: str, data: DictConfig) -> str:
-    """`<file> row <n>` of the first row with an image or a video; of the first rows each is opened."""
+def _first_row_with_media(file: str, key: str, data: DictConfig) -> tuple[str, str]:
+    """`<file> row <n>` of the first row with an image or a video, and of that with a video; the first rows are opened."""
     from recipe.zppo import media
 
     columns = [data.get("image_key") or "images", data.get("video_key") or "videos"]
-    first = ""
+    first = video = ""
     for number, row in enumerate(_rows(file, key, data.prompt_key, columns)):
         images, videos = (row.get(column) or [] for column in columns)
         if not first and (images or videos or _has_parts(row[data.prompt_key])):
             first = f"{file} row {number}"
+        if not video and (videos or _has_parts(row[data.prompt_key], "video")):
+            video = f"{file} row {number}"
         if number < OPENED_ROWS and (any(column in row for column in columns) or _has_parts(row[data.prompt_key])):
+            if all(row.get(column) is None for column in columns) and not _has_parts(row[data.prompt_key]):
+                continue  # `<image>` in a row without media is text
             try:
                 media.decoded(media.place(row[data.prompt_key], images, videos))
             except (ValueError, KeyError, TypeError) as error:
                 raise ConfigError(f"{key}: {file} row {number}: {error}") from error
         if first and number >= OPENED_ROWS:
             break
-    return first
+    return first, video
 
 
 def _rows(file: str, key: str, prompt_key: str, columns: list[str]) -> Iterator[dict[str, Any]]:
     """The prompt and what there is of ``columns``; nothing of a file of text, which has none and no parts."""
     try:
         if not file.endswith(".parquet"):
-            table = pyarrow.json.read_json(file)
+            table = read_json_table(file)
             wanted = [name for name in (prompt_key, *columns) if name in table.column_names]
             yield from table.select(wanted).to_pylist() if prompt_key in wanted else []
             return
@@ -99,11 +111,14 @@ def _is_text(prompts: pa.DataType) -> bool:
     return pa.types.is_string(found) or pa.types.is_large_string(found)
 
 
-def _has_parts(messages: Any) -> bool:
-    """Whether a message's content is a list with something other than text; what is no message is checked elsewhere."""
+def _has_parts(messages: Any, kind: str | None = None) -> bool:
+    """Whether a message's content is a list with something other than text, or of the given kind.
+
+    What is no message is checked elsewhere.
+    """
     contents = [message.get("content") for message in messages or [] if isinstance(message, dict)]
     return any(
-        isinstance(part, dict) and part.get("type") not in (None, "text")
+        isinstance(part, dict) and (part.get("type") == kind if kind else part.get("type") not in (None, "text"))
         for content in contents
         if isinstance(content, list)
         for part in content

@@ -27,7 +27,9 @@ class RequestGate:
     Requests that exceed the limit take turns as `FairQueue` says.
 
     After ``dead_after_failures`` failures in a row every request is refused at once, so that a dead teacher costs a
-    step nothing. Every ``retry_after_s`` seconds a short ``probe`` in the background asks whether it is back.
+    step nothing. Every ``retry_after_s`` seconds a short ``probe`` in the background asks whether it is back. Requests
+    that were under way together when a connection broke failed once, not each on its own: of them one counts. Requests
+    without an answer in time count each. Tries of a request are ``retry_pause_s``, then twice as long apart, and so on.
 
     Example:
         gate = RequestGate(max_concurrent=64, timeout_s=600, max_retries=2, dead_after_failures=8, retry_after_s=300,
@@ -45,6 +47,7 @@ class RequestGate:
         retry_after_s: float,
         probe: Callable[[], Awaitable[object]],
         probe_timeout_s: float = 30.0,
+        retry_pause_s: float = 0.5,
         is_failure: Callable[[BaseException], bool] = is_server_failure,
         now: Callable[[], float] = time.monotonic,
     ):
@@ -53,11 +56,14 @@ class RequestGate:
         self.dead_after_failures = dead_after_failures
         self.retry_after_s = retry_after_s
         self.probe_timeout_s = probe_timeout_s
+        self.retry_pause_s = retry_pause_s
         self._probe = probe
         self._is_failure = is_failure
         self._now = now
         self._queue = FairQueue(max_concurrent)
         self._failures_in_a_row = 0
+        self._began = 0  # requests so far, a number for each
+        self._not_before = 0  # requests with a lower number were under way at the last failure that counted
         self._down_since: float | None = None
         self._probing: asyncio.Task | None = None
 
@@ -76,19 +82,22 @@ class RequestGate:
         async with self._queue.slot(work, cost):
             for attempt in range(self.max_retries + 1):
                 self._refuse_while_down()
+                self._began += 1
+                number = self._began
                 try:
                     async with asyncio.timeout(self.timeout_s):
                         answer = await request()
                 except Exception as error:  # which errors a server makes is the caller's to say
                     if not self._is_failure(error):
                         raise
-                    self._failed()
+                    self._failed(number, error)
                     if attempt == self.max_retries or self.is_down:
                         if isinstance(error, TimeoutError):
                             raise TimeoutError(f"no answer within {self.timeout_s:g} s") from error
                         raise
+                    await asyncio.sleep(self.retry_pause_s * 2**attempt)
                 else:
-                    self._failures_in_a_row = 0
+                    self._failures_in_a_row, self._down_since = 0, None
                     return answer
         raise AssertionError("unreachable")
 
@@ -110,7 +119,10 @@ class RequestGate:
         finally:
             self._probing = None
 
-    def _failed(self) -> None:
+    def _failed(self, number: int, error: Exception) -> None:
+        if number <= self._not_before and not isinstance(error, TimeoutError):
+            return
+        self._not_before = self._began
         self._failures_in_a_row += 1
         if self._failures_in_a_row >= self.dead_after_failures:
             self._down_since = self._now()

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from omegaconf import OmegaConf
 
-from recipe.zppo.dry_run.disk import Disk, checkpoints_kept
+from recipe.zppo.dry_run.disk import Disk, _written, checkpoints_kept, disk_of
 from recipe.zppo.dry_run.divisibility import Batch, serving_problems, training_problems
 from recipe.zppo.dry_run.engine import Serving, Training
 from recipe.zppo.dry_run.hardware import GB
@@ -154,6 +154,11 @@ def test_what_does_not_divide(changes: dict, start: str) -> None:
     assert lines(**changes)[0].startswith(start), lines(**changes)
 
 
+def test_stages_that_are_set_by_hand_need_not_be_even() -> None:
+    assert any("pipeline_model_parallel_size" in line for line in lines(engine="megatron", pipeline=16))
+    assert not any("divide the student's" in line for line in lines(engine="megatron", pipeline=16, own_stages=True))
+
+
 @pytest.mark.parametrize(
     ("changes", "shape", "per_node", "part"),
     [
@@ -228,3 +233,16 @@ def test_visible_accelerators(visible: str | None, indices: str) -> None:
     assert [accelerator.index for accelerator in found] == list(indices)
     if visible is None:
         assert found[1] == Accelerator("1", 100 * 2**20, 81_559 * 2**20)
+
+
+def test_checkpoints_that_lie_there_already_are_room_for_those_to_come(tmp_path) -> None:
+    config = OmegaConf.create({"trainer": {"default_local_dir": str(tmp_path), "save_freq": 1}})
+    before = disk_of(config, 10, 1, 0).free
+    for name in ("global_step_1/actor", "hf_model"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "weights").write_bytes(bytes(1 << 20))
+    (tmp_path / "rollouts").mkdir()
+    (tmp_path / "rollouts" / "step").write_bytes(bytes(1 << 20))
+    # Other processes write to the disk too.
+    assert disk_of(config, 10, 1, 0).free == pytest.approx(before - (1 << 20), abs=200 << 20)
+    assert _written(tmp_path) == 2 << 20

@@ -91,6 +91,46 @@ def test_the_teacher_need_not_see_where_there_is_none(run):
     assert not run.check(*without).needs_teacher
 
 
+@pytest.mark.parametrize(
+    "overrides", [("zppo.reformulation.bcq=false",), ("zppo.reformulation.enable=false", "zppo.judge.enable=true")]
+)
+def test_a_teacher_that_is_shown_text_only_need_not_see(run, overrides):
+    (run.teacher / "preprocessor_config.json").unlink()
+    assert run.check(*overrides).needs_teacher
+
+
+def test_a_video_is_not_for_an_endpoint(run, monkeypatch):
+    from recipe.zppo import checks
+
+    monkeypatch.setattr(checks, "check_endpoint", lambda zppo: None)  # there is none
+    frames = [{"bytes": png(picture(i)), "path": None} for i in range(2)]
+    rows = [row(i, prompt=[{"role": "user", "content": "<video>?"}], videos=[{"video": frames}]) for i in range(BATCH)]
+    write_rows(run.data, rows)
+    run.check()
+    message = refused(run, "zppo.teacher.base_url=http://host/v1", "zppo.teacher.path=name")
+    assert message.startswith(f"zppo.teacher.base_url: {run.data} row 0 has a video")
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.json"])
+def test_rows_of_json_may_be_longer_than_a_block(run, name):
+    rows = [row(i, prompt=[{"role": "user", "content": f"{i}?" + " " * 1_200_000}]) for i in range(BATCH)]
+    file = run.data.with_name(name)
+    if name.endswith("l"):
+        file.write_text("".join(json.dumps(each) + "\n" for each in rows))
+    else:
+        file.write_text(json.dumps(rows))
+    run.check(f"data.train_files={file}")
+
+
+def test_a_placeholder_in_a_row_without_media_is_text_and_in_one_that_lost_them_an_error(run):
+    html = [{"role": "user", "content": "What does the <video> tag do?"}]
+    rows = [seen(i, {"bytes": png(picture(1)), "path": None}) for i in range(BATCH)]
+    write_rows(run.data, [*rows, {**row(BATCH, prompt=html), "images": None}])
+    run.check()
+    write_rows(run.data, [{**row(BATCH, prompt=html), "images": []}, *rows])
+    assert "more <video> placeholders" in refused(run)
+
+
 def test_packing_is_refused_for_linear_attention_without_its_kernels(run, monkeypatch):
     from recipe.zppo import model_files
 

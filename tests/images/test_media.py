@@ -120,6 +120,13 @@ def test_limits_of_a_row_resize_its_image():
         assert small.width / small.height == pytest.approx(2, rel=0.1)
 
 
+def test_an_image_is_fitted_into_its_limits_once():
+    part = {"type": "image", "image": picture(1, (253, 394)), "min_pixels": 100_000, "max_pixels": 100_000}
+    once = media.decoded([{"role": "user", "content": [part]}])
+    twice = media.decoded(once)
+    assert twice[0]["content"][0]["image"].size == once[0]["content"][0]["image"].size != (253, 394)
+
+
 def test_a_video_is_its_frames_with_their_times():
     frames = [picture(i, (32, 16)) for i in range(3)]
     messages = media.place(user("<video>?"), [], [{"video": [png(frame) for frame in frames], "fps": 4.0}])

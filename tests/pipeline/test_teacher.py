@@ -35,7 +35,7 @@ class Teacher:
 
 def gate(clock=None, **changes) -> RequestGate:
     options = dict(max_concurrent=4, timeout_s=1.0, max_retries=2, dead_after_failures=5, retry_after_s=60.0)
-    options["probe"] = Teacher()
+    options |= {"probe": Teacher(), "retry_pause_s": 0.001}
     return RequestGate(**(options | changes), now=clock or Clock())
 
 
@@ -120,5 +120,40 @@ def test_a_probe_that_fails_or_hangs_keeps_the_teacher_down_for_another_while(pr
             await one.run(teacher)
         assert one.is_down
         assert teacher.calls == 1
+
+    asyncio.run(run())
+
+
+def test_a_connection_that_breaks_under_many_requests_is_one_failure():
+    async def run():
+        teacher, one = Teacher(failures=12), gate(max_concurrent=12, dead_after_failures=2)
+        answers = await asyncio.gather(*(one.run(teacher) for _ in range(12)))
+        assert answers == ["answer"] * 12 and teacher.calls == 24
+        assert not one.is_down
+
+    asyncio.run(run())
+
+
+def test_timeouts_count_each_and_an_answer_that_was_under_way_says_that_the_teacher_lives():
+    async def run():
+        slow = asyncio.Event()
+
+        async def late() -> str:
+            await slow.wait()
+            return "late"
+
+        one = gate(dead_after_failures=3, max_retries=0, timeout_s=0.05)
+        failed = await asyncio.gather(*(one.run(asyncio.Event().wait) for _ in range(3)), return_exceptions=True)
+        assert [type(error) for error in failed] == [TimeoutError] * 3 and one.is_down
+
+        other = gate(dead_after_failures=1, max_retries=0)
+        under_way = asyncio.create_task(other.run(late))
+        await asyncio.sleep(0)
+        with pytest.raises(ConnectionError):
+            await other.run(Teacher(failures=1))
+        assert other.is_down
+        slow.set()
+        assert await under_way == "late"
+        assert not other.is_down
 
     asyncio.run(run())

@@ -39,11 +39,17 @@ def checkpoints_kept(config: DictConfig, steps: int | None) -> int | None:
 
 
 def disk_of(config: DictConfig, steps: int | None, checkpoint: int | None, exported: int) -> Disk:
-    """The disk that `trainer.default_local_dir` is on."""
+    """The disk that `trainer.default_local_dir` is on; what this run has saved before is room that it has."""
     folder = Path(str(config.trainer.default_local_dir)).expanduser().absolute()
     there = next((parent for parent in (folder, *folder.parents) if parent.is_dir()), None)
     try:
-        free = shutil.disk_usage(there).free if there else None
+        free = shutil.disk_usage(there).free + _written(folder) if there else None
     except OSError:
         free = None
     return Disk(str(config.trainer.default_local_dir), checkpoint, checkpoints_kept(config, steps), exported, free)
+
+
+def _written(folder: Path) -> int:
+    """Bytes of the checkpoints and the final model of an earlier start, which count among those that are needed."""
+    found = [*folder.glob("global_step_*"), folder / "hf_model"]
+    return sum(file.stat().st_size for saved in found for file in saved.rglob("*") if file.is_file())

@@ -76,7 +76,7 @@ def _head_problems(training: Training, shape: ModelShape, key: str) -> Iterator[
             f"{key}: {split} neither divides nor is a multiple of the student's {shape.kv_heads} key-value heads; set "
             "one that is"
         )
-    if megatron and shape.layers % training.pipeline:
+    if megatron and shape.layers % training.pipeline and not training.own_stages:
         yield (
             f"{ACTOR}.megatron.pipeline_model_parallel_size: {training.pipeline} does not divide the student's "
             f"{shape.layers} layers; set a divisor"

@@ -14,6 +14,13 @@ ACTOR = "actor_rollout_ref.actor"
 ROLLOUT = "actor_rollout_ref.rollout"
 TEACHER = "zppo.teacher.inference"
 ENGINES = ("fsdp", "fsdp2", "megatron")
+OWN_STAGES = (
+    "num_layers_in_first_pipeline_stage",
+    "num_layers_in_last_pipeline_stage",
+    "pipeline_model_parallel_layout",
+    "account_for_embedding_in_pipeline_split",
+    "account_for_loss_in_pipeline_split",
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,8 @@ class Training:
 
     micro_batch: int | None
     tokens_key: str
+    own_stages: bool = False
+    """The layers of Megatron's pipeline stages are set by hand."""
 
     @property
     def data_parallel(self) -> int:
@@ -122,7 +131,7 @@ def _megatron(actor: DictConfig, **common: object) -> Training:
     tensor, pipeline = engine.tensor_model_parallel_size, engine.pipeline_model_parallel_size
     context = engine.context_parallel_size
     width = max(1, common["ranks"] // (tensor * pipeline))
-    ddp = engine.get("override_ddp_config") or {}
+    ddp, override = engine.get("override_ddp_config") or {}, engine.get("override_transformer_config") or {}
     precise = bool(optim.get("use_precision_aware_optimizer", False))
     moments = [DTYPE_BYTES.get(str(optim.get(f"exp_avg{part}_dtype", "fp32")), 4) for part in ("", "_sq")]
     return Training(
@@ -137,6 +146,7 @@ def _megatron(actor: DictConfig, **common: object) -> Training:
         param_offload=bool(engine.param_offload),
         optimizer_offload=bool(engine.optimizer_offload),
         checkpointing=OmegaConf.select(engine, "override_transformer_config.recompute_granularity") == "full",
+        own_stages=any(override.get(name) for name in OWN_STAGES),
         **common,
     )
 
