@@ -18,6 +18,9 @@ RAY_PORT=${RAY_PORT:-6379}
 WAIT_S=${WAIT_S:-900}
 PYTHON=${PYTHON:-python3}
 RAY=${RAY:-ray}
+# Ray 2.60 wants a token of whoever joins when one lies in the head's home (~/.ray), but does not show it at an explicit
+# address: the trainer would be refused. To have it: RAY_AUTH_MODE=token, and the same token on all nodes.
+export RAY_AUTH_MODE=${RAY_AUTH_MODE:-disabled}
 HERE=$(dirname "${BASH_SOURCE[0]}")
 
 say() { echo "zppo: node ${NODE_RANK}: $*" >&2; }

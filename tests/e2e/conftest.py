@@ -130,6 +130,18 @@ class Training:
         return [json.loads(line) for line in (self.run_dir / f"rollouts/step_{step:06d}.jsonl").open()]
 
 
+def cluster_address(process: subprocess.Popen) -> str:
+    """Of the Ray cluster that the run has started; other tests may have clusters of theirs."""
+    flag = "--gcs-address="
+    for other in psutil.process_iter():
+        if _mark(other) == str(process.mark):
+            with contextlib.suppress(psutil.Error):
+                for argument in other.cmdline():
+                    if argument.startswith(flag):
+                        return argument.removeprefix(flag)
+    raise AssertionError("the run has no Ray cluster")
+
+
 def kill(process: subprocess.Popen) -> None:
     """kill -9 the driver and all that it has started, Ray's daemons too: their environment carries the run's mark."""
     process.send_signal(signal.SIGKILL)

@@ -1,12 +1,13 @@
 """What a run does when something outside of it fails."""
 
+import os
 import subprocess
 import sys
 import time
 
 import pytest
 
-from tests.e2e.conftest import LIMIT_S, kill
+from tests.e2e.conftest import LIMIT_S, cluster_address, kill
 
 pytestmark = pytest.mark.e2e
 
@@ -17,8 +18,9 @@ def compute_score(data_source, solution_str, ground_truth, extra_info=None, **kw
 
 
 KILL_TEACHER = """
+import sys
 import ray
-ray.init(address="auto", logging_level="ERROR")
+ray.init(address=sys.argv[1], logging_level="ERROR")
 servers = [actor for actor in ray.util.list_named_actors(all_namespaces=True) if "server_teacher" in actor["name"]]
 assert len(servers) == 1, ray.util.list_named_actors(all_namespaces=True)
 ray.kill(ray.get_actor(**servers[0]))
@@ -39,7 +41,9 @@ def test_teacher_that_dies_degrades_to_ncq_and_the_run_goes_on(training):
         while run.status().get("step") != 1:
             assert process.poll() is None and time.monotonic() < deadline, run.log()[-3000:]
             time.sleep(0.02)
-        subprocess.run([sys.executable, "-c", KILL_TEACHER], check=True, timeout=120)
+        token = os.environ | {"RAY_AUTH_MODE": "token"}  # Ray gives one to clusters on one machine
+        command = [sys.executable, "-c", KILL_TEACHER, cluster_address(process)]
+        subprocess.run(command, check=True, timeout=120, env=token)
         died_in = run.status()["step"]
         assert process.wait(LIMIT_S) == 0, run.log()[-3000:]
     finally:
