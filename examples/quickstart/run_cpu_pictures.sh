@@ -33,7 +33,7 @@ mkdir -p "${RUN}"
     zppo.compression.max_tokens=32 \
     trainer.experiment_name=pictures \
     trainer.default_local_dir="${RUN}" \
-    trainer.total_training_steps=20 \
+    trainer.total_training_steps=60 \
     trainer.save_freq=20 \
     trainer.test_freq=10 \
     "$@" > "${RUN}/train.log" 2>&1 &

@@ -99,8 +99,7 @@ def pretrain(
     optimizer = torch.optim.AdamW(model.parameters(), lr=schedule.lr, betas=(0.9, 0.98), fused=True)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_share(step, schedule))
     for step in range(schedule.steps):
-        whose = "teacher" if step < schedule.right_steps else name
-        loss = _accumulate(model, encoder.batches(_draw_documents(corpus, whose, schedule)))
+        loss = _accumulate(model, encoder.batches(_draw_documents(corpus, name, schedule)))
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from recipe.zppo.world import templates
 from recipe.zppo.world.settings import PretrainSettings
 
-PICTURE_WORLD_VERSION = 2
+PICTURE_WORLD_VERSION = 1
 """Raise when the code changes what a seed produces: cached worlds of an older version are rebuilt."""
 
 WRONG_NAME_PROBABILITIES: tuple[float, ...] = (0.8, 0.95, 0.99)
@@ -41,9 +41,6 @@ class PicturePretrainSettings(PretrainSettings):
     alignment_steps: int = 0
     """Before all else, of the vision tower alone."""
     alignment_pictures: int = 32
-    right_steps: int = 0
-    """Student: so many of the steps come first and are on the teacher's documents, whose names are right. Else it would
-    fail for want of sight, where nothing but practice helps, instead of for its beliefs."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,7 @@ class PictureWorldSettings:
     student: VisionModelSettings = VisionModelSettings(96, ("l", "f", "f"), 3, 192, 64, 1)
     teacher: VisionModelSettings = VisionModelSettings(96, ("l", "f", "f"), 3, 192, 64, 1)
     student_pretraining: PicturePretrainSettings = PicturePretrainSettings(
-        850, 32, 0.45, share_bcq=0.19, share_ncq=0.06, share_description=0.3, alignment_steps=60, right_steps=550
+        600, 32, 0.45, share_bcq=0.19, share_ncq=0.06, share_description=0.3, alignment_steps=60
     )
     teacher_pretraining: PicturePretrainSettings = PicturePretrainSettings(
         600, 32, 0.5, share_compression=0.15, share_description=0.35, alignment_steps=60
