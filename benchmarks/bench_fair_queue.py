@@ -31,7 +31,7 @@ from rich.table import Table
 from benchmarks.bench_schedule_sim import PREFILL_TOKENS, SUMMARY_TOKENS, SimulatedWorkers, draw_questions, run_pipeline
 from benchmarks.bench_schedule_sim import _length as length_of
 from benchmarks.paper_step import RESPONSE_TOKENS
-from benchmarks.virtual_time import VirtualTimeLoop, generate
+from benchmarks.virtual_time import generate, run_in_virtual_time
 from recipe.zppo.candidates import Draft
 from recipe.zppo.fair_queue import FairQueue, Work
 from recipe.zppo.records import Candidate, Question, Rollout, TeacherAnswers, TeacherRollout
@@ -119,19 +119,9 @@ def simulate(
 
     async def run() -> tuple[list[float], dict[Work, list[float]]]:
         workers = JudgedWorkers(QUEUES[name](slots), slowness, judged)
-        try:
-            return await run_pipeline("same_step", workers, questions, 0.0, seed), workers.waits
-        finally:
-            rest = asyncio.all_tasks() - {asyncio.current_task()}
-            for task in rest:
-                task.cancel()
-            await asyncio.gather(*rest, return_exceptions=True)
+        return await run_pipeline("same_step", workers, questions, 0.0, seed), workers.waits
 
-    loop = VirtualTimeLoop()
-    try:
-        return loop.run_until_complete(run())
-    finally:
-        loop.close()
+    return run_in_virtual_time(run())
 
 
 def percentile(values: Sequence[float], share: float) -> float:

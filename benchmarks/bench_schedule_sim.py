@@ -29,7 +29,7 @@ from rich.table import Table
 
 from benchmarks.instant_workers import paper_settings
 from benchmarks.paper_step import FRACTION, NUM_NEW, NUM_REPLAYED, RESPONSE_TOKENS, THRESHOLD
-from benchmarks.virtual_time import Server, VirtualTimeLoop, generate
+from benchmarks.virtual_time import Server, generate, run_in_virtual_time
 from recipe.zppo.candidates import Draft, draw_candidates
 from recipe.zppo.pipeline import QuestionPipeline
 from recipe.zppo.randomness import derive_seed
@@ -166,20 +166,7 @@ def simulate(kind: str, teacher_slowness: float, num_steps: int, seed: int, trai
     steps = [draw_questions(rng, step) for step in range(1, num_steps + 1)]
     run = run_barriers if kind.startswith("barrier") else run_pipeline
 
-    async def run_and_clear():
-        try:
-            return await run(kind, SimulatedWorkers(teacher_slowness), steps, train_s, seed)
-        finally:
-            rest = asyncio.all_tasks() - {asyncio.current_task()}
-            for task in rest:
-                task.cancel()
-            await asyncio.gather(*rest, return_exceptions=True)
-
-    loop = VirtualTimeLoop()
-    try:
-        return loop.run_until_complete(run_and_clear())
-    finally:
-        loop.close()
+    return run_in_virtual_time(run(kind, SimulatedWorkers(teacher_slowness), steps, train_s, seed))
 
 
 def main() -> None:

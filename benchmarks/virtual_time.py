@@ -6,7 +6,10 @@ import asyncio
 import heapq
 import selectors
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
@@ -18,6 +21,25 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self.now
+
+
+def run_in_virtual_time(work: Coroutine[Any, Any, T]) -> T:
+    """The result of ``work`` on a loop of its own; tasks that it leaves behind are cancelled."""
+
+    async def run_and_clear() -> T:
+        try:
+            return await work
+        finally:
+            rest = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in rest:
+                task.cancel()
+            await asyncio.gather(*rest, return_exceptions=True)
+
+    loop = VirtualTimeLoop()
+    try:
+        return loop.run_until_complete(run_and_clear())
+    finally:
+        loop.close()
 
 
 class _JumpingSelector(selectors.SelectSelector):

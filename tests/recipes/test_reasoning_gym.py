@@ -84,6 +84,7 @@ def test_a_product_by_digits(factors: list[int]) -> None:
     for factor in factors:
         total *= factor
     text = worked_answer("products", {"expression": " * ".join(map(str, factors))}, str(total))
+    assert text.endswith(f"\\boxed{{{total}}}")
     _equations_hold(text.split("<think>\n")[1].split("\n</think>")[0].splitlines())
 
 
