@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,22 +15,9 @@ from verl.utils.config import omega_conf_to_dataclass
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.jsd import token_jsd
 from recipe.zppo.local.master_weights import MasterWeights
+from recipe.zppo.local.packed_groups import Chunk, can_share, chunks
 from recipe.zppo.local.workers import Trajectory
 from recipe.zppo.randomness import generator
-
-_CHUNK_TOKENS = 8192
-"""Padded tokens of one forward and backward pass."""
-
-
-@dataclass(slots=True)
-class _Chunk:
-    """Sequences of about one length, padded on the right; the loss tokens flattened to N."""
-
-    input_ids: torch.Tensor  # (B, T)
-    positions: torch.Tensor  # (B, T) bool: the logits here predict a token that has a loss
-    targets: torch.Tensor  # (N,)
-    rows: torch.Tensor  # (N,) which sequence of the mini-batch a loss token is of
-    order: list[int]  # (B,) the sequences of the mini-batch
 
 
 class Learner:
@@ -74,13 +60,13 @@ class Learner:
             self.actor.global_batch_info.update(dp_size=1, batch_num_tokens=num_tokens, loss_scale_factor=None)
             self.actor.global_batch_info["global_batch_size"] = len(sequences)
             sums = {"actor/entropy": 0.0, "actor/pg_clipfrac": 0.0, "actor/ppo_kl": 0.0, "actor/pg_loss": 0.0}
-            for chunk in self._chunks(sequences):
+            for chunk in self._chunks(sequences, self.model):
                 log_probs = F.log_softmax(self._logits(self.model, chunk), dim=-1)
                 chosen = log_probs.gather(-1, chunk.targets[:, None])[None, :, 0]
                 loss, metrics = loss_fn(
                     old_log_prob=torch.cat([old[row] for row in chunk.order])[None],
                     log_prob=chosen,
-                    advantages=by_row[chunk.rows][None],
+                    advantages=by_row[chunk.sequences][None],
                     response_mask=torch.ones_like(chosen, dtype=torch.bool),
                     loss_agg_mode=self.actor.loss_agg_mode,
                     config=self.actor,
@@ -106,7 +92,7 @@ class Learner:
             sequences = [batch[i] for i in part]
             num_tokens = sum(len(sequence.response_ids) - sequence.loss_from for sequence in sequences)
             total = 0.0
-            for chunk in self._chunks(sequences):
+            for chunk in self._chunks(sequences, self.model, teacher):
                 with torch.no_grad():
                     teacher_log_probs, ids = F.log_softmax(self._logits(teacher, chunk), dim=-1), None
                     if topk is not None and topk < teacher_log_probs.shape[-1]:
@@ -127,31 +113,11 @@ class Learner:
         self.optimizer.zero_grad()
         return float(norm)
 
-    def _logits(self, model: Any, chunk: _Chunk) -> torch.Tensor:
+    def _logits(self, model: Any, chunk: Chunk) -> torch.Tensor:
         """(N, V) at the loss tokens only, divided by the sampling temperature."""
-        hidden = model.base_model(input_ids=chunk.input_ids, use_cache=False).last_hidden_state
-        return model.get_output_embeddings()(hidden[chunk.positions]).float() / self.temperature
+        return model.get_output_embeddings()(chunk.hidden(model)).float() / self.temperature
 
-    def _chunks(self, sequences: Sequence[Trajectory]) -> Iterator[_Chunk]:
-        """Padding on the right under a causal mask changes nothing, so no attention mask is needed."""
-        lengths = [len(s.prompt_ids) + len(s.response_ids) for s in sequences]
-        rows: list[int] = []
-        for row in sorted(range(len(sequences)), key=lengths.__getitem__):
-            fits = (len(rows) + 1) * lengths[row] <= _CHUNK_TOKENS
-            if rows and not (fits and lengths[row] <= lengths[rows[0]] * 1.25 + 8):
-                yield self._chunk(sequences, rows)
-                rows = []
-            rows.append(row)
-        if rows:
-            yield self._chunk(sequences, rows)
-
-    def _chunk(self, sequences: Sequence[Trajectory], rows: list[int]) -> _Chunk:
-        tokens = [sequences[row].prompt_ids + sequences[row].response_ids for row in rows]
-        width = max(map(len, tokens))
-        input_ids = torch.tensor([ids + [self.pad] * (width - len(ids)) for ids in tokens])
-        first = torch.tensor([len(sequences[row].prompt_ids) + sequences[row].loss_from - 1 for row in rows])
-        last = torch.tensor([len(ids) - 1 for ids in tokens])
-        columns = torch.arange(width)
-        positions = (columns >= first[:, None]) & (columns < last[:, None])
-        targets = input_ids.roll(-1, dims=1)[positions]
-        return _Chunk(input_ids, positions, targets, torch.tensor(rows).repeat_interleave(last - first), rows)
+    def _chunks(self, sequences: Sequence[Trajectory], *models: Any) -> Iterator[Chunk]:
+        """For forward passes of ``models``."""
+        vocabulary = self.model.get_output_embeddings().weight.shape[0]
+        return chunks(sequences, self.pad, vocabulary, share=all(map(can_share, models)))
