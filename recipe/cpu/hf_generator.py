@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from transformers import GenerationConfig
 
+from recipe.cpu import grouped_attention
 from recipe.cpu.hf_sampling import BatchSampler, RowStopping, SamplingParams
 
 _IMAGE, _VIDEO = "image", "video"
@@ -66,6 +67,8 @@ class HFGenerator:
 
     def __init__(self, model, tokenizer, processor=None, *, max_model_len: int):
         self.model = model.eval()
+        if model.config._attn_implementation == "sdpa":
+            model.set_attn_implementation(grouped_attention.register())
         self.processor = processor if hasattr(processor, "image_processor") else None
         self.max_model_len = max_model_len
         self.vocab_size = model.get_input_embeddings().weight.shape[0]
