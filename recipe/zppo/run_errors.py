@@ -31,3 +31,9 @@ class CheckpointError(ZPPOError, RuntimeError):
 
 class DataError(ZPPOError, ValueError):
     """The data files cannot be trained on."""
+
+
+def one_line(error: BaseException) -> str:
+    """Type and message; of a Ray error, whose message is a whole traceback, the last line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1] if lines else ''}"[:1000]

@@ -1,0 +1,327 @@
+"""The agent-loop worker: it rolls out groups, asks the teacher, grades and compresses, next to the servers' clients.
+
+Training goes through `roll_out`, which yields scored rollouts while the trajectories themselves are written to
+TransferQueue by verl's code; validation through verl's own `generate_sequences`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import logging
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import ray
+import torch
+import transfer_queue as tq
+from omegaconf import open_dict
+from verl.experimental.agent_loop.agent_loop import AgentLoopOutput, DictConfigWrap, ToolListWrap
+from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopWorkerTQ
+from verl.utils.tokenizer import get_processor_token_id
+
+from recipe.zppo import media, prompts
+from recipe.zppo.agent_loop import AGENT_NAME, ZPPOAgentLoop
+from recipe.zppo.candidates import Draft
+from recipe.zppo.config_validation import validate_zppo
+from recipe.zppo.endpoint import EndpointSpec
+from recipe.zppo.endpoint_teacher import EndpointTeacher
+from recipe.zppo.judge import Judgement, Verdict, is_judged
+from recipe.zppo.openings import OpeningTokens
+from recipe.zppo.pixel_cache import PixelCache
+from recipe.zppo.randomness import derive_seed
+from recipe.zppo.records import Candidate, Hint, Opening, Rollout, RolloutFailure, TeacherAnswers
+from recipe.zppo.reward import extract_answer
+from recipe.zppo.run_errors import (
+    DataError,
+    JudgeError,
+    PromptTooLongError,
+    RewardFunctionError,
+    RolloutError,
+    one_line,
+)
+from recipe.zppo.selection import Kind
+from recipe.zppo.teacher_client import QUESTION_TEXT, TeacherClient, with_question
+
+logger = logging.getLogger(__name__)
+
+
+GREEDY = {"temperature": 0.0, "top_p": 1.0, "top_k": -1}
+
+_AgentLoopWorkerTQ = AgentLoopWorkerTQ.__ray_metadata__.modified_class  # the class under Ray's wrapper
+
+
+class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
+    """verl's TransferQueue worker, with groups that stream back and a teacher."""
+
+    def __init__(self, config: Any, llm_client: Any, teacher_client: dict | None = None, reward_handles: Any = None):
+        super().__init__(config, llm_client, teacher_client, reward_handles)
+        self.zppo = validate_zppo(config.zppo)
+        rollout = config.actor_rollout_ref.rollout
+        self.seeded = bool(rollout.full_determinism)
+        self.sampling_params = {
+            "temperature": rollout.temperature,
+            "top_p": rollout.top_p,
+            "top_k": rollout.top_k,
+            "repetition_penalty": 1.0,
+            "logprobs": rollout.calculate_log_probs,
+        }
+        self._pixels = PixelCache()
+        self.opening_tokens = OpeningTokens(self.tokenizer, rollout.response_length)
+        self.default_agent = rollout.agent.default_agent_loop or AGENT_NAME
+        clients = list((teacher_client or {}).values())  # in the order of zppo.teacher_paths
+        self.teachers = [
+            EndpointTeacher(self, client, self.zppo, rollout.agent.num_workers)
+            if isinstance(client, EndpointSpec)
+            else TeacherClient(self, client, self.zppo, path)
+            for client, path in zip(clients, self.zppo.teacher_paths, strict=True)
+        ] or [TeacherClient(self, None, self.zppo)]
+        self.teacher = self.teachers[0]
+        self.scored_kind = {"on_policy": Kind.PLAIN, "off_policy": Kind.TEACHER}.get(self.zppo.distillation.mode)
+
+    # ------------------------------------------------------------------ student
+
+    async def roll_out(
+        self,
+        data: dict[str, Any],
+        messages: list[dict],
+        *,
+        uid: str,
+        kind: str,
+        step: int,
+        seeds: Sequence[int],
+        openings: Sequence[Opening],
+    ) -> AsyncIterator[Rollout | RolloutFailure]:
+        """One rollout a seed, yielded as they finish; with ``openings``, one a seed, responses begin with them.
+
+        Raises:
+            RewardFunctionError: the reward function failed on this row.
+            DataError: an image or a video of the prompt can't be read.
+        """
+        # Once for the group; the thread, because the loop carries everyone else's requests.
+        messages = await asyncio.to_thread(media.decoded, messages)
+        fields = dict(data) | {"raw_prompt": messages, "uid": uid, "global_steps": step, "kind": kind}
+        fields.setdefault("agent_name", self.default_agent)
+        openings = openings or [None] * len(seeds)
+        tasks = [
+            asyncio.create_task(self._rollout(fields, i, seed, step, opening))
+            for i, (seed, opening) in enumerate(zip(seeds, openings, strict=True))
+        ]
+        try:
+            for finished in asyncio.as_completed(tasks):
+                yield await finished
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _rollout(
+        self, fields: dict, session: int, seed: int, step: int, opening: Opening | None
+    ) -> Rollout | RolloutFailure:
+        sampling_params = self.sampling_params | ({"seed": seed % 2**31} if self.seeded else {})
+        trajectory = {"step": step, "sample_index": fields["index"], "rollout_n": session, "validate": False}
+        try:
+            if opening is not None:
+                fields = fields | {"given": self.opening_tokens(opening)}
+            return await self._run_agent_loop(
+                sampling_params, trajectory=trajectory, trace=False, session_id=session, **fields
+            )
+        except (RewardFunctionError, DataError):
+            raise
+        except JudgeError as error:
+            return RolloutFailure(session, "judge", str(error))
+        except PromptTooLongError as error:
+            return RolloutFailure(session, "too_long", str(error))
+        except Exception as error:  # the servers' failures have no common type; the cause goes to the trainer
+            logger.warning("rollout %s of %s failed", session, fields["uid"], exc_info=True)
+            return RolloutFailure(session, "generation", one_line(error))
+
+    async def _run_agent_loop(self, sampling_params: dict, trajectory: dict, *, agent_name: str, **kwargs: Any) -> Any:
+        """The closer goes on last here, for plain, reformulated and validation prompts alike (Fig. 8)."""
+        if trajectory["validate"] and self.seeded:
+            row_seed = derive_seed(self.zppo.seed, "validation", kwargs["prompt_id"], kwargs["session_id"])
+            sampling_params = sampling_params | {"seed": row_seed % 2**31}
+        if trajectory["validate"] and not self.rollout_config.val_kwargs.do_sample:  # verl's V1 does not look at it
+            sampling_params = sampling_params | GREEDY
+        if trajectory["validate"] and (penalty := self.zppo.validation.presence_penalty):
+            sampling_params = sampling_params | {"presence_penalty": penalty}
+        if agent_name == "single_turn_agent":  # verl's default loop would cut long prompts
+            agent_name = AGENT_NAME
+        if trajectory["validate"] and self._is_judged(kwargs):
+            kwargs = with_question(kwargs)
+        kwargs["raw_prompt"] = prompts.with_closer(list(kwargs["raw_prompt"]))
+        try:
+            return await super()._run_agent_loop(sampling_params, trajectory, agent_name=agent_name, **kwargs)
+        except Exception as error:
+            if trajectory["validate"]:  # verl's loop logs it here and goes on; ValidationQueue reads it
+                tag = {"error": one_line(error)}
+                await tq.async_kv_put(key=kwargs["uid"], partition_id="val", tag=tag)
+            raise
+
+    async def _agent_loop_postprocess(self, output: Any, validate: bool, **kwargs: Any) -> Any:
+        """Score the output and let verl write it to TransferQueue; what the pipeline needs of it is returned."""
+        outputs = output if isinstance(output, list) else [output]
+        given = kwargs.pop("given", None)
+        for each in outputs:
+            self._refuse_placeholders(each, validate)
+        judgement = await self._score(outputs, kwargs, validate)  # verl's own call then finds the score
+        # Nobody reads the messages back, and with images they are megabytes a rollout.
+        fields = {key: value for key, value in kwargs.items() if key not in ("raw_prompt", QUESTION_TEXT)}
+        await super()._agent_loop_postprocess(output, validate, **fields)
+        if validate:
+            return None
+        final, session = outputs[-1], kwargs["session_id"]
+        text = self.tokenizer.decode(final.response_ids, skip_special_tokens=True)
+        return Rollout(
+            session=session,
+            key=f"{kwargs['uid']}_{session}_{len(outputs) - 1}",
+            text=text,
+            reward=float(final.reward_score),
+            # It enters NCQ prompts, so it is made safe as candidates are.
+            answer=prompts.sanitize(extract_answer(text) or "", self.teacher.special_tokens),
+            num_prompt_tokens=len(final.prompt_ids),
+            num_tokens=len(final.response_ids),
+            num_given=len(given.token_ids) if given else 0,
+            verdict=judgement.verdict.value if judgement else "",
+            judge_tokens=judgement.num_tokens if judgement else 0,
+        )
+
+    def _refuse_placeholders(self, output: AgentLoopOutput, validate: bool) -> None:
+        """A response in which the model drew the placeholder of an image has no place in a batch: the update would look
+        for an image there, and stop the run. In validation the token is left out, as it is from the graded text.
+
+        Raises:
+            RolloutError: so it is; the rollout counts as failed.
+        """
+        placeholders = {get_processor_token_id(self.processor, kind) for kind in ("image", "video")} - {None}
+        if not placeholders.intersection(output.response_ids):
+            return
+        if not validate:
+            raise RolloutError("the response holds the placeholder token of an image or a video")
+        kept = [i for i, token in enumerate(output.response_ids) if token not in placeholders]
+        output.response_ids, output.response_mask = (
+            [values[i] for i in kept] for values in (output.response_ids, output.response_mask)
+        )
+        if output.response_logprobs is not None:
+            output.response_logprobs = [output.response_logprobs[i] for i in kept]
+
+    # ------------------------------------------------------------------ reward
+
+    async def grade(self, data: dict[str, Any], text: str) -> tuple[float, Judgement | None]:
+        """The student's reward for a text of somebody else: its tokens are the student's, and go the same way."""
+        end = [self.tokenizer.eos_token_id]
+        response_ids = self.tokenizer.encode(text, add_special_tokens=False) or end
+        output = AgentLoopOutput(
+            prompt_ids=end, response_ids=response_ids, response_mask=[1] * len(response_ids), metrics={}
+        )
+        judgement = await self._score([output], data, validate=False)
+        return float(output.reward_score), judgement
+
+    def _is_judged(self, data: dict[str, Any]) -> bool:
+        return is_judged(data, self.zppo)
+
+    async def _score(self, outputs: list[AgentLoopOutput], data: dict, validate: bool) -> Judgement | None:
+        """Give the last output its reward: by the reward function, or the judge's verdict, which is returned.
+
+        Raises:
+            JudgeError: see `TeacherClient.judge`.
+            RewardFunctionError: see `_compute_score`.
+        """
+        judged, final, judgement = self._is_judged(data), outputs[-1], None
+        if not judged or validate:
+            await self._compute_score(outputs, kwargs=data)
+        if judged and final.reward_score != 1:
+            text = self.tokenizer.decode(final.response_ids, skip_special_tokens=True)
+            judgement = await self.teacher.judge(data, text)
+            final.reward_score = judgement.reward
+            final.extra_fields["reward_extra_info"] = {
+                "answer": extract_answer(text) or "",
+                **final.extra_fields.get("reward_extra_info", {}),
+                "score": judgement.reward,
+                "acc": judgement.reward,
+            }
+        if validate and self.zppo.judge.enable:  # verl makes their means metrics: val-aux/<source>/judged/mean@<n>
+            final.extra_fields["reward_extra_info"] |= {
+                "judged": float(judgement is not None),
+                "judge_malformed": float(judgement is not None and judgement.verdict is Verdict.MALFORMED),
+            }
+        return judgement
+
+    def _compute_multi_modal_inputs(self, output: AgentLoopOutput, input_ids: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Pixels, as verl computes them from images and text; a response is no part of that.
+
+        verl decodes all tokens and gives the text to the processor, which would take a placeholder that the model
+        spelled out for an image of its own, and fail. It also asks twice for each rollout; those of a group share
+        their images (`media.decoded`), so the processor runs once for them.
+        """
+        data = output.multi_modal_data or {}
+        images = None if data.get("videos") else data.get("images")
+        found = self._pixels.get(images)
+        if found is None:
+            # Two dimensions, since verl takes a first one of size 1 away: of a prompt of one token that would be all.
+            found = super()._compute_multi_modal_inputs(output, torch.tensor([output.prompt_ids]))
+            self._pixels.put(images, found)
+        return dict(found)  # verl takes an entry out
+
+    async def _compute_score(self, outputs: list[AgentLoopOutput], kwargs: dict) -> None:
+        if "raw_prompt" in kwargs:  # a reward function gets the text; pixels would go to its process a rollout
+            kwargs = kwargs | {"raw_prompt": media.without_media(kwargs["raw_prompt"])}
+        try:
+            await super()._compute_score(outputs, kwargs=kwargs)
+        except ray.exceptions.RayTaskError as error:  # raised by the function, in the reward worker
+            raise RewardFunctionError(
+                f"the reward function failed on row {kwargs.get('row')} (prompt_id {kwargs.get('prompt_id')!r}): "
+                f"{one_line(error.cause)}"
+            ) from error
+        except ray.exceptions.RayActorError as error:
+            raise RolloutError(f"a reward worker died: {one_line(error)}") from error
+        score = outputs[-1].reward_score
+        if score not in (0, 1):
+            raise RewardFunctionError(
+                f"the reward function gave {score!r} for row {kwargs.get('row')} (prompt_id "
+                f"{kwargs.get('prompt_id')!r}); ZPPO needs an outcome reward of exactly 0 or 1"
+            )
+
+    # ------------------------------------------------------------------ teacher
+
+    async def _compute_teacher_logprobs(
+        self,
+        output: AgentLoopOutput,
+        prompt_ids: list[int],
+        response_ids: list[int],
+        validate: bool,
+        sample_kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        """verl's hook for the teacher's scores of a finished response, which go to TransferQueue with it."""
+        if validate or self.scored_kind is None or sample_kwargs["kind"] != self.scored_kind.value:
+            return
+        ids, log_probs = await self.teacher.score(prompt_ids + response_ids, output)
+        output.extra_fields |= {"teacher_ids": ids, "teacher_logprobs": log_probs}
+
+    async def ask_teacher(
+        self, data: dict[str, Any], messages: list[dict], seeds: Sequence[int], teacher: int
+    ) -> TeacherAnswers:
+        return await self.teachers[teacher].solve(data, messages, seeds)
+
+    async def compress(self, draft: Draft, seed: int, teacher: bool) -> Candidate:
+        return await self.teacher.compress(draft, seed, teacher)
+
+    async def write_hint(self, data: dict[str, Any], draft: Draft, seed: int) -> Hint:
+        return await self.teacher.write_hint(data, draft, seed)
+
+    def build_loop(self, client: Any, tokenizer: Any, processor: Any, template: dict[str, Any]) -> ZPPOAgentLoop:
+        """An agent loop on other servers than the student's; ``template`` goes to the chat template as well."""
+        data = self.config.data
+        if template:
+            data = copy.deepcopy(data)
+            with open_dict(data):  # Hydra's configs take no new keys
+                data.apply_chat_template_kwargs = {**(data.get("apply_chat_template_kwargs") or {}), **template}
+        return ZPPOAgentLoop(
+            trainer_config=DictConfigWrap(config=self.config),
+            server_manager=client,
+            tokenizer=tokenizer,
+            processor=processor,
+            hf_model_type=None,
+            dataset_cls=self.dataset_cls,
+            data_config=DictConfigWrap(data),
+            tools=ToolListWrap(self.tools),
+        )
