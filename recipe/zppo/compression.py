@@ -46,6 +46,18 @@ _CHARACTERS_A_TOKEN = 64
 _USUAL_CHARACTERS_A_TOKEN = 8
 
 
+def after_thinking(reply: str, *, cut_off: bool = False) -> str:
+    """What a model says when it has done with thinking; nothing if it has not come so far.
+
+    Args:
+        cut_off: the reply ended at its limit and may have opened with thoughts, the tag before them in the template.
+    """
+    _, closed, rest = reply.rpartition("</think>")
+    if closed:
+        return rest
+    return "" if cut_off or "<think>" in reply else reply
+
+
 def parse_summary(text: str) -> str | None:
     """The content of the last `<summary>...</summary>` without tags inside, stripped; `None` if there is none.
 
@@ -76,7 +88,7 @@ def accept_summary(
         The summary, or the first reason against it: there is none; its boxed answer is not the response's (compared as
         by `normalized_answer`; a response without a box must get a summary without one); it is too long.
     """
-    if not summary_text or not summary_text.strip():
+    if not summary_text or not any(map(str.isalnum, summary_text)):  # "...", as in the rules that it was given
         return Fallback.NO_SUMMARY
     if normalized_answer(original_response) != normalized_answer(summary_text):
         return Fallback.ANSWER_CHANGED

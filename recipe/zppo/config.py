@@ -78,7 +78,11 @@ class CompressionConfig:
     bounded tail; none: the whole response, bounded by the context only."""
 
     max_tokens: int = bounded(512, ge=1)
-    """New tokens that the teacher may write for one summary."""
+    """New tokens that the teacher may write for one summary, or hint."""
+
+    thinking: bool = False
+    """Let the chat template open with reasoning before a summary or hint, which counts in `max_tokens`; as
+    `zppo.judge.thinking`."""
 
 
 @dataclass(kw_only=True)
@@ -194,6 +198,9 @@ class ValidationConfig:
 @dataclass(kw_only=True)
 class TimeoutsConfig:
     """Limits on waiting: a run stops with a message instead of hanging."""
+
+    start_s: float = bounded(3600.0, gt=0.0)
+    """Seconds from the start of Ray until the engine and the servers of student and teacher are ready."""
 
     rollout_s: float = bounded(3600.0, gt=0.0)
     """Seconds from submission until a group of rollouts, plain or reformulated, must be complete."""

@@ -189,7 +189,7 @@ class Endpoint:
         if reasoning:
             text = f"<think>\n{reasoning}\n</think>\n\n{text}"
         counted = isinstance(num_tokens, int) and not isinstance(num_tokens, bool) and num_tokens >= 0
-        return ChatReply(text, num_tokens if counted else None)
+        return ChatReply(_encodable(text), num_tokens if counted else None)
 
     def _json(self, data: bytes) -> Any:
         try:
@@ -199,7 +199,12 @@ class Endpoint:
         raise EndpointError(self._one_line(f"{self.url} gave a reply that is not JSON: {_beginning(data)}"))
 
     def _one_line(self, text: str) -> str:
-        return " ".join(self.spec.key.redact(text).split())[: _MAX_WORDS + len(self.url) + 200]
+        return " ".join(self.spec.key.redact(_encodable(text)).split())[: _MAX_WORDS + len(self.url) + 200]
+
+
+def _encodable(text: str) -> str:
+    """JSON may spell half of a character, which no tokenizer and no file takes."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _beginning(data: bytes) -> str:

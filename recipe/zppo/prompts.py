@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recipe.zppo.errors import PromptError
-from recipe.zppo.sanitize import sanitize
+from recipe.zppo.sanitize import sanitize, sanitize_line
 
 Message = dict[str, Any]
 Messages = list[Message]
@@ -129,7 +129,7 @@ def ncq_messages(
     if not candidates:
         raise PromptError("an NCQ prompt needs at least one wrong rollout")
     tokens = tuple(special_tokens)
-    shown = [" ".join(sanitize(answer, tokens).split()) for answer in wrong_answers if answer]
+    shown = [sanitize_line(answer, tokens) for answer in wrong_answers if answer]
     distinct = [f"\\boxed{{{answer}}}" for answer in dict.fromkeys(shown) if answer]
     block = NCQ_ANSWERS.fill(answers=", ".join(distinct)) if distinct else ""
     block += NCQ_HEADER.text

@@ -106,7 +106,8 @@ _MAX_SIZE = 1200
 _MAX_LOG_PRODUCT = 1e5
 _FUNCTIONS = {"sqrt", "pi", "ln"}
 _SYMBOLS = set("+-*/^().,[]")
-_EXPONENT = re.compile(r"-?([0-9])(?![0-9._])|[^\W\d_]")
+_EXPONENT = re.compile(r"-?([0-9])(?![0-9._^])|[^\W\d_](?!\^)")
+"""One digit or letter, to which no further power is raised: 3^9^9 has 370 million digits."""
 _FORBIDDEN = re.compile(r"\*\*|//|\.[^\W\d]|[0-9.]e[+-]?[0-9]{3}")
 
 

@@ -43,7 +43,7 @@ class RolloutLog:
         os.makedirs(self.folder, exist_ok=True)
 
         def write(path: str) -> None:
-            with open(path, "w", encoding="utf-8") as file:
+            with open(path, "w", encoding="utf-8", errors="replace") as file:
                 for group in result.groups:
                     file.write(json.dumps(self._line(result, group), ensure_ascii=False) + "\n")
 

@@ -75,6 +75,17 @@ def sanitize(text: str, special_tokens: Iterable[str] = ()) -> str:
     return _replace(starts, text, _NEUTRAL)
 
 
+def sanitize_line(text: str, special_tokens: Iterable[str] = ()) -> str:
+    """`sanitize`, with white space folded, which by itself could put a tag together that had too much of it."""
+    tokens = tuple(special_tokens)
+    line = " ".join(text.split())
+    for _ in range(_ROUNDS):
+        before, line = line, " ".join(sanitize(line, tokens).split())
+        if line == before:
+            return line
+    return " ".join(sanitize(line.replace("<", _NEUTRAL).replace("\uff1c", _NEUTRAL), tokens).split())
+
+
 def _replace(pattern: re.Pattern[str], text: str, replacement: str) -> str:
     """`text` with every place at which `pattern` matches the folded text replaced."""
     pieces, end = [], 0

@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 from verl.trainer.main_ppo import TaskRunnerV1
 
 from recipe.zppo.secret import Secret
+from recipe.zppo.start_limit import StartLimit
 
 # Ray wraps a decorated class; the plain one is kept in its metadata.
 _TaskRunner = TaskRunnerV1.__ray_metadata__.modified_class
@@ -32,7 +33,13 @@ class ZPPOTaskRunner(_TaskRunner):
 
         # verl's default is ./tensorboard_log of the working directory, shared by all runs.
         os.environ.setdefault("TENSORBOARD_DIR", os.path.join(config.trainer.default_local_dir, "tensorboard"))
-        super().run(config)
+        with StartLimit(config.zppo.timeouts.start_s) as self._start_limit:
+            super().run(config)
+
+    def init_agent_loop_manager(self) -> None:
+        """The last thing before training."""
+        super().init_agent_loop_manager()
+        self._start_limit.lift()
 
 
 class TaskRunnerWith:

@@ -17,7 +17,7 @@ from verl.utils.fs import copy_to_local
 
 from recipe.zppo import media, prompts
 from recipe.zppo.candidates import Draft
-from recipe.zppo.compression import Fallback, accept_summary, bounded_tail, parse_summary
+from recipe.zppo.compression import Fallback, accept_summary, after_thinking, bounded_tail, parse_summary
 from recipe.zppo.config import ZPPOConfig
 from recipe.zppo.errors import ConfigError, RewardError, ZPPOError
 from recipe.zppo.fair_queue import Work
@@ -73,7 +73,10 @@ class TeacherClient:
 
     async def solve(self, data: dict[str, Any], messages: list[dict], seeds: Sequence[int]) -> TeacherAnswers:
         """Fresh teacher rollouts of a question, graded as the student's are. Requests may fail."""
-        question = prompts.with_closer(await asyncio.to_thread(self._opened, messages))
+        # Text has nothing to decode, and without a detour all requests of a batch arrive together.
+        pictures = media.has_media(messages)
+        opened = await asyncio.to_thread(self._opened, messages) if pictures else self._opened(messages)
+        question = prompts.with_closer(opened)
         data = with_question(dict(data) | {"raw_prompt": messages}) | {"raw_prompt": question}
 
         async def rollout(seed: int) -> TeacherRollout:
@@ -120,12 +123,12 @@ class TeacherClient:
             return self.without_teacher(draft, "late")
         messages = prompts.compression_messages(draft.text, special_tokens=self.special_tokens)
         try:
-            reply, num_tokens = await self._generate(messages, seed, self.config.compression.max_tokens, Work.SUMMARY)
+            reply, num_tokens = await self._say(messages, seed)
+            limit = self.config.reformulation.max_candidate_tokens
+            decision = accept_summary(draft.text, parse_summary(reply), limit, lambda text: len(self._encode(text)))
         except Exception as error:  # whatever the servers raise: the run goes on with the tail, counted
             logger.warning("compression failed: %s", error)
             return self.without_teacher(draft, "request_failed")
-        limit = self.config.reformulation.max_candidate_tokens
-        decision = accept_summary(draft.text, parse_summary(reply), limit, lambda text: len(self._encode(text)))
         if isinstance(decision, Fallback):
             return replace(self.without_teacher(draft, decision.value), teacher_tokens=num_tokens)
         return replace(self._candidate(draft, decision.text, "teacher"), teacher_tokens=num_tokens)
@@ -148,11 +151,11 @@ class TeacherClient:
             return Hint("", "failed")
         messages = prompts.hint_request_messages(draft.text, special_tokens=self.special_tokens)
         try:
-            reply, num_tokens = await self._generate(messages, seed, self.config.compression.max_tokens, Work.SUMMARY)
+            reply, num_tokens = await self._say(messages, seed)
         except Exception as error:  # whatever the servers raise: the question goes without a hint, counted
             logger.warning("hint failed: %s", error)
             return Hint("", "failed")
-        hint = prompts.sanitize(reply.rpartition("</think>")[2], self.special_tokens).strip()
+        hint = prompts.sanitize(reply, self.special_tokens).strip()
         try:
             gold = [gold_answer(data["reward_model"]["ground_truth"])]
         except RewardError:  # an answer in a form that only the run's own reward function knows
@@ -186,6 +189,13 @@ class TeacherClient:
         )
         ids, log_probs = (scored.extra_fields[name] for name in ("prompt_ids", "prompt_logprobs"))
         return torch.tensor(ids, dtype=torch.int32), torch.tensor(log_probs, dtype=torch.float32)
+
+    async def _say(self, messages: list[dict], seed: int) -> tuple[str, int]:
+        """A summary or a hint, without what the teacher thought before it, and the number of all its tokens."""
+        limit = self.config.compression.max_tokens
+        reply, num_tokens = await self._generate(messages, seed, limit, Work.SUMMARY)
+        cut_off = self.config.compression.thinking and num_tokens >= limit
+        return after_thinking(reply, cut_off=cut_off), num_tokens
 
     def _candidate(self, draft: Draft, text: str, compression: str) -> Candidate:
         safe = prompts.sanitize(text, self.special_tokens)
@@ -244,7 +254,8 @@ def sampling(config: ZPPOConfig, work: Work) -> dict[str, float]:
 
 def template_options(config: ZPPOConfig, work: Work) -> dict[str, bool]:
     """What a request adds to the arguments of the teacher's chat template."""
-    return {"enable_thinking": False} if work is Work.VERDICT and not config.judge.thinking else {}
+    thinks = {Work.VERDICT: config.judge.thinking, Work.SUMMARY: config.compression.thinking}
+    return {} if thinks.get(work, True) else {"enable_thinking": False}
 
 
 def scored_tokens(config: ZPPOConfig, model: Any) -> int:

@@ -10,6 +10,7 @@ from recipe.zppo.compression import (
     Accepted,
     Fallback,
     accept_summary,
+    after_thinking,
     bounded_tail,
     normalized_answer,
     parse_summary,
@@ -88,12 +89,29 @@ ORIGINAL = "<think>long</think> so \\boxed{ \\text{Two}  apples}"
         ("it never ends", "invented \\boxed{3}", Fallback.ANSWER_CHANGED),
         (ORIGINAL, None, Fallback.NO_SUMMARY),
         (ORIGINAL, " \n", Fallback.NO_SUMMARY),
+        ("it never ends", "...", Fallback.NO_SUMMARY),
         (ORIGINAL, "x" * 31 + "\\boxed{two apples}", Fallback.TOO_LONG),
         (ORIGINAL, "x" * 30 + "\\boxed{two apples}", Accepted("x" * 30 + "\\boxed{two apples}")),
     ],
 )  # fmt: skip
 def test_what_is_accepted_and_why_not(original, summary, result):
     assert accept_summary(original, summary, 48, len) == result
+
+
+@pytest.mark.parametrize(
+    ("reply", "cut_off", "said"),
+    [
+        ("<summary>a</summary>", False, "<summary>a</summary>"),
+        ("<think>\nhm\n</think>\na", False, "\na"),
+        ("hm\n</think>\na", False, "\na"),  # the opening tag is in the template
+        ("<think>the summary goes in <summary>...</summary> tags, so", False, ""),
+        ("the summary goes in <summary>...</summary> tags, so", True, ""),
+        ("hm</think>a", True, "a"),
+        ("", False, ""),
+    ],
+)
+def test_thoughts_are_no_answer(reply, cut_off, said):
+    assert after_thinking(reply, cut_off=cut_off) == said
 
 
 def test_a_summary_of_megabytes_is_refused_without_counting_its_tokens():

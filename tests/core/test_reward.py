@@ -140,6 +140,8 @@ def test_no_text_raises(answer, gold):
         *[
             ("((x+1)^3+1)^9", False),
             ("x^12", False),
+            ("3^-9^9", False),
+            ("2^x^9", False),
             ("(x)^(2)", False),
             ("x^", False),
             ("eye9", False),

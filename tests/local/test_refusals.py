@@ -1,4 +1,6 @@
-"""What the local back end does not do is refused in one line, with exit status 2."""
+"""What the local back end does not do, or is asked not to do. The former is refused in one line, with exit status 2."""
+
+from pathlib import Path
 
 from recipe.zppo.compose import compose
 from recipe.zppo.local.run import launch
@@ -10,3 +12,12 @@ def test_a_lora_student_is_refused(world, tmp_path, capsys):
     assert launch(compose(overrides(world, tmp_path / "run", "actor_rollout_ref.model.lora_rank=8"))) == 2
     assert "actor_rollout_ref.model.lora_rank: recipe.zppo.local trains all weights" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_validation_only_trains_nothing(train):
+    trainer = train("trainer.val_only=true", "trainer.val_before_train=true", "zppo.export.hf_model=true")
+    (row,) = trainer.metrics().values()
+    assert any(name.startswith("val-core/") for name in row)
+    assert trainer.updates == {} and trainer.step_number == 0
+    folder = Path(trainer.config.trainer.default_local_dir)
+    assert not (folder / "hf_model").exists() and not list(folder.glob("local_state*"))

@@ -71,6 +71,16 @@ def test_reasoning_that_the_server_splits_off_comes_back_as_servers_of_our_own_g
             assert call(server.url).text == "<think>\ntwo and two\n</think>\n\n4"
 
 
+def test_half_a_character_reaches_nobody():
+    """JSON may spell it; no tokenizer takes it, and no file."""
+    with FakeEndpoint(lambda body: web.json_response(completion("4 \ud83d", reasoning="\ude00"))) as server:
+        assert call(server.url).text == "<think>\n?\n</think>\n\n4 ?"
+    with FakeEndpoint(lambda body: web.json_response({"error": "\ud83d"}, status=500)) as server:
+        with pytest.raises(EndpointError) as error:
+            call(server.url)
+        str(error.value).encode()
+
+
 def test_a_reply_without_content_is_an_empty_text():
     with FakeEndpoint(lambda body: web.json_response(completion(None, tokens=9))) as server:
         reply = call(server.url)

@@ -45,17 +45,17 @@ class Words:
         return " ".join(tokens)
 
 
-def config(url, judge=(), **teacher):
-    node = {"teacher": TEACHER | {"base_url": url} | teacher, "judge": {"enable": True, **dict(judge)}}
+def config(url, judge=(), nodes=(), **teacher):
+    node = {"teacher": TEACHER | {"base_url": url} | teacher, "judge": {"enable": True, **dict(judge)}, **dict(nodes)}
     return validate_zppo(node)
 
 
-def teacher_of(url, seeded=False, key=KEY, judge=(), **changes):
+def teacher_of(url, seeded=False, key=KEY, judge=(), nodes=(), **changes):
     async def grade(data, text):
         return 1.0, Judgement(Verdict.CORRECT, 3)
 
     worker = SimpleNamespace(tokenizer=Words(), processor=None, seeded=seeded, grade=grade)
-    zppo = config(url, judge, **changes)
+    zppo = config(url, judge, nodes, **changes)
     return EndpointTeacher(worker, EndpointSpec(url, "teacher", Secret(key)), zppo, num_workers=1)
 
 
@@ -127,8 +127,37 @@ def test_summaries_and_hints():
         candidate = run(lambda t: t.compress(draft, 1, True), server)
         assert (candidate.text, candidate.compression) == ("short \\boxed{2}", "teacher")
         assert candidate.teacher_tokens == 2
+        assert server.requests[-1]["chat_template_kwargs"] == {"enable_thinking": False}
     with FakeEndpoint(lambda body: "count them") as server:
         assert run(lambda t: t.write_hint(ROW, draft, 1), server).text == "count them"
+
+
+def test_a_teacher_that_may_think_first_and_does_not_come_to_an_end():
+    draft = Draft("it is long", "student", 0, False)
+    thoughts = "a summary goes in <summary>...</summary> or <summary>so</summary>, and"
+    with FakeEndpoint(lambda body: thoughts) as server:
+        thinking = {"compression": {"thinking": True, "max_tokens": len(thoughts.split())}}
+        assert run(lambda t: t.compress(draft, 1, True), server, nodes=thinking).compression == "tail:no_summary"
+        assert run(lambda t: t.write_hint(ROW, draft, 1), server, nodes=thinking).problem == "failed"
+        assert "chat_template_kwargs" not in server.requests[-1]
+
+
+def test_a_summary_that_can_not_be_read_is_a_failed_one():
+    """Whatever goes wrong after the reply, the run goes on."""
+    draft = Draft("it is long \\boxed{2}", "student", 0, False)
+
+    class Fails(Words):
+        def encode(self, text, *, add_special_tokens):
+            if text.startswith("short"):
+                raise TypeError("not a text")
+            return super().encode(text, add_special_tokens=add_special_tokens)
+
+    def spoilt(teacher):
+        teacher.worker.tokenizer = Fails()
+        return teacher.compress(draft, 1, True)
+
+    with FakeEndpoint(answer) as server:
+        assert run(spoilt, server).compression == "tail:request_failed"
 
 
 def test_a_verdict():

@@ -149,8 +149,10 @@ class LocalTrainer:
         else:
             await load_state(self)
         self.metrics_log.resume(self.step_number)
-        if self.step_number == 0 and trainer.val_before_train:
-            self.metrics_log.log(await self._validate(), step=0)
+        if trainer.val_before_train and (self.step_number == 0 or trainer.val_only):
+            self.metrics_log.log(await self._validate(), step=self.step_number)
+        if trainer.val_only:  # as in verl
+            return self._finish()
         while self.step_number < self.total_steps:
             self.step_number += 1
             started = time.monotonic()
@@ -164,9 +166,12 @@ class LocalTrainer:
                 with self.status.stage(self.step_number, "checkpoint"):
                     self.rollout_log.flush()
                     save_state(self)
-        self.rollout_log.close()
         if self.zppo.export.hf_model:
             self._export()
+        self._finish()
+
+    def _finish(self) -> None:
+        self.rollout_log.close()
         self.metrics_log.finish()
         self.status.write(self.total_steps, "done")
 

@@ -1,0 +1,68 @@
+"""A limit on starting: verl and Ray wait without one for servers, workers, and resources that nobody gives."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+from typing import Any
+
+from recipe.zppo.run_errors import WaitTimeoutError
+
+_AGAIN_S = 30.0
+"""Clearing up after an expired limit may wait for the same thing; it is interrupted as well."""
+
+_PACKAGES = ("recipe/", "verl/", "transfer_queue/", "ray/")
+
+
+class StartLimit:
+    """A context around a run, from its beginning until `lift` is called.
+
+        with StartLimit(config.zppo.timeouts.start_s) as limit:
+            start()        # WaitTimeoutError if this takes longer
+            limit.lift()
+            train()        # as long as it likes
+
+    It works by the alarm signal, in a process's main thread. A KeyboardInterrupt is all that comes through Ray's waits
+    (they swallow other exceptions of signal handlers), and becomes the WaitTimeoutError on the way out.
+    """
+
+    def __init__(self, seconds: float):
+        self.seconds = seconds
+        self._waiting_in = ""
+
+    def lift(self) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def __enter__(self) -> StartLimit:
+        self._previous = signal.signal(signal.SIGALRM, self._expire)
+        signal.setitimer(signal.ITIMER_REAL, self.seconds, _AGAIN_S)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        """
+        Raises:
+            WaitTimeoutError: the limit has expired.
+        """
+        self.lift()
+        signal.signal(signal.SIGALRM, self._previous)
+        if self._waiting_in and kind is KeyboardInterrupt:
+            raise WaitTimeoutError(
+                f"the run was not ready to train within {self.seconds:.0f} s (zppo.timeouts.start_s); it was waiting "
+                f"in {self._waiting_in}. `ray status` names resources that nobody has, Ray's logs what each process "
+                "said last; raise the limit if models load slowly"
+            ) from None
+
+    def _expire(self, number: int, frame: FrameType | None) -> None:
+        self._waiting_in = self._waiting_in or _innermost(frame)
+        raise KeyboardInterrupt
+
+
+def _innermost(frame: FrameType | None) -> str:
+    """The innermost functions of this project, verl and what they wait by, outermost first."""
+    names: list[str] = []
+    while frame is not None and len(names) < 4:
+        file = frame.f_code.co_filename.replace("\\", "/").rpartition("site-packages/")[2]
+        if any(package in f"/{file}" for package in (f"/{name}" for name in _PACKAGES)):
+            names.append(f"{file.rsplit('/', 1)[-1]}:{frame.f_code.co_name}")
+        frame = frame.f_back
+    return " > ".join(reversed(names)) or "a call of its own"

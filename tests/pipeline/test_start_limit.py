@@ -1,0 +1,43 @@
+"""A run that does not get ready ends with what it was waiting for."""
+
+import threading
+import time
+
+import pytest
+
+from recipe.zppo import start_limit
+from recipe.zppo.run_errors import WaitTimeoutError
+from recipe.zppo.start_limit import StartLimit
+from recipe.zppo.teacher_pool import TeacherStart
+
+
+def test_a_start_that_hangs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The teacher's servers never answer, and nobody else sets a limit."""
+    monkeypatch.setattr("recipe.zppo.teacher_pool.start_teacher", lambda *_: threading.Event().wait())
+    teacher = TeacherStart({}, None, None)
+    started = time.monotonic()
+    message = r"within 0 s \(zppo.timeouts.start_s\).*teacher_pool.py:result"
+    with pytest.raises(WaitTimeoutError, match=message), StartLimit(0.3):
+        teacher.result()
+    assert time.monotonic() - started < 5
+
+
+def test_clearing_up_is_limited_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(start_limit, "_AGAIN_S", 0.2)
+    with pytest.raises(WaitTimeoutError), StartLimit(0.2):
+        try:
+            threading.Event().wait()
+        finally:
+            threading.Event().wait()
+
+
+def test_what_comes_after_the_start_has_no_limit() -> None:
+    with StartLimit(0.2) as limit:
+        limit.lift()
+        time.sleep(0.4)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_other_errors_pass(error: type[BaseException]) -> None:
+    with pytest.raises(error), StartLimit(60):
+        raise error
