@@ -26,6 +26,15 @@ LEGACY = {
     "sandbox_fusion": "reward.sandbox_fusion",
 }
 
+# Keys that only verl's code before V1 reads, or none: key, verl's default, what to do instead.
+UNREAD: tuple[tuple[str, Any, str], ...] = (
+    ("actor_rollout_ref.actor.grad_clip", 1.0, "set actor_rollout_ref.actor.optim.clip_grad"),
+    ("actor_rollout_ref.actor.freeze_vision_tower", False, "verl 0.9.1 trains the vision tower; leave it false"),
+    ("actor_rollout_ref.actor.use_prefix_grouper", False, "leave it false"),
+    ("actor_rollout_ref.rollout.over_sample_rate", 0, "leave it 0"),
+    ("actor_rollout_ref.rollout.multi_turn.num_repeat_rollouts", None, "set actor_rollout_ref.rollout.n"),
+)
+
 # Settings of verl that ZPPO's step relies on: key, the value it needs, why.
 REQUIRED: tuple[tuple[str, Any, str], ...] = (
     ("trainer.use_v1", True, "ZPPO is a trainer of verl's V1"),
@@ -115,11 +124,16 @@ def check_settings(config: DictConfig) -> None:
     for node, instead in LEGACY.items():
         for key in _set_leaves(config.get(node), node):
             raise ConfigError(f"{key}: verl's V1 trainer ignores this key; set {instead}")
+    for key, default, instead in UNREAD:
+        if (value := OmegaConf.select(config, key, default=default)) != default:
+            raise ConfigError(f"{key}: {_yaml(value)} would do nothing: verl's V1 trainer never reads it; {instead}")
     for key, needed, why in REQUIRED:
         value = OmegaConf.select(config, key)
         if value != needed:
             shown, wanted = _yaml(value), _yaml(needed)
             raise ConfigError(f"{key}: must be {wanted}, got {shown}: {why}")
+    if config.trainer.get("val_only") and not config.trainer.val_before_train:
+        raise ConfigError("trainer.val_only: verl would train; it validates only with trainer.val_before_train=true")
     manager = "actor_rollout_ref.rollout.agent.agent_loop_manager_class"
     if not OmegaConf.select(config, manager):
         raise ConfigError(f"{manager}: must be set; without it verl's own manager would run, and no reformulation")

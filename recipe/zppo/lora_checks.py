@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from recipe.zppo.config import ZPPOConfig
 from recipe.zppo.errors import ConfigError
+from recipe.zppo.model_files import model_config
 
 MODEL = "actor_rollout_ref.model"
 VLLM_LARGEST_RANK = 512
@@ -110,7 +111,11 @@ def _check_rollout(config: DictConfig, rank: int, merge: bool) -> None:
             f"{MODEL}.lora_rank: vLLM serves adapters of rank {VLLM_LARGEST_RANK} at most, got {rank}; "
             f"lower it, or set {MODEL}.lora.merge=true"
         )
-    if not model.exclude_modules and model.target_modules == "all-linear" and _has_vision(str(model.path)):
+    if (
+        not model.exclude_modules
+        and model.target_modules == "all-linear"
+        and "vision_config" in model_config(str(model.path))
+    ):
         raise ConfigError(
             f"{MODEL}.exclude_modules: {model.path} has a vision tower, whose adapters the rollout servers would not "
             "get in full; keep it out, for example by '.*visual.*'"
@@ -120,12 +125,3 @@ def _check_rollout(config: DictConfig, rank: int, merge: bool) -> None:
 def _targets(targets: Any, name: str) -> bool:
     """As peft matches: a text is a regular expression, "all-linear" leaves the output layer out."""
     return name in targets if isinstance(targets, str) else any(str(each).endswith(name) for each in targets)
-
-
-def _has_vision(path: str) -> bool:
-    """Of a local model; what only the hub knows is not looked at."""
-    file = Path(path).expanduser() / "config.json"
-    try:
-        return "vision_config" in json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False

@@ -1,6 +1,5 @@
 """Checks of the models' paths and vocabularies, and of the context that reformulated prompts and teachers need."""
 
-import json
 import os
 import re
 from importlib.util import find_spec
@@ -63,14 +62,19 @@ def check_packing(config: DictConfig) -> None:
     if not config.actor_rollout_ref.model.use_remove_padding:
         return
     path = config.actor_rollout_ref.model.path
-    if not str(_model_config(path).get("model_type", "")).startswith(("qwen3_5", "qwen3_next")):
+    if not str(model_config(path).get("model_type", "")).startswith(("qwen3_5", "qwen3_next")):
         return
-    if config.trainer.device == "cpu" or find_spec("fla") is None:
+    if config.trainer.device == "cpu" or (find_spec("fla") is None and not planned_elsewhere(config)):
         raise ConfigError(
             f"actor_rollout_ref.model.use_remove_padding: {path} has linear attention, and without "
             "flash-linear-attention, which needs a GPU, packed sequences would flow into each other; install it, or "
             "set use_remove_padding=false"
         )
+
+
+def planned_elsewhere(config: DictConfig) -> bool:
+    """A dry run for other machines: what is installed here says nothing about them."""
+    return bool(config.zppo.get("dry_run") and config.zppo.get("hardware"))
 
 
 def check_student_context(config: DictConfig, zppo: ZPPOConfig) -> None:
@@ -206,22 +210,23 @@ def _context(path: str, max_model_len: int | None, key: str) -> int | None:
 
 def _position_limit(path: str) -> int | None:
     """`max_position_embeddings` of a local model's config, the text part's for a model with vision."""
-    content = _model_config(path)
+    content = model_config(path)
     limit = (content.get("text_config") or content).get("max_position_embeddings")
     return limit if isinstance(limit, int) else None
 
 
-def _model_config(path: str) -> dict[str, Any]:
-    """A local model's config.json; empty where only the hub knows."""
-    file = Path(path).expanduser() / "config.json"
-    if not file.is_file():
-        return {}
+def model_config(path: str) -> dict[str, Any]:
+    """A model's config.json: of its folder, the hub's cache, or the paper's models; empty where only the hub knows."""
+    from recipe.zppo.dry_run.model_shape import UnknownShapeError, find_config
+
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ConfigError(f"{file} can't be read: {error}") from error
-    if not isinstance(content, dict) or not isinstance(content.get("text_config") or {}, dict):
-        raise ConfigError(f"{file} can't be read: not a model's config")
+        content, _ = find_config(path)
+    except UnknownShapeError as error:
+        if (Path(path).expanduser() / "config.json").is_file():
+            raise ConfigError(f"{path}: {error}") from error
+        return {}
+    if not isinstance(content.get("text_config") or {}, dict):
+        raise ConfigError(f"{path}: config.json can't be read: not a model's config")
     return content
 
 

@@ -1,12 +1,15 @@
 """One test for every error that is promised before Ray starts, and for the nearest case that must pass."""
 
 import json
+import re
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 import ray
+import verl as verl_package
 
+from recipe.zppo.checks import UNREAD
 from recipe.zppo.errors import ConfigError
 from tests.images.pictures import picture, png
 
@@ -179,6 +182,28 @@ def test_setting_that_conflicts(run: Run, override: str) -> None:
     assert refused(run, override).startswith(override.partition("=")[0] + ": ")
 
 
+def test_validation_only_needs_validation(run: Run) -> None:
+    assert refused(run, "trainer.val_only=true", "trainer.val_before_train=false").startswith("trainer.val_only: ")
+    run.check("trainer.val_only=true")
+
+
+@pytest.mark.parametrize("key", [key for key, _, _ in UNREAD])
+def test_key_that_verl_never_reads(run: Run, key: str) -> None:
+    assert refused(run, f"{key}=0.5").startswith(f"{key}: 0.5 would do nothing")
+
+
+def test_verl_still_reads_none_of_them() -> None:
+    """Outside of the dataclasses that declare them and of trainers that are not V1's."""
+    verl = Path(verl_package.__file__).parent
+    elsewhere = ("workers/config/", "trainer/config/", "trainer/ppo/ray_trainer.py", "experimental/")
+    sources = {str(path.relative_to(verl)): path.read_text() for path in verl.rglob("*.py")}
+    names = "|".join(key.rpartition(".")[2] for key, _, _ in UNREAD)
+    reads = re.compile(rf"""\.(?:{names})\b|["'](?:{names})["']""")
+    assert reads.search(sources["trainer/ppo/ray_trainer.py"])
+    found = {name: reads.findall(text) for name, text in sources.items() if not name.startswith(elsewhere)}
+    assert {name: hits for name, hits in found.items() if hits} == {}
+
+
 def test_unknown_key(run: Run) -> None:
     assert (
         refused(run, "+zppo.replay.size=3")
@@ -200,7 +225,7 @@ def test_model_path(run: Run, key: str, monkeypatch: pytest.MonkeyPatch) -> None
     assert "is a file" in refused(run, f"{key}={run.data}")
     assert refused(run, f"{key}=null").startswith(f"{key}: ")
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    run.check(f"{key}=Qwen/Qwen3.5-2B")
+    run.check(f"{key}=Qwen/Qwen3-0.6B")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert "nor in the local hub cache" in refused(run, f"{key}=no-such-owner/no-such-model")
 

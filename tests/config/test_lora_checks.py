@@ -84,6 +84,8 @@ def test_largest_rank_of_vllm(run: Run) -> None:
 def test_vision_tower(run: Run) -> None:
     run.model("student", max_position_embeddings=40_960, vision_config={})
     assert refused(run, RANK).startswith(f"{MODEL}.exclude_modules: {run.student} has a vision tower")
+    hub = "actor_rollout_ref.model.path=Qwen/Qwen3.5-2B"  # not on this machine, but known
+    assert "has a vision tower" in refused(run, RANK, hub, f"{MODEL}.use_remove_padding=false")
     run.check(RANK, f"{MODEL}.exclude_modules='.*visual.*'")
     run.check(RANK, "actor_rollout_ref.rollout.name=hf", f"{MODEL}.lora.merge=true")
 

@@ -17,7 +17,7 @@ class PlannedRun(Run):
 
     def plan(self, *changes: str) -> Plan:
         config = copy.deepcopy(base_config())
-        for override in self.overrides("zppo.hardware=8x8x80", "trainer.nnodes=8", *changes):
+        for override in self.overrides("zppo.dry_run=true", "zppo.hardware=8x8x80", "trainer.nnodes=8", *changes):
             key, _, value = override.partition("=")
             OmegaConf.update(config, key.lstrip("+"), yaml.safe_load(value), force_add=key.startswith("+"))
         return plan(config)

@@ -58,6 +58,14 @@ def test_megatron_splits_states_over_data_parallel_ranks_as_well() -> None:
     assert (found.weights, found.gradients, found.states) == pytest.approx((2 * each, 4 * each, each), abs=1)
 
 
+def test_megatrons_gradients_stay_while_servers_work_unless_its_weights_leave() -> None:
+    each = TWO_B.parameters / 4
+    start, later = resident(TWO_B, megatron())
+    assert start == pytest.approx((2 + 4) * each, abs=2) and later == pytest.approx((2 + 4 + 1) * each, abs=3)
+    assert resident(TWO_B, megatron(param_offload=True, optimizer_offload=True)) == (0, 0)
+    assert resident(TWO_B, fsdp())[0] == pytest.approx(2 * TWO_B.parameters / 48, abs=1)
+
+
 def test_logits_are_there_unless_the_head_is_fused() -> None:
     assert training_memory(TWO_B, fsdp(), served(), MEMORY).logits == 0
     found = training_memory(TWO_B, fsdp(fused_head=False), served(), MEMORY)

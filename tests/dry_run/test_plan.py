@@ -9,8 +9,8 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from recipe.zppo import launch
-from recipe.zppo.dry_run import planning
+from recipe.zppo import launch, model_files
+from recipe.zppo.dry_run import machine, planning
 from recipe.zppo.dry_run.hardware import GB, parse_hardware
 from recipe.zppo.errors import ConfigError
 from tests.config.conftest import base_config
@@ -50,6 +50,37 @@ def test_all_problems_are_found_at_once(run: PlannedRun) -> None:
     ]
     assert all("\n" not in problem for problem in plan.problems)
     assert all(problem in plan.page() for problem in plan.problems)
+
+
+def test_cpus_for_which_verl_would_wait_without_end(run: PlannedRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TransferQueue's 9 processes keep one CPU each, each accelerator 3, and actors start where one is free."""
+    here = [machine.Accelerator(str(i), 80 * GB, 80 * GB) for i in range(8)]
+    monkeypatch.setattr(machine, "accelerators", lambda: here)
+    changes = ("zppo.hardware=null", "trainer.nnodes=1", "+ray_kwargs.ray_init.num_gpus=8")
+    for cpus in (33, 34):
+        problems = run.plan(*changes, f"ray_kwargs.ray_init.num_cpus={cpus}").problems
+        assert [problem for problem in problems if "CPUs" in problem] == (
+            [
+                "ray_kwargs.ray_init.num_cpus: this machine has 33 CPUs and the run keeps 34 = 3 x 8 accelerators + 10 "
+                "for TransferQueue and for starting actors; lower "
+                "transfer_queue.backend.SimpleStorage.num_data_storage_units, or let Ray count more CPUs than there are"
+            ]
+            if cpus == 33
+            else []
+        )
+    fewer = "transfer_queue.backend.SimpleStorage.num_data_storage_units=1"
+    assert run.plan(*changes, "ray_kwargs.ray_init.num_cpus=27", fewer).problems == []
+
+
+def test_kernels_are_looked_for_here_only_if_the_run_is_here(run: PlannedRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of a model that is not on this machine, but known: packed, it would be trained wrongly without them."""
+    monkeypatch.setattr(model_files, "find_spec", lambda name: None)
+    packed = ("actor_rollout_ref.model.path=Qwen/Qwen3.5-2B", "actor_rollout_ref.model.use_remove_padding=true")
+    elsewhere = run.plan(*packed, "zppo.dry_run=true")
+    assert not any("flash-linear-attention" in problem for problem in elsewhere.problems)
+    assert any("flash-linear-attention" in line for line in elsewhere.not_checked)
+    here = run.plan(*packed, "zppo.hardware=null")
+    assert any(problem.startswith("actor_rollout_ref.model.use_remove_padding: Qwen") for problem in here.problems)
 
 
 def test_a_config_that_is_no_config_has_its_problem_too(run: PlannedRun) -> None:
@@ -111,7 +142,7 @@ def test_before_a_run_problems_stop_it_and_a_line_says_what_it_does(
 
 
 def test_without_accelerators_a_run_starts_without_a_word(run: PlannedRun, capsys: pytest.CaptureFixture[str]) -> None:
-    assert preflight(run, "trainer.device=cpu", "ray_kwargs.ray_init.num_cpus=24", "+ray_kwargs.ray_init.num_gpus=8")
+    assert preflight(run, "trainer.device=cpu", "ray_kwargs.ray_init.num_cpus=34", "+ray_kwargs.ray_init.num_gpus=8")
     assert capsys.readouterr().err == ""
 
 

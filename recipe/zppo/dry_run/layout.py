@@ -58,7 +58,32 @@ def lay_out(config: DictConfig, zppo: ZPPOConfig, hardware: Hardware) -> Layout:
     layout = Layout(pools, placement)
     if placement is None:
         layout.problems.append(does_not_fit(config, zppo, pools, rooms, hardware.source))
+    elif problem := too_few_cpus(config, pools, rooms, hardware.source):
+        layout.problems.append(problem)
     return layout
+
+
+def cpus_beside_the_pools(config: DictConfig) -> int:
+    """CPUs that Ray must have beside the pools' for a run: TransferQueue's controller and storage units keep one each,
+    and every other actor is started only where one is free."""
+    backend = config.transfer_queue.backend
+    units = backend.SimpleStorage.num_data_storage_units if backend.storage_backend == "SimpleStorage" else 0
+    return 1 + int(units) + 1
+
+
+def too_few_cpus(
+    config: DictConfig, pools: tuple[Pool, ...], rooms: list[tuple[float, float]], source: str
+) -> str | None:
+    """One line if verl would wait for CPUs without end: over all nodes there are fewer than a run keeps."""
+    slots, beside = sum(pool.slots * pool.nodes for pool in pools), cpus_beside_the_pools(config)
+    needed, there = slots * CPUS_A_SLOT + beside, sum(cpus for _, cpus in rooms)
+    if there >= needed:
+        return None
+    return (
+        f"ray_kwargs.ray_init.num_cpus: {source} has {there:.0f} CPUs and the run keeps {needed} = {CPUS_A_SLOT} x "
+        f"{slots} accelerators + {beside} for TransferQueue and for starting actors; lower "
+        "transfer_queue.backend.SimpleStorage.num_data_storage_units, or let Ray count more CPUs than there are"
+    )
 
 
 def does_not_fit(

@@ -125,7 +125,10 @@ def resident(shape: ModelShape, training: Training) -> tuple[int, int]:
         learnt = held * training.lora_rank * shape.linear_edges / shape.parameters
     spread = training.shards if training.engine == "megatron" else 1
     states = 0 if training.optimizer_offload else math.ceil(learnt * training.state / spread)
-    # Adam's moments come with the first update; Megatron has its fp32 weights and gradient buffers from the start.
+    # Adam's moments come with the first update. Megatron's gradient buffers are there from the start, and leave the
+    # accelerator with the weights only (verl: offload_megatron_model_to_cpu).
+    if training.engine == "megatron" and not training.param_offload:
+        weights += math.ceil(learnt * training.gradient)
     return weights, weights + states
 
 

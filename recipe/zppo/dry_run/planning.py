@@ -12,6 +12,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 
 from omegaconf import DictConfig
 
@@ -40,6 +41,7 @@ from recipe.zppo.dry_run.verdicts import context_warnings, disk_verdicts, memory
 from recipe.zppo.dry_run.workload import Rows, Workload, rows_of, workload_of
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.launch import check_with_verl
+from recipe.zppo.model_files import planned_elsewhere
 
 
 @dataclass
@@ -125,6 +127,10 @@ def _quiet() -> Iterator[None]:
 def add_numbers(result: Plan, config: DictConfig, zppo: ZPPOConfig, *, join: bool) -> None:
     """Everything beyond the checks."""
     result.platform = str(config.trainer.device)
+    if planned_elsewhere(config) and find_spec("fla") is None:
+        result.not_checked.append(
+            "flash-linear-attention, which Qwen3.5 needs for packed sequences: not installed here"
+        )
     result.method = " + ".join(kind.value for kind in zppo.kinds) or "plain groups only"
     _hardware(result, config, zppo, join)
     _models(result, config, zppo)
