@@ -49,6 +49,7 @@ train "${PYTHON}" -m verl.trainer.main_zppo \
     "${TRAINING[@]}" \
     "${TEACHER[@]}" \
     trainer.n_gpus_per_node=1 \
+    transfer_queue.backend.SimpleStorage.num_data_storage_units=1 \
     data.train_batch_size=64 \
     actor_rollout_ref.actor.optim.lr=1.0e-5 \
     actor_rollout_ref.actor.fsdp_config.model_dtype=float32 \

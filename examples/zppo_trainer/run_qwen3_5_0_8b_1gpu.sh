@@ -56,6 +56,8 @@ ROLLOUT=(
 )
 
 TRAINER=(
+    # keeps a CPU each; verl's default of 8 is for many nodes
+    transfer_queue.backend.SimpleStorage.num_data_storage_units=1
     trainer.nnodes=1
     trainer.n_gpus_per_node=1
     trainer.experiment_name="${EXPERIMENT}"

@@ -60,6 +60,14 @@ def test_teacher_that_dies_degrades_to_ncq_and_the_run_goes_on(training):
     assert any(metrics[step]["zppo/bcq/count"] > 0 for step in metrics if step <= died_in) or died_in == 1
 
 
+def test_a_start_that_takes_too_long_ends_with_what_it_waited_for(training):
+    log = training("start").run("zppo.timeouts.start_s=12", status=1)
+    last = [line for line in log.splitlines() if line.startswith("zppo:")][-1]
+    assert "WaitTimeoutError: the run was not ready to train within 12 s (zppo.timeouts.start_s)" in last
+    assert "it was waiting in " in last and ".py:" in last
+    assert "Traceback" not in last
+
+
 @pytest.mark.parametrize("validate", ["false", "true"])
 def test_reward_function_that_raises_stops_the_run_with_its_row(training, validate):
     run = training("reward")

@@ -4,11 +4,13 @@ import json
 import math
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from recipe.zppo.prompts import BCQ, CLOSER
+from recipe.zppo.prompts import BCQ, CLOSER, with_closer
+from recipe.zppo.reward import extract_answer
 from recipe.zppo.selection import HardQuestion, Kind, Reformulation, select_reformulations
 from tests.e2e.conftest import Training
 
@@ -48,7 +50,14 @@ def finished(world, tmp_path_factory):
     training = Training(world, folder)
     root = str(Path(__file__).parents[2])
     env = {"VERL_USE_EXTERNAL_MODULES": "tests.e2e.spy", "ZPPO_SPY_DIR": str(folder), "PYTHONPATH": root}
-    training.run("trainer.val_before_train=true", "trainer.test_freq=3", env=env)
+    pd.read_parquet(world.val_file).head(32).to_parquet(folder / "val.parquet")
+    training.run(
+        "trainer.val_before_train=true",
+        "trainer.test_freq=3",
+        f"data.val_files={folder}/val.parquet",
+        "actor_rollout_ref.rollout.val_kwargs.do_sample=false",
+        env=env,
+    )
     return training
 
 
@@ -191,6 +200,21 @@ def test_metrics_are_there_from_the_first_step(finished):
     assert any(name.startswith("val-core/price_list/acc") for name in metrics[3])
     assert list((finished.run_dir / "tensorboard").glob("events.*"))
     assert json.loads((finished.run_dir / "status.json").read_text())["stage"] == "done"
+
+
+def test_validation_is_greedy_where_it_is_asked_to_be(finished):
+    """verl's V1 looks at temperature, top-p and top-k only."""
+    world = finished.world
+    tokenizer, model = (kind.from_pretrained(world.student) for kind in (AutoTokenizer, AutoModelForCausalLM))
+    rows = pd.read_parquet(finished.folder / "val.parquet")
+    right = 0
+    for _, row in rows.iterrows():
+        messages = with_closer([dict(message) for message in row["prompt"]])
+        ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+        answer = model.generate(torch.tensor([ids]), do_sample=False, max_new_tokens=32)[0, len(ids) :]
+        text = tokenizer.decode(answer, skip_special_tokens=True)
+        right += extract_answer(text) == str(row["reward_model"]["ground_truth"])
+    assert finished.metrics()[0]["val-core/price_list/acc/mean@1"] == pytest.approx(right / len(rows))
 
 
 def test_final_model_is_one_that_transformers_loads_and_that_has_learnt(finished):

@@ -156,7 +156,11 @@ def test_what_must_be_set_is_named(nodes: Site) -> None:
 
 def test_slurm_starts_one_launcher_a_node(nodes: Site) -> None:
     nodes.stand_in("scontrol", "#!/bin/sh\nprintf 'node%s\\n' 11 12 13\n")
-    nodes.stand_in("srun", '#!/bin/bash\n[[ $1 == --kill-on-bad-exit=1 ]] || exit 9\nSLURM_PROCID=2 exec "${@:2}"\n')
+    nodes.stand_in(
+        "srun",
+        '#!/bin/bash\n[[ "$1 $2" == "--kill-on-bad-exit=1 --cpu-bind=none" ]] || exit 9\n'
+        'SLURM_PROCID=2 exec "${@:3}"\n',
+    )
     nodes.stand_in("ray")
     environment = nodes.environment(SLURM_SUBMIT_DIR=str(ROOT), SLURM_JOB_NODELIST="node[11-13]", SLURM_NNODES="3")
     # the stand-in is task 2 of 3; no such head answers, so that the launcher says where it looks
@@ -174,4 +178,6 @@ def test_slurm_starts_one_launcher_a_node(nodes: Site) -> None:
 
 def test_the_job_asks_for_the_papers_machines() -> None:
     text = (TRAINER / "run_qwen3_5_slurm.sbatch").read_text()
-    assert {"#SBATCH --nodes=8", "#SBATCH --ntasks-per-node=1", "#SBATCH --gpus-per-node=8"} <= {*text.splitlines()}
+    assert {"#SBATCH --nodes=8", "#SBATCH --ntasks-per-node=1", "#SBATCH --gpus-per-node=8", "#SBATCH --mem=0"} <= {
+        *text.splitlines()
+    }
