@@ -3,13 +3,16 @@
 import random
 
 import pytest
+import torch
 
+from benchmarks import bench_local
 from benchmarks.bench_schedule_sim import simulate
 from benchmarks.measure import Parts
 from benchmarks.paper_step import NUM_NEW, NUM_REFORMULATED, NUM_REPLAYED, Texts, draw_step
 from benchmarks.parts_buffer import measure_buffer
 from benchmarks.parts_step import measure_pipeline, measure_questions, measure_records, measure_selection
 from benchmarks.parts_workers import measure_candidates, measure_grading, measure_texts
+from recipe.cpu.grouped_attention import register
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +38,13 @@ def test_the_parts_of_a_step_are_measured_on_todays_code(texts, step):
     assert len(result.groups) == NUM_NEW + NUM_REPLAYED + NUM_REFORMULATED
     assert len({part.name for part in parts}) == len(parts)
     assert 0 < parts.seconds_a_step("trainer", "background") < parts.seconds_a_step("trainer", "background", "workers")
+
+
+def test_what_the_cpu_back_ends_save_is_measured_on_todays_code():
+    model = bench_local.build(None, torch.float32, num_hidden_layers=2, vocab_size=128)
+    batch = bench_local.trajectories(groups=2, of_each=2, vocabulary=128)
+    assert all(bench_local.update(model, batch, share=share) > 0 for share in (False, True))
+    assert all(bench_local.token(model, 2, name, tokens=1) > 0 for name in ("sdpa", register()))
 
 
 def test_queues_beat_phases_in_virtual_time():
