@@ -1,5 +1,6 @@
 """The rule of the cap against a walk over all candidates, whatever the portions are."""
 
+import random
 from collections import Counter
 
 from hypothesis import given
@@ -73,3 +74,19 @@ def test_no_more_is_looked_at_than_the_cap_needs():
     candidates = [Candidate(0, number, number, 0, number) for number in range(1000)]
     assert len(Chooser(candidates, 100).portion()) == 125
     assert Chooser(candidates, 0).portion() == ()
+
+
+MANY = [Candidate(0, number, number, 0, number) for number in range(30_000)]
+
+
+@given(st.integers(0, 3000), st.floats(0.2, 1), st.integers(0, 100))
+def test_two_or_three_portions_do(cap, rate, seed):
+    """Each portion is another walk over the files. Rows pass at random."""
+    chance, chooser, sizes = random.Random(seed), Chooser(MANY, cap), []
+    while portion := chooser.portion():
+        sizes.append(len(portion))
+        chooser.tell([None if chance.random() < rate else "small_image" for _ in portion])
+    assert len(chooser.kept) == cap and len(sizes) <= 4
+    if cap >= 100 and rate >= 0.3:
+        assert len(sizes) <= 3
+        assert sum(sizes) <= 1.6 * cap / rate + 100

@@ -43,7 +43,9 @@ def test_gsm8k(tmp_path, capfd):
     assert [row["reward_model"]["ground_truth"] for row in train] == ["1024", "5"]
     assert [row["prompt"][0]["content"] for row in train] == ["How many clips?", "How much is it?"]
     assert rows(tmp_path / "out" / "test.parquet")[0]["reward_model"]["ground_truth"] == "-3"
-    assert f"{tmp_path / 'out' / 'train.parquet'}: 2 rows; dropped: duplicate 1, no_answer 1" in capfd.readouterr().out
+    said = capfd.readouterr().out
+    counts = "2 rows; dropped: duplicate 1, no_answer 1; directives taken off 1 question(s)"
+    assert f"{tmp_path / 'out' / 'train.parquet'}: {counts}" in said
 
 
 def test_math_with_solutions_or_answers(tmp_path):
@@ -104,7 +106,10 @@ def test_any_verl_file_keeps_what_it_has(tmp_path, capfd):
     write(tmp_path / "src" / "mine.parquet", verl_columns())
     source = f"source={tmp_path / 'src' / 'mine.parquet'}"
     assert run("name=verl", source, f"out={tmp_path / 'out'}") == 0
-    assert "2 rows; dropped: duplicate 1, no_answer 1, placeholders 1, ungradable_answer 1" in capfd.readouterr().out
+    said = capfd.readouterr().out
+    assert (
+        "2 rows; dropped: duplicate 1, no_answer 1, placeholders 1, ungradable_answer 1; directives taken off 1" in said
+    )
     first, second = rows(tmp_path / "out" / "mine.parquet")
     assert first["prompt"][0]["content"] == "You are helpful."
     assert first["prompt"][1]["content"] == "<image>How many?"
@@ -119,6 +124,50 @@ def test_any_verl_file_keeps_what_it_has(tmp_path, capfd):
     again = f"source={tmp_path / 'out' / 'mine.parquet'}"
     assert run("name=verl", again, f"out={tmp_path / 'again'}") == 0
     assert rows(tmp_path / "again" / "mine.parquet") == [first, second]
+
+
+def with_ids(ids: pa.Array) -> dict:
+    texts = [f"How many? {number}" for number in range(len(ids))]
+    return {
+        "prompt": pa.array([[{"role": "user", "content": text}] for text in texts], pa.list_(MESSAGE)),
+        "prompt_id": ids,
+        "reward_model": [{"style": "rule", "ground_truth": "3"}] * len(ids),
+    }
+
+
+@pytest.mark.parametrize("kind", ["string", "large_string", "null", "dictionary"])
+def test_ids_that_lack_are_written(tmp_path, kind):
+    given = [None] * 3 if kind == "null" else ["mine", None, ""]
+    types = {"null": pa.null(), "dictionary": pa.dictionary(pa.int32(), pa.string()), "large_string": pa.large_string()}
+    write(tmp_path / "src" / "mine.parquet", with_ids(pa.array(given, types.get(kind, pa.string()))))
+    assert run("name=verl", f"source={tmp_path / 'src'}", f"out={tmp_path / 'out'}") == 0
+    ids = [row["prompt_id"] for row in rows(tmp_path / "out" / "mine.parquet")]
+    assert len(set(ids)) == 3 and all(ids)
+    assert kind == "null" or ids[0] == "mine"
+    assert list(rows(tmp_path / "out" / "mine.parquet")[0]) == ["prompt", "prompt_id", "reward_model"]
+
+
+def test_numbers_as_ids(tmp_path, capfd):
+    write(tmp_path / "src" / "mine.parquet", with_ids(pa.array([5, 7], pa.int64())))
+    assert run("name=verl", f"source={tmp_path / 'src'}", f"out={tmp_path / 'out'}") == 0
+    assert [row["prompt_id"] for row in rows(tmp_path / "out" / "mine.parquet")] == [5, 7]
+    write(tmp_path / "src" / "mine.parquet", with_ids(pa.array([5, None], pa.int64())))
+    capfd.readouterr()
+    said = refusal(capfd, "name=verl", f"source={tmp_path / 'src'}", f"out={tmp_path / 'new'}")
+    assert said.startswith(f"error: source={tmp_path / 'src' / 'mine.parquet'}: prompt_id is empty in some rows, and a")
+    assert "of type int64 can't hold the ids that we give; fill it, make it text, or take the column out" in said
+    assert not list((tmp_path / "new").iterdir())
+
+
+def test_extra_info_of_any_form(tmp_path):
+    columns = with_ids(pa.array(["a", "b"])) | {"extra_info": ['{"index": 1}', "{}"]}
+    write(tmp_path / "src" / "text.parquet", columns)
+    prose = [{"style": "model", "ground_truth": "\\frac{"}] * 2
+    typed = [{"answer_type": "free_form"}, {"answer_type": "rule"}]
+    write(tmp_path / "src" / "typed.parquet", columns | {"extra_info": typed, "reward_model": prose})
+    assert run("name=verl", f"source={tmp_path / 'src'}", f"out={tmp_path / 'out'}") == 0
+    assert [row["extra_info"] for row in rows(tmp_path / "out" / "text.parquet")] == ['{"index": 1}', "{}"]
+    assert [row["prompt_id"] for row in rows(tmp_path / "out" / "typed.parquet")] == ["a"]
 
 
 def test_refusals(tmp_path, capfd, offline):

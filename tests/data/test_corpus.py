@@ -245,6 +245,93 @@ def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
     assert len(calls) == before
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_few_rows_of_many(tmp_path, seed):
+    """More rows than are held at a time, of which hardly any is wanted: whatever the files and row groups."""
+    small, fine = picture(90, 120), picture(110, 120)
+    rows = [vero_row(number, image=small if number % 3 else fine) for number in range(1500)]
+    chosen = []
+    for name, shards in (("one", 1), ("some", 3)):
+        vero = write_vero(tmp_path / name / "vero", {AI2D: rows}, shards=shards)
+        if shards == 1:
+            file = vero / AI2D / "train-00000-of-00001.parquet"
+            pq.write_table(pq.read_table(file), file, row_group_size=1000)
+        build(tmp_path / name / "out", f"vero={vero}", "tier1_cap=3", f"seed={seed}")
+        chosen.append(rows_of(tmp_path / name / "out"))
+    assert chosen[0] == chosen[1] and len(chosen[0]) == 3
+
+
+@pytest.mark.parametrize("with_card", [False, True])
+def test_only_row_groups_with_a_wanted_row_are_read(tmp_path, with_card):
+    """The pictures of the others are broken here in a way that no reader survives."""
+    from recipe.zppo.data import reading
+    from recipe.zppo.data.errors import BuildError
+    from recipe.zppo.data.sources import Vero
+
+    write_vero(tmp_path, {AI2D: [vero_row(number) for number in range(300)]})
+    file = tmp_path / AI2D / "train-00000-of-00001.parquet"
+    if with_card:
+        data_files = f"  data_files:\n  - split: train\n    path: {AI2D}/train-*"
+        (tmp_path / "README.md").write_text(f"---\nconfigs:\n- config_name: {AI2D}\n{data_files}\n---\n")
+    metadata, content = pq.read_metadata(file), bytearray(file.read_bytes())
+    wanted, broken = [3, 6, 150, 299], 0
+    for group in range(metadata.num_row_groups):
+        if group in (0, 150 // 7, 299 // 7):
+            continue
+        for index in range(metadata.num_columns):
+            column = metadata.row_group(group).column(index)
+            if column.path_in_schema == "image.bytes":
+                first = column.dictionary_page_offset or column.data_page_offset
+                content[first : first + column.total_compressed_size] = b"\xff" * column.total_compressed_size
+                broken += 1
+    assert broken == 40
+    file.write_bytes(content)
+    source = Vero()
+    place = reading.Place("vero", str(tmp_path), "train", AI2D)
+    (unit,) = reading.units(place, source.text_columns, source.image_column)
+    assert unit.name == "train-00000-of-00001.parquet"
+    found = list(reading.rows(unit, wanted))
+    assert [(number, row["id"]) for number, row in found] == [(number, f"v{number}") for number in wanted]
+    assert [row["image"]["bytes"] for _, row in found] == [picture(shade=number) for number in wanted]
+    assert list(reading.rows(unit, [])) == [] == list(reading.rows(unit, [300]))
+    with pytest.raises(BuildError, match="can't be read"):
+        list(reading.rows(unit, [10]))
+
+
+def test_rows_without_id_are_told_apart(tmp_path):
+    """Six pictures with the same question and answer; with an id, the row that comes twice is one."""
+    same = {"question": "<image>what is it", "answer": "4"}
+    pictures = [picture(shade=40 * number) for number in range(6)]
+    rows = [vero_row(number, id=None, image=image, **same) for number, image in enumerate(pictures)]
+    rows += [vero_row(7, id="v7", **same)] * 2
+    vero = write_vero(tmp_path / "vero", {TQA: rows}, shards=2)
+    found = [mmfr_row(0, "MMR1", id=None, image={"bytes": image, "path": None}) for image in pictures]
+    mmfr = write_mmfinereason(tmp_path / "mmfr", found)
+    sources = (f"vero={vero}", f"mmfinereason={mmfr}")
+    report = build(tmp_path / "out", *sources)
+    counts = {name: (entry["kept"], entry["dropped"]) for name, entry in report["subsets"].items()}
+    assert counts == {"tqa": (7, {"duplicate": 1}), "mmr1": (6, {})}
+    rows = rows_of(tmp_path / "out")
+    assert len({row["prompt_id"] for row in rows}) == 13
+    # The ids are those of another build, of another copy.
+    (tmp_path / "moved").mkdir()
+    (tmp_path / "vero").rename(tmp_path / "moved" / "vero")
+    build(tmp_path / "again", f"vero={tmp_path / 'moved' / 'vero'}", sources[1])
+    assert rows_of(tmp_path / "again") == rows
+
+
+def test_changed_questions_are_counted(tmp_path, capsys):
+    questions = [
+        "<image>what is it",
+        "<image>what is it? Think step by step.",
+        "<image>find it and put it in \\boxed{}.",
+    ]
+    vero = write_vero(tmp_path / "vero", {AI2D: [vero_row(n, question=text) for n, text in enumerate(questions)]})
+    assert build(tmp_path / "out", f"vero={vero}")["questions_changed"] == 2
+    assert "directives were taken off 2 question(s)" in capsys.readouterr().out
+    assert build(tmp_path / "as_is", f"vero={vero}", "strip_directives=false")["questions_changed"] == 0
+
+
 def test_another_build_in_the_folder_is_refused(tmp_path, capfd):
     vero = write_vero(tmp_path / "vero", {AI2D: [vero_row(number) for number in range(4)]})
     given = (f"vero={vero}", "mmfinereason=null", f"out={tmp_path / 'out'}")
@@ -268,6 +355,105 @@ def test_two_builds_in_one_folder(tmp_path, capfd):
     with open(tmp_path / "out" / ".lock-train", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert "another process builds there" in complaint(capfd, f"vero={vero}", f"out={tmp_path / 'out'}")
+
+
+@pytest.mark.parametrize("code", ["ENOSYS", "ENOLCK", "EOPNOTSUPP", "EIO"])
+def test_a_file_system_without_locks(tmp_path, capfd, monkeypatch, code):
+    import errno
+    import fcntl
+    import os
+    import types
+
+    from recipe.zppo.data import work_folder
+
+    def refuse(*_):
+        raise OSError(getattr(errno, code), os.strerror(getattr(errno, code)))
+
+    # Not in the module itself: `datasets` locks its cache.
+    flags = {name: getattr(fcntl, name) for name in ("LOCK_EX", "LOCK_NB")}
+    monkeypatch.setattr(work_folder, "fcntl", types.SimpleNamespace(flock=refuse, **flags))
+    given = ("mmfinereason=null", f"vero={write_vero(tmp_path / 'vero', {AI2D: [vero_row(1)]})}")
+    if code == "EIO":
+        said = complaint(capfd, *given, f"out={tmp_path / 'out'}")
+        assert said == f"{tmp_path / 'out'}: can't be written: Input/output error"
+        return
+    assert build(tmp_path / "out", *given)["rows"] == 1
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if "locks" in line]
+    assert line.startswith(f"out={tmp_path / 'out'}: the file system has no locks (") and "-o flock" in line
+
+
+class Killed(BaseException):
+    """As a kill: nothing handles it."""
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_removal_that_is_killed_anywhere(tmp_path, monkeypatch, finished):
+    """With `overwrite=true`; both the new settings and the old ones then lead to what they lead to from the start."""
+    import os
+    import shutil
+
+    from recipe.zppo.data import corpus
+
+    vero = write_vero(tmp_path / "vero", {AI2D: [vero_row(number, answer="1") for number in range(6)]}, shards=2)
+    old = (f"vero={vero}", "rows_per_shard=2", "max_answer_chars=5")
+    new = (f"vero={vero}", "rows_per_shard=2", "max_answer_chars=6", "strip_directives=false", "seed=3")
+    build(tmp_path / "old", *old)
+    build(tmp_path / "new", *new)
+    start = tmp_path / "start"
+    if finished:
+        shutil.copytree(tmp_path / "old", start)
+    else:
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(corpus.WorkFolder, "finish", _kill)
+            build(start, *old)
+        assert (start / ".work-train" / "asked.json").is_file() and list(start.glob("train-*"))
+    removals, names = 0, {"unlink": os.unlink, "rmdir": os.rmdir}
+    while True:
+        left = removals
+
+        def counting(name):
+            def remove(*arguments, **named):
+                nonlocal left
+                if left == 0:
+                    raise Killed
+                left -= 1
+                return names[name](*arguments, **named)
+
+            return remove
+
+        out = tmp_path / f"killed-{removals}"
+        shutil.copytree(start, out)
+        with monkeypatch.context() as patch:
+            for name in names:
+                patch.setattr(os, name, counting(name))
+            try:
+                build(out, *new, "overwrite=true")
+                break
+            except Killed:
+                pass
+        shutil.copytree(out, tmp_path / f"back-{removals}")
+        build(out, *new, "overwrite=true")
+        assert contents(out) == contents(tmp_path / "new")
+        # Whoever changes their mind gets the old build, if the new one did not begin.
+        build(tmp_path / f"back-{removals}", *old, "overwrite=true")
+        assert contents(tmp_path / f"back-{removals}") == contents(tmp_path / "old")
+        removals += 1
+    assert removals > 5
+
+
+def test_files_of_tasks_without_a_plan_are_not_trusted(tmp_path):
+    """As a killed removal of an older version left them."""
+    vero = write_vero(tmp_path / "vero", {AI2D: [vero_row(number) for number in range(4)]})
+    build(tmp_path / "fresh", f"vero={vero}")
+    scan = tmp_path / "out" / ".work-train" / "scan"
+    scan.mkdir(parents=True)
+    (scan / "00000.parquet").write_text("of other settings")
+    build(tmp_path / "out", f"vero={vero}")
+    assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+
+
+def _kill(*_) -> None:
+    raise Killed
 
 
 def without(schema: pa.Schema, name: str) -> pa.Schema:
@@ -361,6 +547,16 @@ def test_refusals_are_one_line(tmp_path, capfd, offline, arguments, said):
     )
     error = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
     assert status == 2 and len(error) == 1 and said in error[0]
+
+
+def test_a_source_in_other_files(tmp_path, capfd):
+    (tmp_path / "vero").mkdir()
+    (tmp_path / "vero" / "train.jsonl").write_text('{"id": 1}\n')
+    (tmp_path / "vero" / "README.md").write_text(
+        f"---\nconfigs:\n- config_name: {AI2D}\n  data_files:\n  - split: train\n    path: train.jsonl\n---\n"
+    )
+    said = complaint(capfd, f"vero={tmp_path / 'vero'}", "mmfinereason=null", f"out={tmp_path / 'out'}")
+    assert said.endswith("its files are of the kind json; give a copy of it in parquet files")
 
 
 def test_a_file_that_is_no_parquet(tmp_path, capfd):

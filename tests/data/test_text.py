@@ -1,6 +1,10 @@
 """What is taken off questions, and what is made of answers."""
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recipe.zppo import prompts
 from recipe.zppo.data.answers import answer_type, clean_answer, is_gradable
@@ -18,11 +22,13 @@ QUESTION = "Find the value of x. It is an integer."
         " You FIRST think about the reasoning process as an internal monologue and then provide the final answer. The "
         "reasoning process MUST BE enclosed within <think> </think> tags. The final answer MUST BE put in \\boxed{}.",
         " Please reason step by step, and put your final answer within \\boxed{}.",
-        " Answer with a letter inside <answer></answer> tags.",
+        " Output the thinking process in <think> </think> and the final answer in <answer> </answer> tags.",
+        " Please enclose your final answer in $\\boxed{}$.",
+        " Make sure to put your answer (and only your answer) inside \\boxed{}.",
         " Think step by step before answering.\nWrite your final answer last.",
         "\nAnswer the question with a step-by-step explanation.",
         "\nGive your answer after careful reasoning.",
-        " Solve it step by step, giving your final answer.",
+        " Solve the problem step by step, giving your final answer.",
     ],
 )
 def test_directives_at_the_end_go(directive):
@@ -48,10 +54,79 @@ def test_directives_at_the_end_go(directive):
         "Which? Write only the letter of the correct option as your final answer.",
         "Here is a goal. Give a step-by-step plan to reach it.",
         "Let's think step by step.",
+        # The directive is all that asks for something, or has a word of the question.
+        "A train leaves at 3 pm. Solve for its speed step by step, and write the final answer.",
+        "x + 3 = 7. Solve it step by step, giving your final answer.",
+        "Let a + 3 = 7. Give a in \\boxed{}.",
+        "Let a + 3 = 7. Think step by step to find a and put it in \\boxed{}, then stop.",
+        "Order the numbers. Give the first in \\boxed{}.",
+        "f is even. Show it step by step.",
+        "Let $x$ solve $x + 1 = 7, and put it in \\boxed{}$.",
+        "Which number fits in 3 + \\boxed{} = 7, and why is it that of <answer>.",
+        "Which? Answer with the option's letter in \\boxed{}.",
+        # Options are text, whatever they say.
+        "Which?\nA. <think>\nB. <reasoning>\nC. <answer>\nD. <solution>",
+        "Which is best?\nA. Guess.\nB. Give your answer after careful reasoning.",
+        "Which is best?\nA. Guess.\nB. Draw it, then give your answer in \\boxed{}.",
     ],
 )
 def test_the_rest_stays(question):
     assert strip_directives(question) == question
+
+
+@pytest.mark.parametrize(
+    ("question", "left"),
+    [
+        (
+            "As shown, AB is parallel to CD. Find the measure of angle A and put your final answer within \\boxed{}.",
+            "As shown, AB is parallel to CD. Find the measure of angle A.",
+        ),
+        (
+            "Consider the table. Compute the total and enclose it in \\boxed{}",
+            "Consider the table. Compute the total",
+        ),
+        ("How many are there, and then give the final answer in \\boxed{answer}.", "How many are there."),
+        ("Round it to two decimals and put it in \\boxed{}. Think step by step.", "Round it to two decimals."),
+        ("Which? Answer with a letter inside <answer></answer> tags.", "Which? Answer with a letter."),
+        ("x + 3 = 7. Solve it step by step and put it in \\boxed{}.", "x + 3 = 7. Solve it step by step."),
+    ],
+)
+def test_of_a_sentence_that_asks_something_only_the_clause_goes(question, left):
+    assert strip_directives(question) == left
+    assert strip_directives("<image>\n" + question) == "<image>\n" + left
+
+
+ENDINGS = (
+    " and put your final answer within \\boxed{}.",
+    ", then write the answer in <answer> </answer> tags",
+    " step by step, and give the final answer.",
+    " in \\boxed{}.",
+    ". Let's think step by step and output the final answer within \\boxed{}.",
+    ". " + prompts.CLOSER.text,
+    "\n" + prompts.CLOSER.text,
+    ".\nA. <answer>\nB. <solution>",
+)
+WORDS = ("find", "compute", "rank", "the", "angle", "speed", "a", "x", "of", "for", "12", "it", "and", "total.", "or,")
+TASKS = st.lists(st.sampled_from([*WORDS, "then", "it?", "$y$"]), min_size=1, max_size=8).map(" ".join)
+
+
+@given(TASKS, st.sampled_from(ENDINGS), st.sampled_from(["", "Think step by step. ", "Please give your answer: "]))
+def test_no_word_of_the_question_is_ever_lost(task, ending, start):
+    kept = {"find", "compute", "rank", "angle", "speed", "x", "12", "total", "y", "a"}
+
+    def telling(text: str) -> list[str]:
+        return [word for word in re.findall(r"\w+", text.lower()) if word in kept]
+
+    question = start + task
+    assert telling(strip_directives(question + ending))[: len(telling(question))] == telling(question)
+
+
+def test_a_first_line_with_a_task_stays():
+    for question in (
+        "Find x. Put your answer in \\boxed{}.\nHere x > 0.",
+        "Compute the total and enclose it in \\boxed{}.\nThe table has 3 rows.",
+    ):
+        assert strip_directives(question) == question
 
 
 def test_a_first_line_of_directives_goes():

@@ -67,11 +67,18 @@ class Chooser:
         self.dropped: Counter = Counter()
 
     def portion(self) -> Sequence[Candidate]:
-        """The candidates to look at next; more than are lacking, since some will not pass."""
-        lacking = self._cap - len(self.kept)
+        """The candidates to look at next: a quarter more than are lacking if they pass as often as those before.
+
+        At least 16, and at most four times as many as were looked at so far, should hardly any have passed. Every
+        portion is another walk over the files, so two or three must do.
+        """
+        lacking, looked_at = self._cap - len(self.kept), self._next
         if lacking <= 0:
             return ()
-        return self._candidates[self._next : self._next + max(lacking + lacking // 4, 16)]
+        size = max(lacking + lacking // 4, 16)
+        if looked_at:
+            size = min(size * looked_at // max(len(self.kept), 1) + 1, 4 * looked_at)
+        return self._candidates[looked_at : looked_at + size]
 
     def tell(self, reasons: Sequence[str | None]) -> None:
         """For each candidate of the portion, in its order, the reason why it is dropped; None if it is fine."""

@@ -1,7 +1,6 @@
 """Converts a data set, or verl's files, to files that can be trained on: see `convert` for the command."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 from recipe.zppo import media
 from recipe.zppo.data import reading
 from recipe.zppo.data.answers import is_gradable
-from recipe.zppo.data.converters import CONVERTERS, Converter, Draft
+from recipe.zppo.data.converters import CONVERTERS, Converter, Draft, Tally
 from recipe.zppo.data.directives import strip_directives
 from recipe.zppo.data.errors import BuildError, RowError
 from recipe.zppo.data.parquet import write_rows
@@ -34,8 +33,7 @@ class ConvertSettings:
 class Result(NamedTuple):
     path: Path
     kept: int
-    dropped: Counter
-    """By reason."""
+    tally: Tally
 
 
 def convert(settings: ConvertSettings) -> list[Result]:
@@ -54,7 +52,7 @@ def convert(settings: ConvertSettings) -> list[Result]:
 
 
 def reasons(result: Result) -> str:
-    return ", ".join(f"{reason} {count}" for reason, count in sorted(result.dropped.items()))
+    return ", ".join(f"{reason} {count}" for reason, count in sorted(result.tally.dropped.items()))
 
 
 def _verl_files(settings: ConvertSettings, out: Path) -> list[Result]:
@@ -68,14 +66,14 @@ def _verl_files(settings: ConvertSettings, out: Path) -> list[Result]:
         raise BuildError(f"out={out}: that is where the source is; give another folder")
     results = []
     for file in files:
-        read, dropped = convert_file(
+        read, tally = convert_file(
             file,
             out / file.name,
             strip=settings.strip_directives,
             check_answers=settings.check_answers,
             limit=settings.limit,
         )
-        results.append(Result(out / file.name, read - sum(dropped.values()), dropped))
+        results.append(Result(out / file.name, read - sum(tally.dropped.values()), tally))
     return results
 
 
@@ -85,15 +83,15 @@ def _data_set(settings: ConvertSettings, out: Path) -> list[Result]:
     place = reading.Place("source", path, "train", reading.config_of(path, converter.config))
     results = []
     for split in settings.splits or reading.splits(place):
-        dropped: Counter = Counter()
+        tally = Tally()
         file = out / f"{split}.parquet"
-        kept = write_rows(file, _rows(place._replace(split=split), converter, settings, dropped))
-        results.append(Result(file, kept, dropped))
+        kept = write_rows(file, _rows(place._replace(split=split), converter, settings, tally))
+        results.append(Result(file, kept, tally))
     return results
 
 
 def _rows(
-    place: reading.Place, converter: Converter, settings: ConvertSettings, dropped: Counter
+    place: reading.Place, converter: Converter, settings: ConvertSettings, tally: Tally
 ) -> Iterator[dict[str, Any]]:
     seen: set[str] = set()
     for number, draft in enumerate(_drafts(place, converter, settings.limit)):
@@ -101,9 +99,10 @@ def _rows(
         if isinstance(row, dict) and row["prompt_id"] in seen:
             row = "duplicate"
         if isinstance(row, str):
-            dropped[row] += 1
+            tally.dropped[row] += 1
             continue
         seen.add(row["prompt_id"])
+        tally.changed += settings.strip_directives and strip_directives(draft.question) != draft.question.rstrip()
         yield row
 
 

@@ -24,7 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     for result in results:
-        print(f"{result.path}: {result.kept} rows" + (f"; dropped: {reasons(result)}" if result.dropped else ""))
+        dropped = f"; dropped: {reasons(result)}" if result.tally.dropped else ""
+        changed = f"; directives taken off {result.tally.changed} question(s)" if result.tally.changed else ""
+        print(f"{result.path}: {result.kept} rows{dropped}{changed}")
     return 0
 
 

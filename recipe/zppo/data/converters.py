@@ -1,6 +1,7 @@
 """What stands in the data sets that verl's users have: one class for each, in the schemas of the hub's usual copies."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -24,6 +25,16 @@ class Draft:
     images: tuple[bytes | str, ...] = ()
     """Bytes, or why there are none."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Tally:
+    """What became of a file's rows, counted while they are written."""
+
+    dropped: Counter = field(default_factory=Counter)
+    """By reason."""
+    changed: int = 0
+    """Written rows whose question lost directives."""
 
 
 class Converter(Protocol):

@@ -25,8 +25,8 @@ from recipe.zppo.data.scan import READERS, read_scan, scan_unit
 from recipe.zppo.data.subsets import BY_NAME, SOURCES, canonical
 from recipe.zppo.data.work_folder import WorkFolder
 
-FORMAT = 1
-"""Goes up when the same settings give other rows."""
+FORMAT = 2
+"""Goes up when the same settings give other rows, or other tasks on the way to them."""
 
 
 def build(settings: CorpusSettings, progress: Progress) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def build(settings: CorpusSettings, progress: Progress) -> dict[str, Any]:
     """
     _check(settings)
     folder = WorkFolder(settings.out, settings.split)
-    with folder.locked():
+    with folder.locked(progress.say):
         places = _places(settings)
         asked = _asked(settings, places)
         folder.compare(asked, overwrite=settings.overwrite)
@@ -65,6 +65,7 @@ class _Build:
         self._settings, self._folder, self._processes, self._progress = settings, folder, processes, progress
         self._units = units
         self._read: Counter = Counter()
+        self._changed = 0
         self._dropped: dict[str, Counter] = {}
         self._unlisted: dict[str, Counter] = {source: Counter() for source in SOURCES}
         self._places: dict[tuple[int, int], tuple[str, int]] = {}
@@ -103,6 +104,7 @@ class _Build:
                 candidate = Candidate(SOURCES.index(source), rank(self._settings.seed, digest), digest, number, row)
                 found.setdefault(name, []).append(candidate)
             self._read[source] += scanned.read
+            self._changed += scanned.changed
         fill = self._settings.duplicates == "fill"
         for name, rows in found.items():
             found[name], dropped = order(rows, fill=fill)
@@ -177,6 +179,7 @@ class _Build:
         return {
             "rows": sum(entry["kept"] for entry in subsets.values()),
             "read": dict(self._read),
+            "questions_changed": self._changed,
             "dropped": dict(sorted(total.items())),
             "subsets": subsets,
             "subsets_not_found": [name for name in asked if name not in subsets],

@@ -17,7 +17,7 @@ from recipe.zppo.data.corpus_settings import CorpusSettings
 from recipe.zppo.data.errors import BuildError
 from recipe.zppo.data.parquet import readable_disk_errors, write_rows
 from recipe.zppo.data.rows import SCHEMA, build_row
-from recipe.zppo.data.scan import READERS, Prepared, prepare
+from recipe.zppo.data.scan import READERS, Prepared, place_of, prepare
 from recipe.zppo.files import write_atomically
 from recipe.zppo.run_errors import DataError
 
@@ -30,23 +30,17 @@ def examine_unit(unit: reading.Unit, wanted: list[int], settings: CorpusSettings
     found: dict[int, int | str] = {}
 
     def fill(temporary: str) -> None:
-        left, number, written = set(wanted), 0, 0
+        written = 0
         with pa.ipc.new_file(temporary, SCHEMA) as writer:
-            for table in reading.batches(unit, pictures=True):
-                here = [index for index in range(table.num_rows) if number + index in left]
-                for index, row in zip(here, table.take(here).to_pylist(), strict=True):
-                    result = _finished(row, unit, settings)
-                    if isinstance(result, str):
-                        found[number + index] = result
-                    else:
-                        writer.write_batch(pa.RecordBatch.from_pylist([result], SCHEMA))
-                        found[number + index] = written
-                        written += 1
-                    left.discard(number + index)
-                number += table.num_rows
-                if not left:
-                    break
-        if left:
+            for number, row in reading.rows(unit, wanted):
+                result = _finished(row, unit, number, settings)
+                if isinstance(result, str):
+                    found[number] = result
+                else:
+                    writer.write_batch(pa.RecordBatch.from_pylist([result], SCHEMA))
+                    found[number] = written
+                    written += 1
+        if len(found) < len(set(wanted)):
             raise BuildError(f"{unit.place}: shard {unit.shard} has changed since the build began; use another out=")
 
     with readable_disk_errors(path):
@@ -60,11 +54,13 @@ def read_examined(path: str) -> dict[int, int | str]:
     return dict(json.loads(Path(f"{path}.json").read_text()))
 
 
-def _finished(row: Mapping[str, Any], unit: reading.Unit, settings: CorpusSettings) -> dict[str, Any] | str:
+def _finished(
+    row: Mapping[str, Any], unit: reading.Unit, number: int, settings: CorpusSettings
+) -> dict[str, Any] | str:
     """The row as it is written, or why it can't be kept."""
     source = READERS[unit.place.key]
     raw = source.read(row, unit.place.config)
-    prepared = prepare(raw, source.name, settings)
+    prepared = prepare(raw, source.name, settings, place_of(unit, number))
     if not isinstance(prepared, Prepared):
         raise BuildError(f"{unit.place}: shard {unit.shard} has changed since the build began; use another out=")
     picture = picture_bytes(row[unit.image_column])

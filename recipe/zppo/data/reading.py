@@ -2,12 +2,16 @@
 
 import functools
 import os
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import datasets
 import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets.table import table_cast
+from datasets.utils.file_utils import xopen
 
 from recipe.zppo.data.errors import BuildError
 
@@ -39,6 +43,14 @@ class Unit(NamedTuple):
     num_shards: int
     text_columns: tuple[str, ...]
     image_column: str
+    name: str
+    """Of its file, without folders: the same in every copy of the source."""
+
+
+class _Opened(NamedTuple):
+    stream: datasets.IterableDataset
+    files: tuple[str, ...]
+    """Paths or addresses of the parquet files, one a shard."""
 
 
 def configs(place: Place) -> list[str]:
@@ -89,25 +101,63 @@ def units(place: Place, schema_of: Any, image_column: str) -> list[Unit]:
     """The shards of a source's config. `schema_of` checks the schema and chooses the columns of text.
 
     Raises:
-        BuildError: it can't be reached, lacks the split or a column.
+        BuildError: it can't be reached, is not in parquet files, lacks the split or a column.
     """
     with _readable_errors(place):
-        stream = _open(place, None)
+        stream, files = _open(place, None)
         schema = _schema(stream)
     try:
         columns = tuple(schema_of(schema))
     except BuildError as error:
         raise BuildError(f"{place}: {str(error).partition(': ')[2]}") from error
-    return [Unit(place, shard, stream.num_shards, columns, image_column) for shard in range(stream.num_shards)]
+    names = [file.rpartition("/")[2] for file in files]
+    return [Unit(place, shard, len(names), columns, image_column, name) for shard, name in enumerate(names)]
 
 
 def batches(unit: Unit, *, pictures: bool) -> Iterator[pa.Table]:
     """The unit's rows in order, without pictures unless asked for: the columns of parquet files are read one by one."""
     columns = unit.text_columns + ((unit.image_column,) if pictures else ())
     with _readable_errors(unit.place):
-        stream = _open(unit.place, columns).shard(num_shards=unit.num_shards, index=unit.shard)
+        stream = _open(unit.place, columns).stream.shard(num_shards=unit.num_shards, index=unit.shard)
         for table in stream.with_format("arrow").iter(batch_size=ROWS_PER_BATCH if pictures else 4096):
             yield table.select(columns)
+
+
+def rows(unit: Unit, wanted: Iterable[int]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The unit's rows with the given numbers, pictures included, in order; numbers that it has no row for are left out.
+
+    Only the row groups with a wanted row are read.
+    """
+    numbers = sorted(set(wanted))
+    if not numbers:
+        return
+    for first, table in _around(unit, numbers):
+        here = _within(numbers, first, first + table.num_rows)
+        if here:  # mostly none: few rows are wanted, and arrow takes no untyped empty list
+            found = table.take(pa.array([number - first for number in here], pa.int64()))
+            yield from zip(here, found.to_pylist(), strict=True)
+
+
+def _around(unit: Unit, numbers: Sequence[int]) -> Iterator[tuple[int, pa.Table]]:
+    """Tables that hold the rows with the given ascending numbers, each with the number of its first row."""
+    columns = (*unit.text_columns, unit.image_column)
+    with _readable_errors(unit.place):
+        stream, files = _open(unit.place, columns)
+        schema = stream.features.arrow_schema  # to which `datasets` casts in `batches` too: the text must be the same
+        with xopen(files[unit.shard], "rb") as file, pq.ParquetFile(file) as parquet:
+            end = 0
+            for group in range(parquet.num_row_groups):
+                first, end = end, end + parquet.metadata.row_group(group).num_rows
+                if not _within(numbers, first, end):
+                    continue
+                for batch in parquet.iter_batches(ROWS_PER_BATCH, row_groups=[group], columns=list(columns)):
+                    yield first, table_cast(pa.Table.from_batches([batch]), schema).select(columns)
+                    first += batch.num_rows
+
+
+def _within(numbers: Sequence[int], first: int, end: int) -> Sequence[int]:
+    """Those of the ascending numbers with first <= number < end."""
+    return numbers[bisect_left(numbers, first) : bisect_left(numbers, end)]
 
 
 def fingerprint(place: Place) -> list[tuple[str, int]]:
@@ -120,18 +170,21 @@ def fingerprint(place: Place) -> list[tuple[str, int]]:
 
 
 @functools.lru_cache(maxsize=8)
-def _open(place: Place, columns: tuple[str, ...] | None) -> datasets.IterableDataset:
+def _open(place: Place, columns: tuple[str, ...] | None) -> _Opened:
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity_error()
-    options: dict[str, Any] = {"split": place.split, "streaming": True}
-    if columns is not None:
-        options["columns"] = list(columns)
+    options = {} if columns is None else {"columns": list(columns)}
     folder = _local(place.path)
     if folder is not None and (folder.is_file() or not _has_card(folder)):
-        return datasets.load_dataset("parquet", data_files={place.split: _files(place, folder)}, **options)
-    repo, revision = _repo(place.path)
-    name = place.config or None
-    return datasets.load_dataset(str(folder or repo), name=name, revision=revision, **options)
+        builder = datasets.load_dataset_builder("parquet", data_files={place.split: _files(place, folder)}, **options)
+    else:
+        repo, revision = _repo(place.path)
+        name = place.config or None
+        builder = datasets.load_dataset_builder(str(folder or repo), name=name, revision=revision, **options)
+    if builder.name != "parquet":
+        raise BuildError(f"{place}: its files are of the kind {builder.name}; give a copy of it in parquet files")
+    stream = builder.as_streaming_dataset(split=place.split)  # what `load_dataset` does with streaming=True
+    return _Opened(stream, tuple(builder.config.data_files[place.split]))
 
 
 def _files(place: Place, folder: Path) -> list[str]:

@@ -30,6 +30,10 @@ def print_report(report: Mapping[str, Any], out: str, console: Console | None = 
     for source, names in report["configs_not_read"].items():
         if names:
             console.print(f"{source}: not part of the corpus, not read: {', '.join(names)}", markup=False)
+    if report["questions_changed"]:
+        console.print(
+            f"directives were taken off {report['questions_changed']} question(s) that passed the checks of text"
+        )
     if report["subsets_not_found"]:
         console.print(f"not found in the sources: {', '.join(report['subsets_not_found'])}", markup=False)
     console.print(f"{report['rows']} rows in {len(report['files'])} file(s) of {out}", markup=False)

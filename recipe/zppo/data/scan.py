@@ -33,6 +33,8 @@ class Prepared(NamedTuple):
     answer: str
     answer_type: str
     digest: int
+    changed: bool
+    """Whether directives were taken off the question."""
 
 
 class Dropped(NamedTuple):
@@ -41,23 +43,35 @@ class Dropped(NamedTuple):
     reason: str
 
 
-def prepare(raw: RawRow, source: str, settings: CorpusSettings) -> Prepared | Dropped:
-    """The checks that need no picture, cheapest first; the reason is the first one that fails."""
+def place_of(unit: reading.Unit, number: int) -> str:
+    """What tells a row from all others of its sub-set, in every copy of the source and every build."""
+    return f"{unit.name} {number}"
+
+
+def prepare(raw: RawRow, source: str, settings: CorpusSettings, place: str) -> Prepared | Dropped:
+    """The checks that need no picture, cheapest first; the reason is the first one that fails.
+
+    Args:
+        place: see `place_of`.
+    """
     subset = canonical(source, raw.subset)
     if subset is None:
         return Dropped(None, "unlisted")
     if settings.subsets is not None and subset.name not in settings.subsets:
         return Dropped(subset.name, "not_asked_for")
     question = strip_directives(raw.question) if settings.strip_directives else raw.question.rstrip()
+    changed = question != raw.question.rstrip()
     if reason := _reason(raw, source, question, settings):
         return Dropped(subset.name, reason)
     try:
         question = with_placeholders(question, num_images=1)
     except RowError:
         return Dropped(subset.name, "placeholders")
-    identity = json.dumps([source, raw.subset, raw.row_id, raw.question, raw.answer]).encode()
-    digest = int.from_bytes(hashlib.blake2b(identity, digest_size=8).digest(), "big")
-    return Prepared(subset.name, question, raw.answer, raw.answer_type, digest)
+    identity = [source, raw.subset, raw.row_id, raw.question, raw.answer]
+    if not raw.row_id:  # many pictures have the same question and answer, and the picture is not read here
+        identity.append(place)
+    digest = int.from_bytes(hashlib.blake2b(json.dumps(identity).encode(), digest_size=8).digest(), "big")
+    return Prepared(subset.name, question, raw.answer, raw.answer_type, digest, changed)
 
 
 def _reason(raw: RawRow, source: str, question: str, settings: CorpusSettings) -> str | None:
@@ -87,20 +101,23 @@ def scan_unit(unit: reading.Unit, settings: CorpusSettings, path: str) -> str:
     columns: dict[str, list] = {name: [] for name in CANDIDATES.names}
     dropped: Counter = Counter()
     unlisted: Counter = Counter()
-    number = -1
+    number, changed = -1, 0
     for table in reading.batches(unit, pictures=False):
         for row in table.to_pylist():
             number += 1
             raw = source.read(row, unit.place.config)
-            result = prepare(raw, source.name, settings)
+            result = prepare(raw, source.name, settings, place_of(unit, number))
             if isinstance(result, Prepared):
+                changed += result.changed
                 for name, value in zip(CANDIDATES.names, (number, result.subset, result.digest), strict=True):
                     columns[name].append(value)
             elif result.subset is None:
                 unlisted[raw.subset] += 1
             else:
                 dropped[f"{result.subset} {result.reason}"] += 1
-    counts = json.dumps({"read": number + 1, "dropped": dropped, "unlisted": unlisted}, sort_keys=True)
+    counts = json.dumps(
+        {"read": number + 1, "changed": changed, "dropped": dropped, "unlisted": unlisted}, sort_keys=True
+    )
     table = pa.table(columns, schema=CANDIDATES).replace_schema_metadata({"counts": counts})
     with readable_disk_errors(path):
         write_atomically(path, lambda temporary: pq.write_table(table, temporary))
@@ -111,6 +128,8 @@ class Scanned(NamedTuple):
     rows: list[tuple[int, str, int]]
     """(row, sub-set, digest) of each candidate."""
     read: int
+    changed: int
+    """Candidates whose question lost directives."""
     dropped: Counter
     """By (sub-set, reason)."""
     unlisted: Counter
@@ -121,4 +140,4 @@ def read_scan(path: str | Path) -> Scanned:
     counts = json.loads(table.schema.metadata[b"counts"])
     rows = list(zip(*(table.column(name).to_pylist() for name in CANDIDATES.names), strict=True))
     dropped = Counter({tuple(name.split(" ")): count for name, count in counts["dropped"].items()})
-    return Scanned(rows, counts["read"], dropped, Counter(counts["unlisted"]))
+    return Scanned(rows, counts["read"], counts["changed"], dropped, Counter(counts["unlisted"]))

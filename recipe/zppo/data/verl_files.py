@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recipe.zppo.data.answers import is_gradable
+from recipe.zppo.data.converters import Tally
 from recipe.zppo.data.directives import strip_directives
 from recipe.zppo.data.errors import BuildError
 from recipe.zppo.data.parquet import ROWS_PER_GROUP, readable_disk_errors
-from recipe.zppo.data.rows import FREE_FORM, IMAGE, text_id
+from recipe.zppo.data.rows import IMAGE, text_id
 from recipe.zppo.data.sources import require, user_text
 from recipe.zppo.errors import RewardError
 from recipe.zppo.files import write_atomically
+from recipe.zppo.judge import is_free_form
 from recipe.zppo.reward import gold_answer
 
 PROMPT_ID = "prompt_id"
@@ -25,16 +26,17 @@ PROMPT_ID = "prompt_id"
 
 def convert_file(
     source: Path, target: Path, *, strip: bool, check_answers: bool, limit: int | None
-) -> tuple[int, Counter]:
-    """Writes the file's rows with `prompt_id`; the number of rows read, and why some are missing.
+) -> tuple[int, Tally]:
+    """Writes the file's rows with `prompt_id`; the number of rows read, and what became of them.
 
-    All other columns stay as they are, pictures and metadata of the schema included. An id column that is there is
-    kept. A row that the file has twice is written once.
+    All other columns stay as they are, pictures and metadata of the schema included. Ids that are there are kept, and
+    those that lack are computed. A row that the file has twice is written once.
 
     Raises:
-        BuildError: the file can't be read or lacks a column of verl's schema, or the target can't be written.
+        BuildError: the file can't be read or lacks a column of verl's schema, an id lacks in a column of numbers, or
+            the target can't be written.
     """
-    dropped: Counter = Counter()
+    tally = Tally()
     seen: set = set()
     read = 0
     try:
@@ -46,13 +48,23 @@ def convert_file(
         require(schema, ["prompt", "reward_model.ground_truth"], f"source={source}")
         has_id = PROMPT_ID in schema.names
         wanted = schema if has_id else schema.append(pa.field(PROMPT_ID, pa.string()))
+        position = wanted.names.index(PROMPT_ID)
+        if pa.types.is_null(wanted.field(position).type):
+            wanted = wanted.set(position, wanted.field(position).with_type(pa.string()))
+        id_field = wanted.field(position)
+        writes_ids = _holds_text(id_field.type)
 
         def fill(temporary: str) -> None:
             nonlocal read
             with pq.ParquetWriter(temporary, wanted, compression="zstd") as writer:
                 for batch in _batches(parquet, source, limit):
                     read += len(batch)
-                    kept = list(_kept(batch.to_pylist(), dropped, seen, strip=strip, check_answers=check_answers))
+                    if not writes_ids and batch.column(PROMPT_ID).null_count:
+                        raise BuildError(
+                            f"source={source}: {PROMPT_ID} is empty in some rows, and a column of type {id_field.type} "
+                            "can't hold the ids that we give; fill it, make it text, or take the column out"
+                        )
+                    kept = list(_kept(batch.to_pylist(), tally, seen, strip=strip, check_answers=check_answers))
                     if not kept:
                         continue
                     numbers, prompts, ids = zip(*kept, strict=True)
@@ -60,13 +72,21 @@ def convert_file(
                     field = schema.field("prompt")
                     table = table.set_column(schema.names.index("prompt"), field, pa.array(prompts, field.type))
                     if not has_id:
-                        table = table.append_column(PROMPT_ID, pa.array(ids, pa.string()))
+                        table = table.append_column(id_field, pa.array(ids, id_field.type))
+                    elif writes_ids:
+                        table = table.set_column(position, id_field, pa.array(ids, id_field.type))
                     writer.write_table(table.cast(wanted), row_group_size=ROWS_PER_GROUP)
 
         with readable_disk_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(str(target), fill)
-    return read, dropped
+    return read, tally
+
+
+def _holds_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
 
 
 def _batches(parquet: pq.ParquetFile, source: Path, limit: int | None) -> Iterator[pa.RecordBatch]:
@@ -83,22 +103,24 @@ def _batches(parquet: pq.ParquetFile, source: Path, limit: int | None) -> Iterat
 
 
 def _kept(
-    rows: list[dict[str, Any]], dropped: Counter, seen: set, *, strip: bool, check_answers: bool
+    rows: list[dict[str, Any]], tally: Tally, seen: set, *, strip: bool, check_answers: bool
 ) -> Iterator[tuple[int, Any, str]]:
     """(number, prompt, id) of each row that can be used."""
     for number, row in enumerate(rows):
         prompt = row["prompt"]
         if reason := _reason(row, check_answers):
-            dropped[reason] += 1
+            tally.dropped[reason] += 1
             continue
         row_id = row.get(PROMPT_ID)
         if row_id in (None, ""):
             row_id = _id(row)
         if row_id in seen:
-            dropped["duplicate"] += 1
+            tally.dropped["duplicate"] += 1
             continue
         seen.add(row_id)
-        yield number, stripped(prompt) if strip else prompt, row_id
+        bare = stripped(prompt) if strip else prompt
+        tally.changed += user_text(bare).rstrip() != user_text(prompt).rstrip()
+        yield number, bare, row_id
 
 
 def _reason(row: Mapping[str, Any], check_answers: bool) -> str | None:
@@ -108,8 +130,7 @@ def _reason(row: Mapping[str, Any], check_answers: bool) -> str | None:
         answer = gold_answer((row["reward_model"] or {}).get("ground_truth"))
     except RewardError:
         return "no_answer"
-    free_form = (row.get("extra_info") or {}).get("answer_type") == FREE_FORM
-    if check_answers and not free_form and not is_gradable(answer):
+    if check_answers and not is_free_form(row) and not is_gradable(answer):
         return "ungradable_answer"
     if "images" in row and "videos" not in row:
         contents = [message.get("content") for message in row["prompt"]]

@@ -1,10 +1,11 @@
 """The folder of a build that is under way: what it was asked for, one process at a time, and what is done already."""
 
+import errno
 import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from typing import Any
 from recipe.zppo.data.errors import BuildError
 from recipe.zppo.data.parquet import readable_disk_errors
 from recipe.zppo.files import write_atomically
+
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
+"""What `flock` says where the file system has no locks, as Lustre without the mount option."""
 
 
 class WorkFolder:
@@ -24,8 +28,11 @@ class WorkFolder:
         self._plan = self.path / "asked.json"
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, warn: Callable[[str], object]) -> Iterator[None]:
         """Only one build at a time works in the folder; leaves of one that was killed are removed.
+
+        Args:
+            warn: told, in one line, where the file system has no locks and nobody watches over that.
 
         Raises:
             BuildError: another process builds there, or the folder can't be written to.
@@ -38,6 +45,16 @@ class WorkFolder:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise BuildError(f"out={self.out}: another process builds there; wait for it or end it") from error
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:
+                    with readable_disk_errors(self.out):
+                        raise
+                warn(
+                    f"out={self.out}: the file system has no locks ({os.strerror(error.errno)}; Lustre has them when "
+                    "mounted with -o flock): see to it that no other build works there at the same time"
+                )
+            if self.report.is_file():
+                shutil.rmtree(self.path, ignore_errors=True)
             for leaf in [*self.out.glob(f"{self._split}-*.tmp"), *self.path.rglob("*.tmp")]:
                 leaf.unlink(missing_ok=True)
             yield
@@ -68,13 +85,29 @@ class WorkFolder:
                 f"out={self.out}: holds a build with other settings ({name}: {there} there, {here} now); give another "
                 "out=, or overwrite=true to remove it"
             )
-        for file in [*self.files(), self.report]:
-            file.unlink(missing_ok=True)
-        shutil.rmtree(self.path, ignore_errors=True)
+        self._remove(before)
+
+    def _remove(self, before: Mapping[str, Any]) -> None:
+        """Removes a build. One that is killed here leaves a build under way, as `before` asked for it, or nothing.
+
+        So the report goes before the data that it vouches for, and there is a plan as long as there are data.
+        """
+        with readable_disk_errors(self.out):
+            if not self._plan.is_file():
+                self.path.mkdir(parents=True, exist_ok=True)
+                self._write(self._plan, before)
+            for file in [self.report, *self.files()]:
+                file.unlink(missing_ok=True)
+            shutil.rmtree(self.path)
 
     def begin(self, asked: Mapping[str, Any]) -> None:
-        """Notes what is asked for, unless a build with the same settings has been begun already."""
+        """Notes what is asked for, unless a build with the same settings has been begun already.
+
+        Files of tasks that no plan vouches for may be of other settings, whose removal was cut short; they go.
+        """
         with readable_disk_errors(self.path):
+            if not self._plan.is_file() and self.path.exists():
+                shutil.rmtree(self.path)
             for folder in ("scan", "rows"):
                 (self.path / folder).mkdir(parents=True, exist_ok=True)
             if not self._plan.is_file():
