@@ -39,18 +39,19 @@ quickstart: $(STAMP) ## Train with ZPPO on the CPU, from nothing to a summary (A
 study: $(STAMP) ## Compare the methods on the embedded world (ARGS="plan=baselines seeds=[0]" go to the study)
 	$(BIN)/python -m recipe.zppo.study $(ARGS)
 
-# Two rows of tests at a time: a training run under Ray waits a lot and leaves room on the second core.
-RAY_TESTS := $(addprefix tests/e2e/test_,failures.py methods.py parity.py resume.py train.py)
-MORE_RAY_TESTS := $(addprefix tests/,e2e/test_endpoint.py e2e/test_lora.py e2e/test_placement.py images/test_train_images.py \
-	cpu/test_grpo_cpu.py cpu/test_vllm_cpu.py packaging)
+# Two parts of the tests at a time, the longest first: a training run under Ray waits a lot and leaves room on the second
+# core. Each part's output is shown when it has ended; until then it is in .test-logs.
+RAY_TESTS := e2e/test_resume.py e2e/test_methods.py e2e/test_failures.py images/test_train_images.py e2e/test_train.py \
+	e2e/test_endpoint.py e2e/test_lora.py cpu/test_grpo_cpu.py packaging e2e/test_parity.py e2e/test_placement.py
+TEST_PARTS := $(firstword $(RAY_TESTS)) others $(wordlist 2,99,$(RAY_TESTS))
 
 test: $(STAMP) ## Run all tests (ARGS="..." go to pytest, which then runs alone)
 ifeq ($(strip $(ARGS)),)
-	@$(BIN)/python -m pytest $(RAY_TESTS) > .ray-tests.log 2>&1 & ray=$$!; \
-	$(BIN)/python -m pytest tests $(RAY_TESTS:%=--ignore=%) $(MORE_RAY_TESTS:%=--ignore=%); others=$$?; \
-	$(BIN)/python -m pytest $(MORE_RAY_TESTS); more=$$?; \
-	echo "Waiting for the other tests that start Ray; their output so far is in .ray-tests.log"; \
-	wait $$ray; with_ray=$$?; cat .ray-tests.log; exit $$((others ? others : more ? more : with_ray))
+	@rm -rf .test-logs && mkdir .test-logs
+	@printf '%s\n' $(TEST_PARTS) | xargs -P 2 -n 1 bash -c ' \
+	case $$0 in others) tests="tests $(RAY_TESTS:%=--ignore=tests/%)" ;; *) tests=tests/$$0 ;; esac; \
+	log=.test-logs/$$(basename $$0 .py).log; $(BIN)/python -m pytest $$tests > $$log 2>&1; status=$$?; \
+	echo "== $$0: $$SECONDS s"; cat $$log; exit $$status'
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif
@@ -84,4 +85,4 @@ bench: $(STAMP) ## Run the benchmarks on synthetic data
 	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file" $(ARGS); done
 
 clean: ## Remove the virtual environment, caches and outputs
-	rm -rf $(VENV) $(VLLM_VENV) build dist open_zppo.egg-info .pytest_cache .ruff_cache .hypothesis .ray-tests.log outputs
+	rm -rf $(VENV) $(VLLM_VENV) build dist open_zppo.egg-info .pytest_cache .ruff_cache .hypothesis .test-logs outputs
