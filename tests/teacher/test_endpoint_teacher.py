@@ -114,6 +114,17 @@ def test_images_of_the_question_are_sent():
     assert second == {"type": "text", "text": f"How many?\n\n{CLOSER.text}"}
 
 
+def test_a_question_without_media_takes_no_detour(monkeypatch):
+    """Through a thread the requests of a step would reach a local teacher in batches that depend on time."""
+
+    async def detour(function, *arguments):
+        raise AssertionError("a thread")
+
+    with FakeEndpoint(answer) as server:
+        monkeypatch.setattr("recipe.zppo.teacher_client.asyncio.to_thread", detour)
+        assert len(run(lambda t: t.solve(ROW, ASKED, [5]), server).rollouts) == 1
+
+
 def test_videos_stop_the_run_with_a_message():
     frame = Image.new("RGB", (30, 20))
     content = [{"type": "video", "video": [frame, frame]}, {"type": "text", "text": "How many?"}]

@@ -25,10 +25,13 @@ class BatchedModel:
 
     Args:
         max_padded_tokens: rows times (longest prompt + largest budget) of a batch; bounds the key-value cache.
+        in_thread: let the event loop go on meanwhile: where somebody waits for a server elsewhere, whose connections
+            would otherwise seem to hang. What arrives during a batch then depends on time.
     """
 
-    def __init__(self, generator: HFGenerator, *, max_seqs: int, max_padded_tokens: int):
+    def __init__(self, generator: HFGenerator, *, max_seqs: int, max_padded_tokens: int, in_thread: bool = False):
         self.generator = generator
+        self._in_thread = in_thread
         self._max_seqs, self._max_padded_tokens = max_seqs, max_padded_tokens
         self._waiting: list[tuple[Request, asyncio.Future[Response]]] = []
         self._arrivals = 0
@@ -55,7 +58,7 @@ class BatchedModel:
             while waiting:
                 batch = self._take(waiting)
                 del waiting[: len(batch)]
-                self._answer(batch)
+                await self._answer(batch)
 
     def _take(self, waiting: list[tuple[Request, asyncio.Future]]) -> list[tuple[Request, asyncio.Future]]:
         """From the front, as many as fit; rows are padded to the longest prompt, so lengths stay within a factor."""
@@ -68,9 +71,13 @@ class BatchedModel:
                 return waiting[:count]
         return list(waiting)
 
-    def _answer(self, batch: list[tuple[Request, asyncio.Future]]) -> None:
+    async def _answer(self, batch: list[tuple[Request, asyncio.Future]]) -> None:
+        requests = [request for request, _ in batch]
         try:
-            responses = self.generator.generate([request for request, _ in batch])
+            if self._in_thread:
+                responses = await asyncio.to_thread(self.generator.generate, requests)
+            else:
+                responses = self.generator.generate(requests)
         except Exception as error:  # fails those who wait for it; the pipeline counts them and names the cause
             for _, future in batch:
                 if not future.done():

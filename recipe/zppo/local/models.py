@@ -25,8 +25,11 @@ class LocalModel:
     generation_config: Any
 
     @classmethod
-    def load(cls, path: str, config: DictConfig, max_model_len: int) -> LocalModel:
+    def load(cls, path: str, config: DictConfig, max_model_len: int, *, in_thread: bool = False) -> LocalModel:
         """
+        Args:
+            in_thread: see `BatchedModel`.
+
         Raises:
             ConfigError: the model takes images, or can't be loaded.
         """
@@ -47,5 +50,6 @@ class LocalModel:
             HFGenerator(model, tokenizer, max_model_len=max_model_len),
             max_seqs=int(rollout.max_num_seqs),
             max_padded_tokens=int(rollout.max_num_batched_tokens),
+            in_thread=in_thread,
         )
         return cls(model, tokenizer, server, generation_config)

@@ -51,7 +51,9 @@ class LocalTrainer:
 
         rollout = config.actor_rollout_ref.rollout
         context = int(rollout.max_model_len or config.data.max_prompt_length + config.data.max_response_length)
-        self.student = LocalModel.load(config.actor_rollout_ref.model.path, config, context)
+        served_elsewhere = bool(zppo.needs_teacher and zppo.teacher.base_url)
+        path = config.actor_rollout_ref.model.path
+        self.student = LocalModel.load(path, config, context, in_thread=served_elsewhere)
         models = {} if models is None else models
         for path in zppo.placed_teachers:
             if path not in models:
