@@ -199,8 +199,8 @@ class ValidationConfig:
 class TimeoutsConfig:
     """Limits on waiting: a run stops with a message instead of hanging."""
 
-    start_s: float = bounded(3600.0, gt=0.0)
-    """Seconds from the start of Ray until the engine and the servers of student and teacher are ready."""
+    start_s: float = bounded(3600.0, gt=0.0, le=1e8)
+    """Seconds until the engine and the servers of student and teacher are ready, reading the data not counted."""
 
     rollout_s: float = bounded(3600.0, gt=0.0)
     """Seconds from submission until a group of rollouts, plain or reformulated, must be complete."""

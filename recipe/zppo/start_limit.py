@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -32,6 +34,7 @@ class StartLimit:
 
     def lift(self) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        self._waiting_in = ""
 
     def __enter__(self) -> StartLimit:
         self._previous = signal.signal(signal.SIGALRM, self._expire)
@@ -43,9 +46,9 @@ class StartLimit:
         Raises:
             WaitTimeoutError: the limit has expired.
         """
-        self.lift()
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, self._previous)
-        if self._waiting_in and kind is KeyboardInterrupt:
+        if self._waiting_in and _interrupted(error):
             raise WaitTimeoutError(
                 f"the run was not ready to train within {self.seconds:.0f} s (zppo.timeouts.start_s); it was waiting "
                 f"in {self._waiting_in}. `ray status` names resources that nobody has, Ray's logs what each process "
@@ -55,6 +58,24 @@ class StartLimit:
     def _expire(self, number: int, frame: FrameType | None) -> None:
         self._waiting_in = self._waiting_in or _innermost(frame)
         raise KeyboardInterrupt
+
+
+@contextmanager
+def not_counted() -> Iterator[None]:
+    """Work that takes as long as it takes, in the middle of a start."""
+    left, again = signal.setitimer(signal.ITIMER_REAL, 0)
+    try:
+        yield
+    finally:
+        if left:
+            signal.setitimer(signal.ITIMER_REAL, left, again)
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether it is the interrupt, or what clearing up raised after it."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 def _innermost(frame: FrameType | None) -> str:

@@ -151,7 +151,7 @@ class TeacherClient:
             return Hint("", "failed")
         messages = prompts.hint_request_messages(draft.text, special_tokens=self.special_tokens)
         try:
-            reply, num_tokens = await self._say(messages, seed)
+            reply, num_tokens = await self._say(messages, seed, whole=True)
         except Exception as error:  # whatever the servers raise: the question goes without a hint, counted
             logger.warning("hint failed: %s", error)
             return Hint("", "failed")
@@ -190,11 +190,14 @@ class TeacherClient:
         ids, log_probs = (scored.extra_fields[name] for name in ("prompt_ids", "prompt_logprobs"))
         return torch.tensor(ids, dtype=torch.int32), torch.tensor(log_probs, dtype=torch.float32)
 
-    async def _say(self, messages: list[dict], seed: int) -> tuple[str, int]:
-        """A summary or a hint, without what the teacher thought before it, and the number of all its tokens."""
+    async def _say(self, messages: list[dict], seed: int, *, whole: bool = False) -> tuple[str, int]:
+        """A summary or a hint, without what the teacher thought before it, and the number of all its tokens.
+
+        ``whole``: a reply that was cut off is none, since it may be the thoughts of a model that can't but think.
+        """
         limit = self.config.compression.max_tokens
         reply, num_tokens = await self._generate(messages, seed, limit, Work.SUMMARY)
-        cut_off = self.config.compression.thinking and num_tokens >= limit
+        cut_off = (whole or self.config.compression.thinking) and num_tokens >= limit
         return after_thinking(reply, cut_off=cut_off), num_tokens
 
     def _candidate(self, draft: Draft, text: str, compression: str) -> Candidate:

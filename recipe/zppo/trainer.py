@@ -33,6 +33,7 @@ from recipe.zppo.replay_buffer import PromptReplayBuffer
 from recipe.zppo.rollout_log import RolloutLog
 from recipe.zppo.selection import reformulation_cap
 from recipe.zppo.server_client import ServerClient
+from recipe.zppo.start_limit import not_counted
 from recipe.zppo.status import StatusFile
 from recipe.zppo.teacher_pool import TeacherStart
 from recipe.zppo.validation import ValidationQueue
@@ -179,7 +180,8 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         self.resource_pool_manager = NodePools.of(self.resource_pool_manager, self.zppo, start)
 
     def _init_dataloader(self) -> None:
-        super()._init_dataloader()
+        with not_counted():  # every picture of the data is measured
+            super()._init_dataloader()
         self.status.total_steps = self.total_training_steps
         available = self.steps_per_epoch * self.config.trainer.total_epochs
         if self.total_training_steps > available:  # verl would stop there without a word, and without a checkpoint

@@ -1,6 +1,7 @@
 """What is taken off questions, and what is made of answers."""
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from recipe.zppo import prompts
 from recipe.zppo.data.answers import answer_type, clean_answer, is_gradable
-from recipe.zppo.data.directives import strip_directives
+from recipe.zppo.data.directives import is_directive, strip_directives
 
 QUESTION = "Find the value of x. It is an integer."
 
@@ -163,3 +164,10 @@ def test_answers_that_no_response_could_match():
         assert is_gradable(answer)
     for answer in ("\\frac{1", "}", "{"):
         assert not is_gradable(answer)
+
+
+@pytest.mark.parametrize("phrase", ["a final answer, ", "first, answer ", "you first answer "])
+def test_a_sentence_full_of_directives_words_is_read_in_a_moment(phrase):
+    started = time.monotonic()
+    assert not is_directive(f"Please answer {phrase * 20}zebra \\boxed{{}}")
+    assert time.monotonic() - started < 2

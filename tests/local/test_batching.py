@@ -25,6 +25,20 @@ def request(number: int) -> SimpleNamespace:
     return SimpleNamespace(prompt_ids=[number], params=SimpleNamespace(max_tokens=4))
 
 
+def test_requests_that_nobody_waits_for_are_not_answered():
+    model = BatchedModel(Slow(), max_seqs=2, max_padded_tokens=1000, in_thread=True)
+
+    async def run():
+        tasks = [asyncio.create_task(model.generate([request(i)])) for i in range(10)]
+        await asyncio.sleep(0.1)  # the first two are under way
+        for task in tasks:
+            task.cancel()
+        await model.idle()
+
+    asyncio.run(run())
+    assert model.generator.batches == [2]
+
+
 @pytest.mark.parametrize("in_thread", [False, True])
 def test_the_loop_goes_on_only_where_it_is_asked_to(in_thread):
     model = BatchedModel(Slow(), max_seqs=8, max_padded_tokens=1000, in_thread=in_thread)

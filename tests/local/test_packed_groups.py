@@ -95,6 +95,20 @@ def test_the_gradient_is_the_same_and_a_group_computes_its_prompt_once(model) ->
     assert computed[0] < 20 + 21 + 2 * sum(range(5, 13)) + 16 < computed[1] / 2
 
 
+def test_alone_in_a_row_causal_order_says_it_all(model, monkeypatch) -> None:
+    """A mask of all pairs would take twice the time of long sequences."""
+    seen, attend = [], torch.nn.functional.scaled_dot_product_attention
+    monkeypatch.setattr(
+        torch.nn.functional,
+        "scaled_dot_product_attention",
+        lambda *args, **kwargs: seen.append(kwargs.get("attn_mask")) or attend(*args, **kwargs),
+    )
+    batch = [Trajectory([1] * 5, [2] * (3 + i), 0, []) for i in range(3)]
+    for part in chunks(batch, 0, VOCABULARY, share=False):
+        part.hidden(model)
+    assert seen and all(mask is None for mask in seen)
+
+
 def test_a_pass_holds_a_bounded_number_of_logits(model, monkeypatch) -> None:
     monkeypatch.setattr(packed_groups, "_CHUNK_LOGITS", 40 * VOCABULARY)
     batch = [Trajectory([i], [1] * 10, 0, []) for i in range(20)]

@@ -1,5 +1,6 @@
 """A run that does not get ready ends with what it was waiting for."""
 
+import contextlib
 import threading
 import time
 
@@ -7,7 +8,7 @@ import pytest
 
 from recipe.zppo import start_limit
 from recipe.zppo.run_errors import WaitTimeoutError
-from recipe.zppo.start_limit import StartLimit
+from recipe.zppo.start_limit import StartLimit, not_counted
 from recipe.zppo.teacher_pool import TeacherStart
 
 
@@ -35,6 +36,33 @@ def test_what_comes_after_the_start_has_no_limit() -> None:
     with StartLimit(0.2) as limit:
         limit.lift()
         time.sleep(0.4)
+
+
+def test_reading_data_is_not_counted() -> None:
+    with StartLimit(0.3) as limit:
+        with not_counted():
+            time.sleep(0.4)
+        limit.lift()
+    with pytest.raises(WaitTimeoutError), StartLimit(0.3):
+        with not_counted():
+            pass
+        threading.Event().wait()
+
+
+def test_a_clean_up_that_fails_does_not_hide_the_cause() -> None:
+    with pytest.raises(WaitTimeoutError), StartLimit(0.2):
+        try:
+            threading.Event().wait()
+        finally:
+            raise RuntimeError("clean-up failed")
+
+
+def test_an_interrupt_during_training_is_none_of_the_start() -> None:
+    with pytest.raises(KeyboardInterrupt), StartLimit(0.2) as limit:
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait()
+        limit.lift()
+        raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])

@@ -28,7 +28,7 @@ _PHRASES = (
     r"(?:problem|question|task)",
     r"(?:explain|show)(?:ing)? (?:all )?(?:your|the) (?:(?:full|complete|whole) )?"
     r"(?:answer|reasoning|thinking|steps|work)",
-    r"you first",
+    r"you (?=first)",
     r"first,? (?=think|reason|answer|output|provide|give|write|put|show|explain)",
     r"at the end(?: of your (?:answer|response|reasoning))?",
     r"last(?=\W*$)",
@@ -45,8 +45,8 @@ _WORDS = """
     thoughts through to use using whole will with within wrap wrapped wrapping write writing written you your
 """
 _KNOWN = re.compile(
-    rf"(?:{_MARK.pattern}|\b(?:{'|'.join(_PHRASES)})(?:\b|(?<=\s))|\b(?:{'|'.join(_WORDS.split())})\b|"
-    r"[\s.,;:!?\"“”'’`(){}$*-])+",
+    rf"(?:{_MARK.pattern}|\b(?:{'|'.join(_PHRASES)})(?>\b|(?<=\s))|\b(?:{'|'.join(_WORDS.split())})\b|"
+    r"[\s.,;:!?\"“”'’`(){}$*-])++",  # possessive: a word may be known in several ways, and each would be tried
     re.IGNORECASE,
 )
 _SUBJECT = re.compile(r"\b(?:think|thinking|reason|reasoning|answer\w*|respon\w+|reply|problem|question|task)\b", re.I)

@@ -46,6 +46,11 @@ class BatchedModel:
             self._pump = asyncio.create_task(self._run())
         return list(await asyncio.gather(*futures))
 
+    async def idle(self) -> None:
+        """Wait until the model answers nothing: before its weights change."""
+        if self._pump is not None:
+            await self._pump
+
     async def _run(self) -> None:
         while self._waiting:
             seen = -1
@@ -55,7 +60,7 @@ class BatchedModel:
                     await asyncio.sleep(0)
             waiting, self._waiting = [item for item in self._waiting if not item[1].done()], []
             waiting.sort(key=lambda item: len(item[0].prompt_ids))
-            while waiting:
+            while waiting := [item for item in waiting if not item[1].done()]:
                 batch = self._take(waiting)
                 del waiting[: len(batch)]
                 await self._answer(batch)

@@ -47,8 +47,10 @@ class Chunk:
 
     def hidden(self, model: Any) -> torch.Tensor:
         """(N, H): the model's last hidden states that predict the loss tokens."""
+        # Without a mask positions are plain, and transformers would take the zeros of padding for another sequence.
+        positions = None if self.mask is None else self.position_ids
         states = model.base_model(
-            input_ids=self.input_ids, position_ids=self.position_ids, attention_mask=self.mask, use_cache=False
+            input_ids=self.input_ids, position_ids=positions, attention_mask=self.mask, use_cache=False
         ).last_hidden_state
         return states[self.predicting]
 

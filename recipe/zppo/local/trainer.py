@@ -98,6 +98,7 @@ class LocalTrainer:
         mode = self.zppo.distillation.mode
         groups = training_groups(result.groups, distillation=mode, dynamic_sampling=self.zppo.dynamic_sampling)
         with times("update_actor"), self.status.stage(step, "update"):
+            await self.student.server.idle()
             self.student.model.train()
             metrics = self._update(groups, step) if groups else {"zppo/batch/skipped_updates": 1.0}
 
