@@ -38,8 +38,8 @@ train "${PYTHON}" -m "${TRAINER}" \
     zppo.reformulation.fraction=0.5 \
     actor_rollout_ref.actor.optim.lr=3.0e-5 \
     actor_rollout_ref.actor.fsdp_config.mixed_precision.param_dtype=bf16 \
-    actor_rollout_ref.actor.ppo_max_token_len_per_gpu=4096 \
-    actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu=4096 \
+    actor_rollout_ref.actor.ppo_max_token_len_per_gpu=2048 \
+    actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu=2048 \
     actor_rollout_ref.rollout.dtype=bfloat16 \
     actor_rollout_ref.rollout.max_num_seqs=128 \
     ray_kwargs.ray_init.object_store_memory=2000000000 \

@@ -1,6 +1,7 @@
 """From a composed config to a finished run: checks first, then Ray, and errors as messages instead of stack traces."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 
@@ -42,9 +43,10 @@ def launch(config: DictConfig) -> int:
         return 130
     except Exception as error:
         known = find_zppo_error(error)
-        if known is None:
+        message = plain_message(known) if known else out_of_memory(error)
+        if message is None:
             raise
-        print(f"zppo: the run stopped: {plain_message(known)}", file=sys.stderr)
+        print(f"zppo: the run stopped: {message}", file=sys.stderr)
         return 1
     return 0
 
@@ -142,6 +144,22 @@ def find_zppo_error(error: BaseException) -> ZPPOError | None:
 
     return next(
         (link for link in _chain(error) if isinstance(link, ZPPOError) and not isinstance(link, RayError)), None
+    )
+
+
+def out_of_memory(error: BaseException) -> str | None:
+    """What to do if Ray has ended workers because a node's main memory was full; None if that is not what happened."""
+    from ray.exceptions import OutOfMemoryError
+
+    links = list(_chain(error))
+    if not any(isinstance(link, OutOfMemoryError) for link in links):
+        return None
+    used = re.search(r"was ([\d.]+ ?GB used / [\d.]+ ?GB)", " ".join(map(str, links)))
+    return (
+        f"a node ran out of main memory ({used.group(1) if used else 'see the log'}) and Ray ended workers there; stop "
+        "what else runs on it, or lower actor_rollout_ref.actor.ppo_max_token_len_per_gpu, "
+        "actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu or ray_kwargs.ray_init.object_store_memory. The same "
+        "command goes on from the last checkpoint"
     )
 
 

@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from ray.exceptions import OutOfMemoryError, RayTaskError
 
 from recipe.zppo.errors import ConfigError
-from recipe.zppo.launch import find_zppo_error, plain_message
+from recipe.zppo.launch import find_zppo_error, out_of_memory, plain_message
 
 from .conftest import Run, row, write_rows
 
@@ -74,6 +75,19 @@ def test_an_error_of_ours_is_found_below_the_layers_that_wrap_it() -> None:
     assert find_zppo_error(outermost) is inner
     assert plain_message(inner) == "ConfigError: the cause"
     assert find_zppo_error(RuntimeError("other")) is None
+
+
+def test_a_node_without_memory_is_said_in_one_line() -> None:
+    """As Ray has it: the error of a task, whose cause says which node had how much."""
+    cause = OutOfMemoryError(
+        "3 worker(s) were killed. Memory on the node (IP: 1.2.3.4) was 22.37GB used / 23.54GB (0.95)"
+    )
+    error = RayTaskError("run", "a traceback", cause).as_instanceof_cause()
+    assert find_zppo_error(error) is None
+    message = out_of_memory(error)
+    assert message.startswith("a node ran out of main memory (22.37GB used / 23.54GB) and Ray ended workers there")
+    assert "\n" not in message
+    assert out_of_memory(RuntimeError("other")) is None
 
 
 RAISES_IN_A_WORKER = """
