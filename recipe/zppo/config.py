@@ -82,7 +82,7 @@ class CompressionConfig:
 
     thinking: bool = False
     """Let the chat template open with reasoning before a summary or hint, which counts in `max_tokens`; as
-    `zppo.judge.thinking`."""
+    `zppo.judge.thinking`. What does not come to the end of its thoughts is no summary."""
 
 
 @dataclass(kw_only=True)
