@@ -33,9 +33,11 @@ def test_clearing_up_is_limited_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_comes_after_the_start_has_no_limit() -> None:
+    started = time.monotonic()
     with StartLimit(0.2) as limit:
         limit.lift()
         time.sleep(0.4)
+    assert time.monotonic() - started >= 0.4
 
 
 def test_reading_data_is_not_counted() -> None:

@@ -1,0 +1,35 @@
+"""Builds of the corpus as a user starts them, and what they leave."""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from recipe.zppo.data import zppo_77k
+
+AI2D, TQA, PIXMO = "stem-ai2d_merged", "stem-tqa", "counting_grounding_search-pixmo"
+
+
+def build(out: Path, *arguments: str) -> dict:
+    """Without a processor unless asked for; the report."""
+    defaults = {"vero": "null", "mmfinereason": "null", "processor": "null", "workers": "1", "out": str(out)}
+    given = dict(argument.split("=", 1) for argument in arguments)
+    assert zppo_77k.main([f"{key}={value}" for key, value in (defaults | given).items()]) == 0
+    return json.loads((out / "report-train.json").read_text())
+
+
+def rows_of(out: Path) -> list[dict]:
+    return [row for file in sorted(out.glob("train-*.parquet")) for row in pq.read_table(file).to_pylist()]
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    """All that a build leaves."""
+    return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+
+
+def complaint(capfd, *arguments: str) -> str:
+    """The one line that a refused command says."""
+    assert zppo_77k.main(["processor=null", "workers=1", *arguments]) == 2
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    return lines[0].removeprefix("error: ")
