@@ -30,7 +30,7 @@ class CheckpointMixin:
 
     def _save_checkpoint(self) -> None:
         folder = os.path.join(self.config.trainer.default_local_dir, f"global_step_{self.global_steps}")
-        with self.status.stage(self.global_steps, "checkpoint"):
+        with self._engine("checkpoint"):
             os.makedirs(folder, exist_ok=True)
             complete = os.path.join(folder, COMPLETE_FILE)
             if os.path.exists(complete):  # a re-run of this step: not complete until it is saved again

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 from verl.trainer.main_ppo import TaskRunnerV1
 
 from recipe.zppo.secret import Secret
-from recipe.zppo.start_limit import StartLimit
+from recipe.zppo.wait_limit import WaitLimit
 
 # Ray wraps a decorated class; the plain one is kept in its metadata.
 _TaskRunner = TaskRunnerV1.__ray_metadata__.modified_class
@@ -33,7 +33,14 @@ class ZPPOTaskRunner(_TaskRunner):
 
         # verl's default is ./tensorboard_log of the working directory, shared by all runs.
         os.environ.setdefault("TENSORBOARD_DIR", os.path.join(config.trainer.default_local_dir, "tensorboard"))
-        with StartLimit(config.zppo.timeouts.start_s) as self._start_limit:
+        limit = WaitLimit(
+            config.zppo.timeouts.start_s,
+            "the run was not ready to train",
+            "zppo.timeouts.start_s",
+            "`ray status` names resources that nobody has, Ray's logs what each process said last; raise the limit if "
+            "models load slowly",
+        )
+        with limit as self._start_limit:
             super().run(config)
 
     def init_agent_loop_manager(self) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import transfer_queue as tq
@@ -33,10 +35,10 @@ from recipe.zppo.replay_buffer import PromptReplayBuffer
 from recipe.zppo.rollout_log import RolloutLog
 from recipe.zppo.selection import reformulation_cap
 from recipe.zppo.server_client import ServerClient
-from recipe.zppo.start_limit import not_counted
 from recipe.zppo.status import StatusFile
 from recipe.zppo.teacher_pool import TeacherStart
 from recipe.zppo.validation import ValidationQueue
+from recipe.zppo.wait_limit import WaitLimit, not_counted
 
 
 @register_trainer("zppo")
@@ -101,15 +103,27 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
 
     def _learn(self, batch: KVBatchMeta, metrics: dict, timing_raw: dict) -> KVBatchMeta:
         batch = self._balance_batch(batch, metrics=metrics)
-        with marked_timer("old_log_prob", timing_raw, color="blue"), self.status.stage(self.global_steps, "log_probs"):
+        with marked_timer("old_log_prob", timing_raw, color="blue"), self._engine("log_probs"):
             batch = self._compute_old_log_prob(batch, metrics=metrics)
         if self.use_reference_policy:
-            with marked_timer("ref", timing_raw, color="olive"):
+            with marked_timer("ref", timing_raw, color="olive"), self._engine("ref_log_probs"):
                 batch = self._compute_ref_log_prob(batch, metrics=metrics)
         with marked_timer("adv", timing_raw, color="brown"):
             batch = self._compute_advantage(batch, metrics=metrics)
-        with marked_timer("update_actor", timing_raw, color="red"), self.status.stage(self.global_steps, "update"):
+        with marked_timer("update_actor", timing_raw, color="red"), self._engine("update"):
             return self._update_actor(batch, metrics=metrics)
+
+    @contextmanager
+    def _engine(self, stage: str) -> Iterator[None]:
+        """A call of verl's that waits for the engines, and has no limit of its own."""
+        limit = WaitLimit(
+            self.zppo.timeouts.engine_s,
+            f"step {self.global_steps}: {stage} did not end",
+            "zppo.timeouts.engine_s",
+            "One rank may have died or hang in a collective: see Ray's logs; raise the limit if the work is that long",
+        )
+        with self.status.stage(self.global_steps, stage), limit:
+            yield
 
     def _num_replay(self) -> int:
         if not self.zppo.replay.enable:
@@ -204,6 +218,10 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
             return endpoint_specs(self.zppo)
         managers = self.teacher.teacher_model_managers if self.teacher else {}
         return {key: ServerClient(self.config, manager.load_balancer_handle) for key, manager in managers.items()}
+
+    def on_step_end(self) -> None:
+        with self._engine("weights"):
+            super().on_step_end()
 
     def fit(self, agent_loop_manager: Any) -> None:
         settings = PipelineSettings.of(self.config, self.zppo)

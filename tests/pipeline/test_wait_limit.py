@@ -6,10 +6,14 @@ import time
 
 import pytest
 
-from recipe.zppo import start_limit
+from recipe.zppo import wait_limit
 from recipe.zppo.run_errors import WaitTimeoutError
-from recipe.zppo.start_limit import StartLimit, not_counted
 from recipe.zppo.teacher_pool import TeacherStart
+from recipe.zppo.wait_limit import WaitLimit, not_counted
+
+
+def limit_of(seconds: float) -> WaitLimit:
+    return WaitLimit(seconds, "the run was not ready", "zppo.timeouts.start_s", "Raise the limit")
 
 
 def test_a_start_that_hangs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,15 +21,15 @@ def test_a_start_that_hangs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recipe.zppo.teacher_pool.start_teacher", lambda *_: threading.Event().wait())
     teacher = TeacherStart({}, None, None)
     started = time.monotonic()
-    message = r"within 0 s \(zppo.timeouts.start_s\).*teacher_pool.py:result"
-    with pytest.raises(WaitTimeoutError, match=message), StartLimit(0.3):
+    message = r"^the run was not ready within 0 s \(zppo.timeouts.start_s\);.*teacher_pool.py:result\. Raise the limit$"
+    with pytest.raises(WaitTimeoutError, match=message), limit_of(0.3):
         teacher.result()
     assert time.monotonic() - started < 5
 
 
 def test_clearing_up_is_limited_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(start_limit, "_AGAIN_S", 0.2)
-    with pytest.raises(WaitTimeoutError), StartLimit(0.2):
+    monkeypatch.setattr(wait_limit, "_AGAIN_S", 0.2)
+    with pytest.raises(WaitTimeoutError), limit_of(0.2):
         try:
             threading.Event().wait()
         finally:
@@ -34,25 +38,38 @@ def test_clearing_up_is_limited_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_comes_after_the_start_has_no_limit() -> None:
     started = time.monotonic()
-    with StartLimit(0.2) as limit:
+    with limit_of(0.2) as limit:
         limit.lift()
         time.sleep(0.4)
     assert time.monotonic() - started >= 0.4
 
 
 def test_reading_data_is_not_counted() -> None:
-    with StartLimit(0.3) as limit:
+    with limit_of(0.3) as limit:
         with not_counted():
             time.sleep(0.4)
         limit.lift()
-    with pytest.raises(WaitTimeoutError), StartLimit(0.3):
+    with pytest.raises(WaitTimeoutError), limit_of(0.3):
         with not_counted():
             pass
         threading.Event().wait()
 
 
+def test_after_a_start_each_wait_has_a_limit_of_its_own() -> None:
+    with limit_of(60) as start:
+        start.lift()
+        with WaitLimit(5, "step 3: update did not end", "zppo.timeouts.engine_s"):
+            pass
+        time.sleep(0.1)
+        with (
+            pytest.raises(WaitTimeoutError, match=r"^step 3: update did not end within 0 s .*a call of its own$"),
+            WaitLimit(0.2, "step 3: update did not end", "zppo.timeouts.engine_s"),
+        ):
+            threading.Event().wait()
+
+
 def test_a_clean_up_that_fails_does_not_hide_the_cause() -> None:
-    with pytest.raises(WaitTimeoutError), StartLimit(0.2):
+    with pytest.raises(WaitTimeoutError), limit_of(0.2):
         try:
             threading.Event().wait()
         finally:
@@ -60,7 +77,7 @@ def test_a_clean_up_that_fails_does_not_hide_the_cause() -> None:
 
 
 def test_an_interrupt_during_training_is_none_of_the_start() -> None:
-    with pytest.raises(KeyboardInterrupt), StartLimit(0.2) as limit:
+    with pytest.raises(KeyboardInterrupt), limit_of(0.2) as limit:
         with contextlib.suppress(KeyboardInterrupt):
             threading.Event().wait()
         limit.lift()
@@ -69,5 +86,5 @@ def test_an_interrupt_during_training_is_none_of_the_start() -> None:
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
 def test_other_errors_pass(error: type[BaseException]) -> None:
-    with pytest.raises(error), StartLimit(60):
+    with pytest.raises(error), limit_of(60):
         raise error
