@@ -38,7 +38,8 @@ from recipe.zppo.pipeline import QuestionPipeline, StepResult
 from recipe.zppo.questions import QuestionSource
 from recipe.zppo.replay_buffer import PromptReplayBuffer, UpdateReport
 from recipe.zppo.rollout_log import RolloutLog
-from recipe.zppo.selection import StreamingSelection, reformulation_cap
+from recipe.zppo.selection import reformulation_cap
+from recipe.zppo.streaming_selection import StreamingSelection
 
 
 def measure_questions(parts: Parts, step: PaperStep, tokenizer) -> None:

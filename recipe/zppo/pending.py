@@ -13,7 +13,8 @@ from recipe.zppo.config import ZPPOConfig
 from recipe.zppo.every_question import EveryQuestion
 from recipe.zppo.records import Candidate, Group, Question, Rollout, TeacherAnswers, TeacherRollout
 from recipe.zppo.run_errors import CheckpointError
-from recipe.zppo.selection import Kind, StreamingSelection
+from recipe.zppo.selection import Kind
+from recipe.zppo.streaming_selection import StreamingSelection
 
 
 @dataclass(frozen=True, kw_only=True)

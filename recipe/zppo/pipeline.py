@@ -32,7 +32,8 @@ from recipe.zppo.pending import PipelineSettings, StepWork, check_settings, pack
 from recipe.zppo.randomness import derive_seed
 from recipe.zppo.records import Group, Question, RolloutFailure, TeacherAnswers
 from recipe.zppo.run_errors import RolloutError, WaitTimeoutError
-from recipe.zppo.selection import Kind, Reformulation, StreamingSelection, reformulation_cap
+from recipe.zppo.selection import Kind, Reformulation, reformulation_cap
+from recipe.zppo.streaming_selection import StreamingSelection
 from recipe.zppo.tasks import Tasks
 from recipe.zppo.teacher_work import TeacherWork
 from recipe.zppo.workers_protocol import Workers

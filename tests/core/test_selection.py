@@ -15,10 +15,10 @@ from recipe.zppo.selection import (
     HardQuestion,
     Kind,
     Reformulation,
-    StreamingSelection,
     reformulation_cap,
     select_reformulations,
 )
+from recipe.zppo.streaming_selection import StreamingSelection
 
 BOTH = (Kind.BCQ, Kind.NCQ)
 RIVALS = [(Kind.HINT,), (Kind.PREFIX,), (Kind.HINT, Kind.NCQ)]
