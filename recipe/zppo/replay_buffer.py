@@ -25,12 +25,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from recipe.zppo.admission_order import AdmissionOrder
 from recipe.zppo.errors import ReplayBufferError
 from recipe.zppo.packing import numbers, pack, unpack
 from recipe.zppo.replay_weights import REPLAY_WEIGHTS, UNIFORM, entry_weights, weighted_draw
 
 PromptId: TypeAlias = str | int
-_NONE = -1  # no neighbour in the order of admission
 _FATES = ("admissions", "graduations", "evictions")
 _WAYS_OUT = ("graduations", "evictions")
 MOST_VISITS_COUNTED = 16
@@ -103,8 +103,7 @@ class PromptReplayBuffer:
         self._entry_accuracy = array("d")
         self._entry_step = array("q")
         self._visit_count = array("i")
-        self._older, self._newer = array("i"), array("i")
-        self._oldest = self._newest = _NONE
+        self._order = AdmissionOrder()
         self._visits: dict[PromptId, list[tuple[int, float]]] = {}
         self._num_visits = 0
         self._last_step = 0
@@ -123,10 +122,7 @@ class PromptReplayBuffer:
 
     def __iter__(self) -> Iterator[BufferEntry]:
         """All entries, oldest admission first."""
-        slot = self._oldest
-        while slot != _NONE:
-            yield self._entry(slot)
-            slot = self._newer[slot]
+        return map(self._entry, self._order)
 
     def update(self, step: int, outcomes: Iterable[tuple[PromptId, float, str | int]]) -> UpdateReport:
         """Takes in the (prompt id, plain accuracy, reference) of the step's questions, new and replayed.
@@ -152,7 +148,7 @@ class PromptReplayBuffer:
             elif slot is not None:
                 report.graduated.append(self._remove(slot, "graduations"))
         while len(self) > self.capacity:
-            report.evicted.append(self._remove(self._oldest, "evictions"))
+            report.evicted.append(self._remove(self._order.oldest, "evictions"))
         return report
 
     def sample(self, k: int, exclude: Collection[PromptId] = ()) -> list[BufferEntry]:
@@ -195,7 +191,7 @@ class PromptReplayBuffer:
             **{fate: counts.total() for fate, counts in self._by_accuracy.items()},
             "graduation_rate": graduated.total() / max(graduated.total() + evicted.total(), 1),
             "mean_visits": self._num_visits / max(len(self), 1),
-            "oldest_age": self._last_step - self._entry_step[self._oldest] if self._ids else 0,
+            "oldest_age": self._last_step - self._entry_step[self._order.oldest] if self._ids else 0,
         }
         for accuracy in sorted(admitted):
             inside = admitted[accuracy] - graduated[accuracy] - evicted[accuracy]
@@ -218,7 +214,7 @@ class PromptReplayBuffer:
             "references": pack(self._references),
             "entry_accuracy": self._entry_accuracy.tobytes(),
             "entry_step": self._entry_step.tobytes(),
-            "newer": self._newer.tobytes(),
+            "newer": self._order.to_bytes(),
             "visits": {prompt_id: list(visits) for prompt_id, visits in self._visits.items()},
             "last_step": self._last_step,
             "by_accuracy": {fate: dict(counts) for fate, counts in self._by_accuracy.items()},
@@ -260,12 +256,12 @@ class PromptReplayBuffer:
         self._slots = {prompt_id: slot for slot, prompt_id in enumerate(self._ids)}
         self._entry_accuracy = numbers("d", state["entry_accuracy"])
         self._entry_step = numbers("q", state["entry_step"])
-        self._newer = numbers("i", state["newer"])
+        newer = numbers("i", state["newer"])
         size = len(self._ids)
-        columns = (self._slots, self._references, self._entry_accuracy, self._entry_step, self._newer)
+        columns = (self._slots, self._references, self._entry_accuracy, self._entry_step, newer)
         if size > self.capacity or any(len(column) != size for column in columns):
             raise ValueError(f"columns of {[len(column) for column in columns]} entries for {size} ids")
-        self._link()
+        self._order = AdmissionOrder.from_links(newer)
         self._visits = {prompt_id: [(s, a) for s, a in visits] for prompt_id, visits in state["visits"].items()}
         if not self._visits.keys() <= self._slots.keys():
             raise ValueError("visits of questions that are not in the buffer")
@@ -276,23 +272,6 @@ class PromptReplayBuffer:
         self._last_step = index(state["last_step"])
         self._by_accuracy = {fate: Counter(state["by_accuracy"][fate]) for fate in _FATES}
         self._by_visits = {fate: Counter(state["by_visits"][fate]) for fate in _WAYS_OUT}
-
-    def _link(self) -> None:
-        """Both ends and the backward links, from the forward links; they must be one chain over all entries."""
-        size = len(self._ids)
-        self._older = array("i", [_NONE]) * size
-        for slot, newer in enumerate(self._newer):
-            if newer == _NONE:
-                self._newest = slot
-            elif 0 <= newer < size and self._older[newer] == _NONE:
-                self._older[newer] = slot
-            else:
-                raise ValueError("the order of admission is broken")
-        slot, length = self._newest, 0
-        while slot != _NONE and length <= size:
-            self._oldest, slot, length = slot, self._older[slot], length + 1
-        if length != size:
-            raise ValueError("the order of admission is broken")
 
     def _checked(self, outcomes: Iterable[tuple[PromptId, float, str | int]]) -> list[tuple]:
         checked, seen = [], set()
@@ -314,17 +293,13 @@ class PromptReplayBuffer:
         )
 
     def _admit(self, prompt_id: PromptId, accuracy: float, reference: str | int) -> BufferEntry:
-        slot = len(self._ids)
+        slot = self._order.append()
         self._slots[prompt_id] = slot
         self._ids.append(prompt_id)
         self._references.append(reference)
         self._entry_accuracy.append(accuracy)
         self._entry_step.append(self._last_step)
         self._visit_count.append(0)
-        self._older.append(self._newest)
-        self._newer.append(_NONE)
-        self._tie(self._newest, slot)
-        self._tie(slot, _NONE)
         self._by_accuracy["admissions"][accuracy] += 1
         return self._entry(slot)
 
@@ -334,30 +309,15 @@ class PromptReplayBuffer:
         self._by_visits[fate][min(len(entry.visits), MOST_VISITS_COUNTED)] += 1
         self._num_visits -= len(self._visits.pop(entry.prompt_id, ()))
         del self._slots[entry.prompt_id]
-        self._tie(self._older[slot], self._newer[slot])
-
-        last = len(self._ids) - 1
-        columns = (self._ids, self._references, self._entry_accuracy, self._entry_step, self._visit_count)
-        for column in (*columns, self._older, self._newer):
+        self._order.remove(slot)
+        last = len(self._order)
+        for column in (self._ids, self._references, self._entry_accuracy, self._entry_step, self._visit_count):
             moved = column.pop()
             if slot != last:
                 column[slot] = moved
         if slot != last:
             self._slots[self._ids[slot]] = slot
-            self._tie(self._older[slot], slot)
-            self._tie(slot, self._newer[slot])
         return entry
-
-    def _tie(self, older: int, newer: int) -> None:
-        """Makes two slots neighbours in the order of admission; none on a side makes the other its end."""
-        if older == _NONE:
-            self._oldest = newer
-        else:
-            self._newer[older] = newer
-        if newer == _NONE:
-            self._newest = older
-        else:
-            self._older[newer] = older
 
 
 def _plain(value: Any, name: str) -> str | int:
