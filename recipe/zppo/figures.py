@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from recipe.zppo import outcome
+from recipe.zppo.figure_style import styled
 from recipe.zppo.replay_buffer import MOST_VISITS_COUNTED
 from recipe.zppo.run_folder import Row
 
@@ -26,19 +27,6 @@ BLUE, RED, ORANGE, SKY = "#0072B2", "#D55E00", "#E69F00", "#56B4E9"
 GRADUATED, EVICTED = "#009E73", "#CC79A7"
 KINDS = {"BCQ": BLUE, "NCQ": RED, "hint": ORANGE, "prefix": SKY}
 CURVES = {"new": BLUE, "replayed": RED, **KINDS}  # others are black
-_STYLE = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.titlesize": 10,
-    "axes.titlelocation": "left",
-    "grid.color": "#E5E5E5",
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-}
-_styled = matplotlib.rc_context(_STYLE)
 _PANEL = (4.4, 3.1)
 _MAX_LEVELS = 8
 
@@ -49,7 +37,7 @@ def metrics_frame(rows: Sequence[Row]) -> pd.DataFrame:
     return frame.astype({"step": int}).set_index("step") if len(frame) else frame
 
 
-@_styled
+@styled
 def cumulative_graduations(frame: pd.DataFrame) -> Figure | None:
     """Questions graduated so far, by accuracy at entry (Fig. 4)."""
     counts = by_entry_accuracy(frame, "graduations")
@@ -64,7 +52,7 @@ def cumulative_graduations(frame: pd.DataFrame) -> Figure | None:
     return figure
 
 
-@_styled
+@styled
 def batch_and_turnover(frame: pd.DataFrame) -> Figure | None:
     """What the batch is made of; graduated against evicted questions (Fig. 5); groups that were left out."""
     shares = batch_shares(frame)
@@ -111,7 +99,7 @@ def _draw_turnover(axes: Axes, totals: pd.DataFrame) -> None:
     _legend_below(axes, 2)
 
 
-@_styled
+@styled
 def buffer_composition(frame: pd.DataFrame) -> Figure | None:
     """Questions in the buffer by accuracy at entry (Fig. 20)."""
     sizes = by_entry_accuracy(frame, "size")
@@ -133,7 +121,7 @@ def buffer_composition(frame: pd.DataFrame) -> Figure | None:
     return figure
 
 
-@_styled
+@styled
 def fate_by_entry_accuracy(frame: pd.DataFrame) -> Figure | None:
     """Of the questions that left the buffer: graduated and evicted, by accuracy at entry (Figs. 21 and 23)."""
     graduated, evicted = by_entry_accuracy(frame, "graduations"), by_entry_accuracy(frame, "evictions")
@@ -143,7 +131,7 @@ def fate_by_entry_accuracy(frame: pd.DataFrame) -> Figure | None:
     return _fates(counts, "accuracy at entry", "{:.1%}".format)
 
 
-@_styled
+@styled
 def fate_by_visits(frame: pd.DataFrame) -> Figure | None:
     """The same by the number of times that they were drawn again (Fig. 24)."""
     counts = by_visits(frame)
@@ -186,7 +174,7 @@ def _fates(counts: pd.DataFrame, unit: str, label: Callable[[Any], str]) -> Figu
     return figure
 
 
-@_styled
+@styled
 def training_signal(frame: pd.DataFrame) -> Figure | None:
     """Rollout accuracy, share of positive advantages, entropy (Fig. 22)."""
     accuracy = _columns(
@@ -206,7 +194,7 @@ def training_signal(frame: pd.DataFrame) -> Figure | None:
     return _drawn(drawings)
 
 
-@_styled
+@styled
 def loss_and_reformulations(frame: pd.DataFrame) -> Figure | None:
     """Policy loss, that of a distillation; accuracy of BCQ and NCQ rollouts, of those with hint or prefix (Fig. 25)."""
     loss = _columns(frame, {"": "actor/pg_loss"})
@@ -222,7 +210,7 @@ def loss_and_reformulations(frame: pd.DataFrame) -> Figure | None:
     return _drawn(drawings)
 
 
-@_styled
+@styled
 def solved_by_teacher(frame: pd.DataFrame) -> Figure | None:
     """Questions that each of several teachers has solved, each asked what those before it had not (not the paper's)."""
     teachers = outcome.teachers([dict.fromkeys(frame, 0.0)])
@@ -239,7 +227,7 @@ def solved_by_teacher(frame: pd.DataFrame) -> Figure | None:
     return figure
 
 
-@_styled
+@styled
 def held_out_accuracy(validations: Sequence[outcome.Validation]) -> Figure | None:
     """Accuracy on held-out questions with 95% intervals (not in the paper, which evaluates at the end)."""
     if not any(validation.after for validation in validations):

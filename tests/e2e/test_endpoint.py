@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from recipe.zppo.run_folder import RunFolder
-from recipe.zppo.summary import Summary
+from recipe.zppo.run_summary import Summary
 from tests.e2e.conftest import Training
 from tests.teacher.fake_endpoint import KEY, FakeEndpoint
 from tests.teacher.world_teacher import WorldTeacher, check_routing, with_free_form_rows

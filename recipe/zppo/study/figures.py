@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from recipe.zppo.figure_style import styled
 from recipe.zppo.run_folder import Row as Metrics
 from recipe.zppo.run_folder import RunFolder
 from recipe.zppo.study.comparison import RowResult, baseline_of, results
@@ -26,20 +26,7 @@ from recipe.zppo.study.plan import Plan
 # Okabe and Ito's colours, which the colour-blind can tell apart; with line styles they last for 28 rows.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _LINES = ("-", "--", ":", "-.")
-_STYLE = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.titlesize": 10,
-    "axes.titlelocation": "left",
-    "grid.color": "#E5E5E5",
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-}
 _FOREST = ("accuracy", "shifted_accuracy", "graduation_rate", "graduation_rate_from_0")
-_styled = matplotlib.rc_context(_STYLE)
 
 
 @dataclass(frozen=True)
@@ -86,7 +73,7 @@ def all_figures(plan: Plan, ledger: Ledger) -> dict[str, Figure]:
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
-@_styled
+@styled
 def bars(rows: Sequence[RowResult], measures: Sequence[str], title: str) -> Figure | None:
     """Means by row, one panel a measure; the seeds as dots."""
     by_key = {measure.key: measure for measure in MEASURES}
@@ -110,7 +97,7 @@ def bars(rows: Sequence[RowResult], measures: Sequence[str], title: str) -> Figu
     return figure
 
 
-@_styled
+@styled
 def forest(rows: Sequence[RowResult], baseline: str, world: str) -> Figure | None:
     """Differences to the baseline, seed by seed: mean, interval, and every pair as a dot."""
     base = baseline_of(list(rows), baseline)
@@ -144,7 +131,7 @@ def _difference(axes: Axes, row: RowResult, base: RowResult, measure: Measure, p
     axes.plot([percent.mean], [place], "D", color=_COLOURS[1], markersize=5)
 
 
-@_styled
+@styled
 def over_steps(curves: Sequence[Curves], title: str, unit: str, *, percent: bool) -> Figure | None:
     """Means over seeds by step, with their bands."""
     measured = [(curve.label, curve.intervals()) for curve in curves]
