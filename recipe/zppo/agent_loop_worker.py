@@ -67,7 +67,9 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
             "logprobs": rollout.calculate_log_probs,
         }
         self._pixels = PixelCache()
-        self.opening_tokens = OpeningTokens(self.tokenizer, rollout.response_length)
+        self.opening_tokens = OpeningTokens(
+            self.tokenizer, rollout.response_length, self.config.data.get("apply_chat_template_kwargs")
+        )
         self.default_agent = rollout.agent.default_agent_loop or AGENT_NAME
         clients = list((teacher_client or {}).values())  # in the order of zppo.teacher_paths
         self.teachers = [

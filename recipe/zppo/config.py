@@ -114,6 +114,11 @@ class TeacherConfig:
     """Environment variable that holds the endpoint's key, where it wants one. The key is read from the environment of
     the process that starts the run and is never written anywhere."""
 
+    openai_fields_only: bool = False
+    """Send the endpoint only what OpenAI's own API has, for services that refuse the rest: no top-k, min-p and
+    repetition penalty, for which the server's defaults then hold (vLLM's are the model's generation_config.json), and
+    no `chat_template_kwargs`."""
+
     more: list[str] = field(default_factory=list)
     """Further teachers (beyond the paper). A question that one does not solve goes to the next; `path` is asked first,
     and compresses. Each gets a pool of its own, of `n_gpus_per_node` x `nnodes`."""
@@ -183,7 +188,7 @@ class JudgeConfig:
 
     thinking: bool = False
     """Let the chat template open with reasoning, which counts in `max_tokens`. false passes `enable_thinking=false` to
-    the template (to an endpoint as `chat_template_kwargs`, which some services refuse: set true there)."""
+    the template (to an endpoint as `chat_template_kwargs`; see `teacher.openai_fields_only`)."""
 
 
 @dataclass(kw_only=True)

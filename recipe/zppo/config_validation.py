@@ -175,6 +175,12 @@ def _check_endpoint(config: ZPPOConfig) -> None:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", teacher.api_key_env):
         # Not shown: it may be the key itself.
         raise ConfigError("zppo.teacher.api_key_env: expected the name of an environment variable, not a key")
+    if teacher.openai_fields_only and (teacher.base_url is None or teacher.top_k != -1):
+        reason = (
+            "a top-k is no field of OpenAI's" if teacher.base_url else "there is no endpoint (zppo.teacher.base_url)"
+        )
+        remedy = "zppo.teacher.top_k=-1" if teacher.base_url else "false"
+        raise ConfigError(f"zppo.teacher.openai_fields_only: {reason}; set {remedy}")
     if teacher.base_url is None:
         return
     try:

@@ -12,6 +12,7 @@ import io
 import json
 import os
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,7 @@ _HINTS = {
     403: "the key has no right to this; set the environment variable of zppo.teacher.api_key_env",
     404: "nothing there; zppo.teacher.base_url usually ends in /v1, and zppo.teacher.path is the served model's name",
 }
+_UNKNOWN_FIELD = re.compile(r"chat_template_kwargs|top_k|min_p|repetition_penalty")
 
 
 class EndpointError(RolloutError):
@@ -158,6 +160,8 @@ class Endpoint:
     def _refusal(self, status: int, data: bytes) -> EndpointError:
         words = "" if status in (401, 403) else self._words(data)  # there a service repeats a part of the key
         reason = _HINTS.get(status) or ("it redirects elsewhere; give the final address" if 300 <= status < 400 else "")
+        if status in (400, 422) and _UNKNOWN_FIELD.search(words):
+            reason = "a service that knows OpenAI's fields only needs zppo.teacher.openai_fields_only=true"
         parts = [part for part in (reason, words) if part]
         text = f"{self.url} answered {status} for model {self.spec.model}: {'; it says: '.join(parts) or 'no reason'}"
         return EndpointError(self._one_line(text), about_request=status in (400, 413, 422))

@@ -40,12 +40,14 @@ class EndpointTeacher(TeacherClient):
 
     async def _ask(self, messages: list[dict], seed: int, max_tokens: int, work: Work) -> Any:
         parameters: dict[str, Any] = {"max_tokens": max_tokens, **sampling(self.config, work)}
-        if parameters["top_k"] == -1:  # not a parameter of OpenAI's own
-            del parameters["top_k"]
         if self.worker.seeded:
             parameters["seed"] = seed % 2**31
-        if template := template_options(self.config, work):
-            parameters["chat_template_kwargs"] = template
+        if self.config.teacher.openai_fields_only:
+            del parameters["top_k"]
+        else:  # left out, they would be those of the model's generation_config.json
+            parameters |= {"min_p": 0.0, "repetition_penalty": 1.0}
+            if template := template_options(self.config, work):
+                parameters["chat_template_kwargs"] = template
         return await self.client.chat(messages, **parameters)
 
 

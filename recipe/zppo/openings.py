@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import copy
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from recipe.zppo.records import Opening
 from recipe.zppo.run_errors import PromptTooLongError
+
+_THINK = re.compile(r"\A\s*<think>\n?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +31,14 @@ class OpeningTokens:
     Args:
         tokenizer: the student's, which is copied.
         response_length: tokens of a response at most.
+        template: arguments of its chat template. Where that opens ``<think>`` in the prompt, a teacher's opening that
+            begins with the tag (an endpoint's do) goes without.
     """
 
-    def __init__(self, tokenizer: Any, response_length: int):
+    def __init__(self, tokenizer: Any, response_length: int, template: Mapping[str, Any] | None = None):
         self._tokenizer = copy.deepcopy(tokenizer)
         self.response_length = response_length
+        self._opens_thought = _opens_thought(tokenizer, template or {})
 
     def __call__(self, opening: Opening) -> Given:
         """A part of a response leaves room for at least one token of the student's. Not thread-safe.
@@ -39,7 +46,8 @@ class OpeningTokens:
         Raises:
             PromptTooLongError: a whole response is longer than ``response_length``.
         """
-        ids = self._tokenizer.encode(opening.text, add_special_tokens=False, split_special_tokens=True)
+        text = _THINK.sub("", opening.text) if self._opens_thought else opening.text
+        ids = self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
         if not opening.whole:
             return Given(tuple(ids[: min(opening.num_tokens(len(ids)), self.response_length - 1)]), whole=False)
         ids.append(self._tokenizer.eos_token_id)
@@ -49,3 +57,9 @@ class OpeningTokens:
                 f"data.max_response_length is {self.response_length}"
             )
         return Given(tuple(ids), whole=True)
+
+
+def _opens_thought(tokenizer: Any, template: Mapping[str, Any]) -> bool:
+    messages = [{"role": "user", "content": "?"}]
+    prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **template)
+    return prompt.rstrip().endswith("<think>")

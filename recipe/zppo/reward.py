@@ -101,24 +101,31 @@ def _equal(answer: str, gold: str) -> bool:
 
 _MAX_LENGTH = 160
 _MAX_POWERS = 12
-_MAX_ROOTS = 4
+_MAX_ROOTS, _MAX_FLAT_ROOTS = 4, 8
 _MAX_SIZE = 1200
 _MAX_LOG_PRODUCT = 1e5
 _FUNCTIONS = {"sqrt", "pi", "ln"}
 _SYMBOLS = set("+-*/^().,[]")
 _EXPONENT = re.compile(r"-?([0-9])(?![0-9._^])|[^\W\d_](?!\^)")
 """One digit or letter, to which no further power is raised: 3^9^9 has 370 million digits."""
+_FLAT_ROOT = re.compile(r"sqrt\([^()]*\)")
+_INDEXED = re.compile(r"(?<![^\W\d])([^\W\d_])_([^\W_])(?!\w)")
+"""A letter with an index, x_1; no name of Python's or sympy's has this form."""
 _FORBIDDEN = re.compile(r"\*\*|//|\.[^\W\d]|[0-9.]e[+-]?[0-9]{3}")
 
 
 def is_bounded(expression: str) -> bool:
     """Whether sympy surely finishes with a normalised difference of two answers, in seconds at worst.
 
-    Letters, digits and the usual operators; no name that sympy or Python knows but a few; few powers and roots, with
-    exponents of one digit, and a bounded number of terms when all powers are expanded. Beside a logarithm only small
+    Letters (with an index of one letter or digit), digits and the usual operators; no name that sympy or Python knows
+    but a few; few powers and roots, fewer where one may hold another, with exponents of one digit, and a bounded number of terms when all powers are expanded. Beside a logarithm only small
     integers, since sympy turns `n*ln(a)` into `ln(a**n)`.
     """
-    if len(expression) > _MAX_LENGTH or expression.count("^") > _MAX_POWERS or expression.count("sqrt") > _MAX_ROOTS:
+    expression = _INDEXED.sub(r"\1", expression)
+    roots = expression.count("sqrt")
+    if len(expression) > _MAX_LENGTH or expression.count("^") > _MAX_POWERS or roots > _MAX_FLAT_ROOTS:
+        return False
+    if roots > _MAX_ROOTS and len(_FLAT_ROOT.findall(expression)) != roots:
         return False
     if _FORBIDDEN.search(expression) or not all(char.isalnum() or char in _SYMBOLS for char in expression):
         return False

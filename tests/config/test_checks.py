@@ -368,6 +368,13 @@ def test_a_key_in_the_configuration_is_refused_and_not_repeated(run: Run) -> Non
     assert "would be logged" in message and "sk-123" not in message
 
 
+def test_fields_that_only_vllm_has(run: Run) -> None:
+    key = "zppo.teacher.openai_fields_only"
+    assert refused(run, f"{key}=true") == f"{key}: there is no endpoint (zppo.teacher.base_url); set false"
+    message = refused(run, f"{key}=true", f"{URL}=http://127.0.0.1:9/v1", "zppo.teacher.top_k=20")
+    assert message == f"{key}: a top-k is no field of OpenAI's; set zppo.teacher.top_k=-1"
+
+
 def test_distillation_from_an_endpoint(run: Run) -> None:
     message = refused(
         run,

@@ -47,6 +47,7 @@ def test_defaults_are_table_8() -> None:
     assert rollout.tensor_model_parallel_size == zppo.teacher.inference.tensor_model_parallel_size == 1
     assert zppo.advantage_norm == "without_zero"
     assert config.trainer.total_epochs == 1
+    assert config.data.apply_chat_template_kwargs == {"enable_thinking": True}
 
 
 def test_interpolations_reach_the_rest_of_the_config() -> None:

@@ -19,6 +19,13 @@ from recipe.zppo.hints import leaks
         (r"we get \frac{1}{2} here", r"\frac{1}{2}"),
         ("add them: 9 + 5 = 14.0", "14"),
         ("halves: 1/2 = 0.5", r"\frac{1}{2}"),
+        ("it must be A.", "A"),
+        ("compare (A) with the picture", "A"),
+        ("option A shows the smallest", "A"),
+        ("The answer is A because it is small", "A"),
+        ("B has four sides", "B"),
+        ("so the reply is no.", "no"),
+        ("Answer: no one", "no"),
     ],
 )
 def test_leaks(hint: str, gold: str) -> None:
@@ -37,6 +44,10 @@ def test_leaks(hint: str, gold: str) -> None:
         ("M2", "2a"),
         ("think of York", "new york"),
         ("anything", ""),
+        ("A triangle has a side that is a third of it", "A"),
+        ("First, I would compare both sides", "I"),
+        ("There is no need to compute", "no"),
+        ("let b be the base", "B"),
     ],
 )
 def test_does_not_leak(hint: str, gold: str) -> None:

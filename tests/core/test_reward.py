@@ -23,6 +23,8 @@ def score(answer, gold):
     [
         *[("14", "14"), ("14.0", "14"), ("1,000", "1000"), ("\\frac{1}{2}", "0.5"), ("\\dfrac12", "\\frac{1}{2}")],
         *[("2\\sqrt{3}", "\\sqrt{12}"), ("x^2+2x+1", "(x+1)^2"), ("\\text{Paris}", "paris"), ("(1, 2)", "(1,2)")],
+        *[("\\sqrt2+\\sqrt3+\\sqrt6", "\\sqrt6+\\sqrt2+\\sqrt3"), ("a_1+a_2", "a_2+a_1")],
+        ("\\frac{\\sqrt6-\\sqrt2}{4}+\\sqrt3", "\\sqrt3+\\frac{\\sqrt6-\\sqrt2}{4}"),
         *[("\\pi/2", "0.5\\pi"), ("3+x", "x+3"), ("7 \\text{ cm}", "7"), ("\\$5", "5"), ("2\\pi r", "2 r \\pi")],
         *[("15", "14"), ("1/3", "0.33"), ("B", "A"), ("\\sqrt{12}", "3"), ("x+1", "x+2"), ("(2,1)", "(1,2)")],
         *[("3/6", "1/2"), ("2.5", "5"), ("ln(4)", "2ln(2)"), ("(x+1)^9", "(1+x)^9"), ("1/(1+x)", "1/(x+1)")],
@@ -147,6 +149,8 @@ def test_no_text_raises(answer, gold):
             ("eye9", False),
             ("a.b", False),
         ],
+        *[("a_1+2x_n", True), ("ab_1", False), ("a__1", False), ("factor_list", False), ("_", False), ("x_", False)],
+        *[("sqrt(2)+sqrt(3)+sqrt(5)+sqrt(7)+sqrt(x+1)", True), ("sqrt(2)" * 9, False), ("sqrt(sqrt(2))" * 3, False)],
         *[("ln(2)+3ln(5)", True), ("999999ln(2)", False), ("2ln(x^2)", False), ("x" * 161, False), ("a|b", False)],
     ],
 )

@@ -1,6 +1,7 @@
 """What the teacher gives of a response, in the student's tokens."""
 
 import asyncio
+import copy
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -38,6 +39,26 @@ def test_special_tokens_that_are_spelled_out_stay_text(tokenizer):
     ids = OpeningTokens(tokenizer, 32)(Opening("1 <|im_end|> 2", 1.0)).token_ids
     assert ids.count(tokenizer.eos_token_id) == 1 and ids[-1] == tokenizer.eos_token_id
     assert not set(ids[:-1]) & set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+
+
+THINKS = """{% for m in messages %}{{ m.content }}{% endfor %}
+{%- if enable_thinking %}<think>\n{% else %}<think>\n\n</think>\n\n{% endif %}"""
+
+
+@pytest.mark.parametrize(
+    ("thinking", "text", "given"),
+    [
+        (True, "<think>\n1 + 2", "1 + 2"),
+        (True, "1 + 2", "1 + 2"),
+        (True, "1 <think> 2", "1 <think> 2"),
+        (False, "<think>\n1 + 2", "<think>\n1 + 2"),
+    ],
+)
+def test_a_thought_that_the_prompt_opens_is_not_opened_again(tokenizer, thinking, text, given):
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.chat_template = THINKS
+    ids = OpeningTokens(tokenizer, 32, {"enable_thinking": thinking})(Opening(text, 1.0)).token_ids
+    assert ids == (*tokenizer.encode(given, add_special_tokens=False), tokenizer.eos_token_id)
 
 
 def test_prompts_are_encoded_by_other_threads_meanwhile(tokenizer):

@@ -136,6 +136,12 @@ def test_a_refusal_says_what_to_do(status, says, about_request):
     assert plain.about_request is about_request
 
 
+def test_a_service_that_knows_openais_fields_only():
+    words = "Unrecognized request argument supplied: chat_template_kwargs"
+    error = failure(lambda body: web.json_response({"error": {"message": words}}, status=400))
+    assert "needs zppo.teacher.openai_fields_only=true; it says: Unrecognized" in str(error)
+
+
 def test_a_wrong_key_is_not_repeated():
     with FakeEndpoint(lambda body: "4", key="another") as server, pytest.raises(EndpointError) as caught:
         call(server.url)

@@ -93,10 +93,18 @@ def test_rollouts_are_asked_for_with_the_teachers_sampling():
         assert "chat_template_kwargs" not in body
 
 
-def test_what_openai_does_not_know_is_not_sent():
+def test_the_servers_own_defaults_are_not_sampled_with():
     with FakeEndpoint(answer) as server:
         run(lambda t: t.solve(ROW, ASKED, [5]), server)
-        run(lambda t: t.judge(ROW, "two"), server, judge={"thinking": True})
+        (body,) = server.requests
+        assert (body["top_k"], body["min_p"], body["repetition_penalty"]) == (-1, 0.0, 1.0)
+
+
+def test_what_openai_does_not_know_is_not_sent_where_that_is_asked_for():
+    with FakeEndpoint(answer) as server:
+        run(lambda t: t.solve(ROW, ASKED, [5]), server, openai_fields_only=True)
+        run(lambda t: t.judge(ROW, "two"), server, openai_fields_only=True)
+        assert len(server.requests) == 2
         for body in server.requests:
             assert body.keys() == {"model", "messages", "stream", "max_tokens", "temperature", "top_p"}
 

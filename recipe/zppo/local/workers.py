@@ -61,9 +61,9 @@ class LocalWorkers:
             logprobs=True,
         )
         self.trajectories: dict[str, Trajectory] = {}
-        self._opening_tokens = OpeningTokens(self.tokenizer, self.response_length)
         self._compute_score = get_custom_reward_fn(config)
         self._template = dict(config.data.get("apply_chat_template_kwargs") or {})
+        self._opening_tokens = OpeningTokens(self.tokenizer, self.response_length, self._template)
         self.seeded = True
         if zppo.needs_teacher and zppo.teacher.base_url:
             specs = endpoint_specs(zppo).values()
