@@ -6,7 +6,6 @@ import re
 
 from recipe.zppo.reward import is_correct
 
-
 _WORDS = {"a", "i", "no"}
 _ANNOUNCED = r"(?i:\b(?:answer|option|choice|letter|choose|select|pick)(?: is|:)? )"
 

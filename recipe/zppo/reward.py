@@ -118,8 +118,9 @@ def is_bounded(expression: str) -> bool:
     """Whether sympy surely finishes with a normalised difference of two answers, in seconds at worst.
 
     Letters (with an index of one letter or digit), digits and the usual operators; no name that sympy or Python knows
-    but a few; few powers and roots, fewer where one may hold another, with exponents of one digit, and a bounded number of terms when all powers are expanded. Beside a logarithm only small
-    integers, since sympy turns `n*ln(a)` into `ln(a**n)`.
+    but a few; few powers and roots, fewer where one may hold another, with exponents of one digit, and a bounded number
+    of terms when all powers are expanded. Beside a logarithm only small integers, since sympy turns `n*ln(a)` into
+    `ln(a**n)`.
     """
     expression = _INDEXED.sub(r"\1", expression)
     roots = expression.count("sqrt")
