@@ -1,0 +1,68 @@
+"""The audit of App. F.7, by hand on a few groups and over the files of a run."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from recipe.zppo import candidate_match
+from recipe.zppo.candidate_match import candidate_match as audit
+from recipe.zppo.candidate_match import folded
+from recipe.zppo.run_folder import RunFolder, read_json_lines
+
+
+def group(kind: str, candidates: list[tuple[bool, str]], responses: list[tuple[float, str]]) -> dict:
+    return {
+        "kind": kind,
+        "candidates": [
+            {"correct": right, "answer": text, "text": f"it is \\boxed{{{text}}}"} for right, text in candidates
+        ],
+        "responses": [{"reward": reward, "answer": answer} for reward, answer in responses],
+    }
+
+
+def shares(*groups: dict) -> list[tuple[int, int]]:
+    return [(share.part, share.whole) for _, share, _ in audit(groups).rows()]
+
+
+def test_bcq() -> None:
+    both = [(False, "7"), (True, "14")]
+    responses = [(1.0, "14"), (1.0, "14.0"), (0.0, "7"), (0.0, "8"), (0.0, "")]
+    assert shares(group("bcq", both, responses)) == [(2, 5), (1, 2), (1, 3), (0, 0), (0, 0)]
+
+
+def test_ncq() -> None:
+    listed = [(False, "7"), (False, "New  York"), (False, "")]
+    responses = [(0.0, "\\text{new york}"), (0.0, "7"), (0.0, "9"), (1.0, "14")]
+    assert shares(group("ncq", listed, responses)) == [(0, 0), (0, 0), (0, 0), (1, 4), (2, 4)]
+
+
+def test_other_groups_and_candidates_without_answer_say_nothing() -> None:
+    assert shares(group("plain", [], [(1.0, "14")])) == [(0, 0)] * 5
+    silent = group("bcq", [(True, "14"), (False, "")], [(0.0, "7"), (1.0, "14")])
+    silent["candidates"][1]["text"] = "no box"
+    assert shares(silent) == [(1, 2), (1, 1), (0, 0), (0, 0), (0, 0)]
+
+
+def test_the_summary_counts_where_it_boxes_another_answer() -> None:
+    changed = group("ncq", [(False, "7")], [(0.0, "8")])
+    changed["candidates"][0]["text"] = "\\boxed{8}"
+    assert shares(changed)[-1] == (1, 1)
+
+
+@pytest.mark.parametrize("answer", ["\\text{A b}", " a  B", "a b"])
+def test_folding(answer: str) -> None:
+    assert folded(answer) == "a b"
+
+
+def test_the_command(finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert candidate_match.main([str(finished_run)]) == 0
+    shown = capsys.readouterr().out
+    lines = [line for path in RunFolder(finished_run).rollout_files() for line in read_json_lines(path)]
+    rewards = [r["reward"] for line in lines if line["kind"] == "bcq" for r in line["responses"]]
+    assert rewards and f"{sum(rewards) / len(rewards):.1%} of {len(rewards):,}" in shown
+    assert candidate_match.main([str(tmp_path)]) == 2
+    assert "has no rollout files" in capsys.readouterr().err
+    (tmp_path / "rollouts").mkdir()
+    (tmp_path / "rollouts/step_000001.jsonl").write_text(json.dumps(group("plain", [], [(1.0, "1")])) + "\n{half")
+    assert candidate_match.main([str(tmp_path)]) == 0
