@@ -1,28 +1,10 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034  # ACTOR is read by body.sh
 # What the run_*_fsdp.sh scripts share; they set MODEL_PATH, EXPERIMENT, MAX_TOKENS and source this file.
-# Everything of the paper's Table 8 is a default of zppo_trainer.yaml, platform/gpu.yaml and platform_engine/gpu_dp.yaml;
-# here is only what depends on model, data and machine. docs/paper-map.md has the whole table.
 
-PYTHON=${PYTHON:-python3}
-TRAIN_FILE=${TRAIN_FILE:-data/zppo_77k}
-VAL_FILE=${VAL_FILE:-data/zppo_77k}
-TEACHER_PATH=${TEACHER_PATH:-Qwen/Qwen3.5-27B-FP8}
-RUN_DIR=${RUN_DIR:-outputs/${EXPERIMENT}}
-
-NNODES=${NNODES:-1}
-STUDENT_GPUS=${STUDENT_GPUS:-6}
-TEACHER_GPUS=${TEACHER_GPUS:-2}
-
-DATA=(
-    data.train_files="${TRAIN_FILE}"
-    data.val_files="${VAL_FILE}"
-    # of Qwen3.5's vision tower; verl's default is 14
-    data.image_patch_size=16
-)
-
-MODEL=(
-    actor_rollout_ref.model.path="${MODEL_PATH}"
-)
+# Distillation needs the logits themselves, which otherwise are never all there: 65,536 tokens of them are 33 GB, twice.
+if [[ " $* " == *" method="*distill* ]] && ((MAX_TOKENS > 32768)); then
+    MAX_TOKENS=32768
+fi
 
 ACTOR=(
     model_engine=dp
@@ -30,36 +12,5 @@ ACTOR=(
     actor_rollout_ref.actor.ppo_max_token_len_per_gpu="${MAX_TOKENS}"
 )
 
-ROLLOUT=(
-    # share of a GPU's memory for vLLM, while it is awake, beside the sharded training state
-    actor_rollout_ref.rollout.gpu_memory_utilization="${ROLLOUT_MEMORY:-0.7}"
-    # off in verl's own Qwen3.5 scripts: the recurrent states of linear attention make a poor prefix cache
-    actor_rollout_ref.rollout.enable_prefix_caching=false
-)
-
-TEACHER=(
-    zppo.teacher.path="${TEACHER_PATH}"
-    zppo.teacher.n_gpus_per_node="${TEACHER_GPUS}"
-    +zppo.teacher.inference.enable_prefix_caching=false
-    # true where the data have free-form rows (extra_info.answer_type), which the teacher then grades
-    zppo.judge.enable="${JUDGE:-false}"
-)
-
-TRAINER=(
-    trainer.nnodes="${NNODES}"
-    trainer.n_gpus_per_node="${STUDENT_GPUS}"
-    trainer.experiment_name="${EXPERIMENT}"
-    # on a disk that all nodes see
-    trainer.default_local_dir="${RUN_DIR}"
-    # each has weights and optimiser: 14 GB at 2B, 57 GB at 9B on FSDP
-    trainer.max_actor_ckpt_to_keep="${KEEP_CHECKPOINTS:-2}"
-)
-
-exec "${PYTHON}" -m verl.trainer.main_zppo \
-    "${DATA[@]}" \
-    "${MODEL[@]}" \
-    "${ACTOR[@]}" \
-    "${ROLLOUT[@]}" \
-    "${TEACHER[@]}" \
-    "${TRAINER[@]}" \
-    "$@"
+# shellcheck source=body.sh
+source "$(dirname "${BASH_SOURCE[0]}")/body.sh"

@@ -114,11 +114,13 @@ def _declare_slots(config: DictConfig) -> None:
 
 
 def check(config: DictConfig) -> None:
-    """Our checks, then verl's own, all of them as ConfigError."""
+    """Our checks, then verl's own, then what is installed, all of them as ConfigError."""
     from recipe.zppo.checks import check_config
+    from recipe.zppo.packages import check_packages
 
     check_config(config)
     check_with_verl(config)
+    check_packages(config)
 
 
 def check_with_verl(config: DictConfig) -> None:

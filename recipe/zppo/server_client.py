@@ -17,8 +17,8 @@ class ServerClient(LLMServerClient):
       and the server would go on generating.
     - Requests are routed one by one. With ``full_determinism`` verl's agent loop names every request ``det-0``
       (`single_turn_agent_loop.py:69`), and the router sends one name to one server.
-    - A server whose process has died leaves the router's list. verl's router gives new requests to the server with
-      the fewest, which is the one that fails them fastest.
+    - A server whose process, or whose vLLM engine, has died leaves the router's list. verl's router gives new requests
+      to the server with the fewest, which is the one that fails them fastest.
     """
 
     async def generate(self, request_id: str, **kwargs: Any) -> Any:
@@ -46,6 +46,18 @@ class _Server:
         except asyncio.CancelledError:
             ray.cancel(reference)
             raise
-        except ray.exceptions.RayActorError:
-            await self._client._load_balancer.remove_servers.remote([self._server_id])
+        except ray.exceptions.RayError as error:
+            if _server_is_dead(error):
+                await self._client._load_balancer.remove_servers.remote([self._server_id])
             raise
+
+
+def _server_is_dead(error: ray.exceptions.RayError) -> bool:
+    """vLLM's engine is a process of its own: when it dies, the actor lives on and answers with vLLM's EngineDeadError.
+
+    The class is known by its name: Ray makes a class of it that is a RayTaskError too, and vLLM may not be installed.
+    """
+    if isinstance(error, ray.exceptions.RayActorError):
+        return True
+    classes = (*type(error).__mro__, *type(getattr(error, "cause", None)).__mro__)
+    return any(cls.__name__ == "EngineDeadError" for cls in classes)

@@ -12,6 +12,7 @@ from verl.experimental.teacher_loop import MultiTeacherModelManager
 from verl.single_controller.ray.base import RayResourcePool
 
 from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.teacher_inference import inference_of
 
 PARALLEL_SIZES = ("tensor_model_parallel_size", "data_parallel_size", "pipeline_model_parallel_size")
 """Their product is the number of accelerators of a replica."""
@@ -55,7 +56,7 @@ def _teacher_config(config: DictConfig, zppo: ZPPOConfig) -> DictConfig:
         distillation.nnodes = teacher.nnodes * len(zppo.placed_teachers)
         model = distillation.teacher_models.teacher_model
         model.model_path = teacher.path
-        model.inference = OmegaConf.merge(model.inference, _inference(config, zppo))
+        model.inference = OmegaConf.merge(model.inference, inference_of(config, zppo))
         if teacher.more:  # verl then ignores `teacher_model`
             size = math.prod(model.inference.get(name, 1) for name in PARALLEL_SIZES)
             replicas = teacher.n_gpus_per_node * teacher.nnodes // size
@@ -63,22 +64,3 @@ def _teacher_config(config: DictConfig, zppo: ZPPOConfig) -> DictConfig:
                 changes = {"key": f"teacher_{i}", "model_path": path, "num_replicas": replicas}
                 distillation.teacher_models[f"teacher_model_{i}"] = OmegaConf.merge(model, changes)
     return config
-
-
-def _inference(config: DictConfig, zppo: ZPPOConfig) -> DictConfig:
-    """The rollout config of a teacher's servers."""
-    teacher, rollout = zppo.teacher, config.actor_rollout_ref.rollout
-    inference = OmegaConf.create(dict(teacher.inference))
-    if not inference.get("max_model_len"):
-        inference.max_model_len = rollout.max_model_len
-    # verl's manager asks for room for prompt + response + 1 token of scoring (distillation.py:180)
-    inference.response_length = teacher.response_length
-    inference.prompt_length = max(1, inference.max_model_len - teacher.response_length - 1)
-    inference.free_cache_engine = False  # the teacher never shares its accelerators
-    for key in ("engine_kwargs", "enforce_eager", "dtype", "full_determinism"):
-        if key not in inference and key in rollout:
-            inference[key] = rollout[key]
-    if zppo.distillation.mode != "none" and rollout.name == "vllm":
-        # More log-probs a token than this, 20 by default, vLLM refuses; -1 is no limit.
-        OmegaConf.update(inference, "engine_kwargs.vllm.max_logprobs", zppo.distillation.topk or -1, force_add=True)
-    return inference

@@ -39,3 +39,13 @@ def test_vllm_is_allowed_as_many_log_probs_as_distillation_takes(topk, limit):
     )
     (teacher,) = config.teacher_models.values()
     assert OmegaConf.select(OmegaConf.create(teacher.inference.engine_kwargs), "vllm.max_logprobs") == limit
+
+
+def test_vllm_scores_few_tokens_at_once_since_it_holds_their_logits():
+    scored = ("platform=cpu_vllm", "method=on_distill", "actor_rollout_ref.rollout.name=vllm")
+    own = "zppo.teacher.inference.max_num_batched_tokens=512"
+    for overrides, tokens in ((scored, 2048), ((*scored, own), 512)):
+        (teacher,) = teachers(*overrides).teacher_models.values()
+        assert teacher.inference.max_num_batched_tokens == tokens
+    (teacher,) = teachers("~zppo.teacher.inference.max_num_batched_tokens").teacher_models.values()
+    assert teacher.inference.max_num_batched_tokens == 8192  # verl's

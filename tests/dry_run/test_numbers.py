@@ -119,6 +119,33 @@ def test_what_a_server_can_not_hold(memory: int, serving: dict, training: dict, 
     assert len(problems) == 1 and problems[0].startswith(start), problems
 
 
+def test_more_sequences_than_blocks_of_linear_attention() -> None:
+    """vLLM's cache of the 27B: 16 layers a block, and 784 tokens' keys and values take one layer's state."""
+    state = 4 * 48 * 128 * 128 + 2 * 3 * (2 * 16 + 48) * 128
+    page = 16 * 2 * 4 * 256 * 2 * -(-state // (16 * 2 * 4 * 256 * 2))
+    assert TEACHER.block_bytes() == 16 * page and 0.99 < page / (784 * 4096) < 1.01
+    verdicts = {}
+    for sequences in (256, 900, 1024):
+        server = served(name="teacher", key="t", utilization=0.85, sequences=sequences)
+        found = serving_memory(TEACHER, server, MEMORY)
+        verdicts[sequences] = serving_verdicts(server, found, MEMORY, fsdp())
+        assert 600 < found.blocks == found.cache // (16 * page) < 760
+    assert verdicts[256] == ([], [])
+    (problem,) = verdicts[1024][0]
+    assert problem.startswith("t.max_num_seqs: 1024 sequences are more than the about 6")
+    eager = served(name="teacher", key="t", utilization=0.85, sequences=1024, eager=True)
+    assert serving_verdicts(eager, serving_memory(TEACHER, eager, MEMORY), MEMORY, fsdp()) == ([], [])
+
+
+def test_scored_logits_lie_beside_the_servers_share() -> None:
+    for tokens, warns in ((2048, False), (8192, True)):
+        server = served(name="teacher", key="t", utilization=0.85, batched_tokens=tokens, scores=True)
+        found = serving_memory(TEACHER, server, MEMORY)
+        assert found.scoring == 10 * tokens * 248_320
+        problems, warnings = serving_verdicts(server, found, MEMORY, fsdp())
+        assert problems == [] and any("scoring 8192 tokens at once" in line for line in warnings) is warns
+
+
 def test_offloaded_states_are_in_main_memory_instead() -> None:
     off = fsdp(param_offload=True, optimizer_offload=True)
     assert resident(TWO_B, off) == (0, 0)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from recipe.zppo import launch, model_files
+from recipe.zppo import launch, model_files, packages
 from recipe.zppo.dry_run import machine, planning
 from recipe.zppo.dry_run.hardware import GB, parse_hardware
 from recipe.zppo.errors import ConfigError
@@ -56,6 +56,7 @@ def test_cpus_for_which_verl_would_wait_without_end(run: PlannedRun, monkeypatch
     """TransferQueue's 9 processes keep one CPU each, each accelerator 3, and actors start where one is free."""
     here = [machine.Accelerator(str(i), 80 * GB, 80 * GB) for i in range(8)]
     monkeypatch.setattr(machine, "accelerators", lambda: here)
+    monkeypatch.setattr(packages, "find_spec", lambda name: object())
     changes = ("zppo.hardware=null", "trainer.nnodes=1", "+ray_kwargs.ray_init.num_gpus=8")
     for cpus in (33, 34):
         problems = run.plan(*changes, f"ray_kwargs.ray_init.num_cpus={cpus}").problems

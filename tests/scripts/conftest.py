@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from recipe.zppo import model_files
+from recipe.zppo import model_files, packages
 from recipe.zppo.compose import compose
 from recipe.zppo.dry_run import plan
 from recipe.zppo.dry_run.planning import Plan
@@ -153,10 +153,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 
 @pytest.fixture(autouse=True)
-def kernels_of_linear_attention(monkeypatch: pytest.MonkeyPatch) -> None:
-    """flash-linear-attention, as on a machine with the extra `gpu`: without it Qwen3.5 is refused, rightly."""
+def packages_for_accelerators(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine with GPUs: without them the scripts' runs are refused, rightly."""
     find = model_files.find_spec
     monkeypatch.setattr(model_files, "find_spec", lambda name: object() if name == "fla" else find(name))
+    monkeypatch.setattr(packages, "find_spec", lambda name: object())
 
 
 def tool(name: str) -> str:

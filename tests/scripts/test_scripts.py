@@ -52,12 +52,19 @@ def test_nodes_come_from_the_environment(site: Site) -> None:
     for engine in ENGINES:
         called = site.overrides(f"run_qwen3_5_9b_{engine}.sh", NNODES="8", STUDENT_GPUS="7", TEACHER_GPUS="1")
         assert {"trainer.nnodes=8", "trainer.n_gpus_per_node=7", "zppo.teacher.n_gpus_per_node=1"} <= set(called)
+        assert "zppo.teacher.max_concurrent_requests=512" in called
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_runs_from_the_same_script(site: Site, method: str) -> None:
     overrides = site.overrides("run_qwen3_5_2b_fsdp.sh", f"method={method}", MODEL_PATH=str(site.model("2b")))
     assert planned(overrides, "8x8x80", **{"trainer.nnodes": 8}).problems == []
+
+
+def test_distillation_takes_fewer_tokens_at_once(site: Site) -> None:
+    for method, tokens in (("zppo", 65_536), ("on_distill", 32_768), ("off_distill_replay", 32_768)):
+        called = site.overrides("run_qwen3_5_2b_fsdp.sh", f"method={method}")
+        assert f"actor_rollout_ref.actor.ppo_max_token_len_per_gpu={tokens}" in called
 
 
 @pytest.mark.parametrize("method", ["prefix", "on_distill"])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from recipe.zppo.config import ZPPOConfig
 from recipe.zppo.dry_run.model_shape import DTYPE_BYTES
+from recipe.zppo.teacher_inference import inference_of
 
 ACTOR = "actor_rollout_ref.actor"
 ROLLOUT = "actor_rollout_ref.rollout"
@@ -89,6 +91,12 @@ class Serving:
     frees_cache: bool
     """Weights and cache leave the accelerator between generation phases."""
 
+    eager: bool = False
+    """No CUDA graphs."""
+
+    scores: bool = False
+    """Log-probs of whole prompts are asked for (distillation)."""
+
 
 def training_of(config: DictConfig) -> Training:
     """The student's engine."""
@@ -161,13 +169,14 @@ def student_serving(config: DictConfig) -> Serving:
 def teacher_serving(config: DictConfig, zppo: ZPPOConfig) -> Serving:
     """The servers of one teacher."""
     defaults = config.distillation.teacher_models.teacher_model.inference
-    node = OmegaConf.merge(defaults, OmegaConf.create(dict(zppo.teacher.inference)))
-    if not node.get("max_model_len"):
-        node.max_model_len = config.actor_rollout_ref.rollout.max_model_len
-    return _serving("teacher", TEACHER, node, zppo.teacher.n_gpus_per_node * zppo.teacher.nnodes, False)
+    node = copy.deepcopy(defaults)
+    with open_dict(node):
+        node.merge_with(inference_of(config, zppo))
+    ranks, scores = zppo.teacher.n_gpus_per_node * zppo.teacher.nnodes, zppo.distillation.mode != "none"
+    return _serving("teacher", TEACHER, node, ranks, False, scores)
 
 
-def _serving(name: str, key: str, node: DictConfig, ranks: int, frees_cache: bool) -> Serving:
+def _serving(name: str, key: str, node: DictConfig, ranks: int, frees_cache: bool, scores: bool = False) -> Serving:
     sizes = [
         int(node.get(size, 1) or 1)
         for size in ("tensor_model_parallel_size", "data_parallel_size", "pipeline_model_parallel_size")
@@ -185,4 +194,6 @@ def _serving(name: str, key: str, node: DictConfig, ranks: int, frees_cache: boo
         sequences=int(node.get("max_num_seqs") or 256),
         element=1 if engine and "fp8" in str(engine) else 2,
         frees_cache=frees_cache,
+        eager=bool(node.get("enforce_eager", False)),
+        scores=scores,
     )

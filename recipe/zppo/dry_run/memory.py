@@ -61,6 +61,12 @@ class ServingMemory:
     at_start: int
     """Of it, what is there before the first update."""
 
+    blocks: int | None = None
+    """Blocks of the cache, where layers of linear attention share it."""
+
+    scoring: int = 0
+    """Logits of one chunk while it scores, beyond what vLLM measures and keeps below its share."""
+
 
 def parameters_on_rank(shape: ModelShape, training: Training) -> float:
     """Parameters whose weights one rank holds."""
@@ -140,7 +146,20 @@ def serving_memory(shape: ModelShape, serving: Serving, memory: int, held: tuple
     cache = max(0, budget - weights - space)
     tokens = serving.max_model_len or shape.positions or 0
     each = shape.cache_bytes(tokens, serving.tensor, serving.element)
-    return ServingMemory(budget, weights, space, cache, each, cache // each if each else 0, held[1], held[0])
+    block = shape.block_bytes(serving.tensor, serving.element)
+    return ServingMemory(
+        budget,
+        weights,
+        space,
+        cache,
+        each,
+        cache // each if each else 0,
+        held[1],
+        held[0],
+        blocks=cache // block if block else None,
+        # In bf16, and twice in fp32: ATen converts to fp32 by a copy.
+        scoring=10 * serving.batched_tokens * shape.vocab // serving.tensor if serving.scores else 0,
+    )
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,19 @@ class ModelShape:
         state = self.linear.state_bytes(tensor_parallel) if self.linear else 0
         return tokens * self.cache_bytes_per_token(tensor_parallel, element) + state
 
+    def block_bytes(self, tensor_parallel: int = 1, element: int = 2) -> int | None:
+        """One block of vLLM's cache where layers of linear attention share it: None without such layers.
+
+        A block belongs to as many layers as the rarer kind has, and holds one sequence's state of each, or the keys and
+        values of as many tokens as take that much, a multiple of 16.
+        """
+        if not self.linear or not self.attention_layers:
+            return None
+        layers = min(self.linear.layers, self.attention_layers)
+        sixteen = 16 * self.cache_bytes_per_token(tensor_parallel, element) // self.attention_layers
+        state = self.linear.state_bytes(tensor_parallel) / self.linear.layers
+        return layers * sixteen * math.ceil(state / sixteen)
+
     def activation_bytes_per_token(self) -> int:
         """What one layer's forward keeps for its backward, about: inputs of its projections, in bf16."""
         attention = 2 * self.heads * self.head_dim + 2 * self.kv_heads * self.head_dim

@@ -42,6 +42,7 @@ from recipe.zppo.dry_run.workload import Rows, Workload, rows_of, workload_of
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.launch import check_with_verl
 from recipe.zppo.model_files import planned_elsewhere
+from recipe.zppo.packages import missing_packages, packages_problem
 
 
 @dataclass
@@ -106,6 +107,8 @@ def plan(config: DictConfig, *, join: bool = True) -> Plan:
             check_with_verl(config)
         except ConfigError as error:
             result.problems.append(str(error))
+    if not planned_elsewhere(config) and (problem := packages_problem(config)):
+        result.problems.append(problem)
     add_numbers(result, config, zppo, join=join)
     result.problems = list(dict.fromkeys(result.problems))
     return result
@@ -131,6 +134,8 @@ def add_numbers(result: Plan, config: DictConfig, zppo: ZPPOConfig, *, join: boo
         result.not_checked.append(
             "flash-linear-attention, which Qwen3.5 needs for packed sequences: not installed here"
         )
+    if planned_elsewhere(config) and (missing := missing_packages(config)):
+        result.not_checked.append(f"{', '.join(missing)}: not installed here")
     result.method = " + ".join(kind.value for kind in zppo.kinds) or "plain groups only"
     _hardware(result, config, zppo, join)
     _models(result, config, zppo)

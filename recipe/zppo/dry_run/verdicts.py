@@ -5,7 +5,13 @@ from __future__ import annotations
 from recipe.zppo.dry_run.context import Contexts
 from recipe.zppo.dry_run.disk import Disk
 from recipe.zppo.dry_run.engine import ACTOR, ROLLOUT, Serving, Training
-from recipe.zppo.dry_run.memory import HostMemory, ServingMemory, TrainingMemory
+from recipe.zppo.dry_run.memory import RUNTIME, HostMemory, ServingMemory, TrainingMemory
+
+_SURELY = 1.25
+"""An estimate that is exceeded by so much is wrong in no case."""
+
+_NEARLY = 0.9
+"""Share of an accelerator beyond which an estimate gives no room for error."""
 
 Verdicts = tuple[list[str], list[str]]
 """Problems and warnings."""
@@ -45,6 +51,18 @@ def serving_verdicts(serving: Serving, found: ServingMemory, memory: int, traini
         warnings.append(
             f"{key}: the cache holds about {found.sequences} sequence(s) of full length at once; rollouts will be slow"
         )
+    if found.blocks and serving.sequences > found.blocks and not serving.eager:
+        line = (
+            f"{serving.key}.max_num_seqs: {serving.sequences} sequences are more than the about {found.blocks} blocks "
+            f"that the {serving.name}'s cache has, each with one sequence's state of linear attention; vLLM does not "
+            "start then. Lower it"
+        )
+        (problems if serving.sequences > _SURELY * found.blocks else warnings).append(line)
+    if found.scoring and found.budget + found.scoring + RUNTIME > memory:
+        warnings.append(
+            f"{serving.key}.max_num_batched_tokens: scoring {serving.batched_tokens} tokens at once takes about "
+            f"{gb(found.scoring)} beside the share of {serving.utilization} of {gb(memory)}; lower it or {key}"
+        )
     if serving.key != ROLLOUT:
         return problems, warnings
     if found.budget + found.at_start > memory:
@@ -76,7 +94,7 @@ def memory_verdicts(
             f"accelerator with {gb(memory)}; use more accelerators or nodes, or {node}.optimizer_offload=true with "
             "smaller types"
         )
-    elif found.estimate > memory:
+    elif found.estimate > _NEARLY * memory:
         warnings.append(
             f"{training.tokens_key}: an update takes about {gb(found.estimate)} of {gb(memory)} "
             f"({gb(found.activations)} activations, {gb(found.logits)} logits); lower it if memory runs out"

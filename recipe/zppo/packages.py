@@ -1,0 +1,54 @@
+"""Packages that training on accelerators imports, in its workers only: missing ones are said before Ray starts."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from omegaconf import DictConfig
+
+from recipe.zppo.errors import ConfigError
+
+
+def missing_packages(config: DictConfig) -> list[str]:
+    """Names, as pip knows them, of what the engine of this config needs and is not installed here."""
+    if config.trainer.device == "cpu":
+        return []
+    actor, model = config.actor_rollout_ref.actor, config.actor_rollout_ref.model
+    needs = {}
+    if actor.strategy == "megatron":
+        needs["megatron.core"] = "megatron-core"
+        if actor.megatron.get("use_mbridge") and not actor.megatron.get("vanilla_mbridge"):
+            needs["megatron.bridge"] = "megatron-bridge"
+        if actor.optim.get("use_precision_aware_optimizer"):
+            needs["transformer_engine"] = "transformer-engine"
+    elif (model.get("override_config") or {}).get("attn_implementation", "flash_attention_2") == "flash_attention_2":
+        needs["flash_attn"] = "flash-attn"
+    return [package for module, package in needs.items() if not _installed(module)]
+
+
+def packages_problem(config: DictConfig) -> str | None:
+    """One line, if there are such."""
+    missing = missing_packages(config)
+    if not missing:
+        return None
+    strategy = config.actor_rollout_ref.actor.strategy
+    return (
+        f"actor_rollout_ref.actor.strategy: {strategy} needs {', '.join(missing)}, not installed here and not part of "
+        "the extras, since they are compiled; docs/docker.md, 'Without Docker', has the commands"
+    )
+
+
+def check_packages(config: DictConfig) -> None:
+    """
+    Raises:
+        ConfigError: see `packages_problem`.
+    """
+    if problem := packages_problem(config):
+        raise ConfigError(problem)
+
+
+def _installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ImportError:  # the package around it is missing
+        return False

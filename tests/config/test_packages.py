@@ -1,0 +1,60 @@
+"""What accelerators' training imports in its workers is looked for before Ray starts."""
+
+import pytest
+from omegaconf import DictConfig
+
+from recipe.zppo import packages
+from recipe.zppo.compose import compose
+from recipe.zppo.errors import ConfigError
+from recipe.zppo.launch import check
+from recipe.zppo.packages import check_packages, missing_packages
+
+from .conftest import Run
+
+MODELS = ("actor_rollout_ref.model.path=student", "zppo.teacher.path=teacher")
+
+
+def composed(*overrides: str) -> DictConfig:
+    return compose([*MODELS, *overrides])
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """What is found; add to it."""
+    names: set[str] = set()
+
+    def find(module: str) -> object:
+        if "." in module and module.split(".")[0] not in names:
+            raise ModuleNotFoundError(module)
+        return object() if module in names else None
+
+    monkeypatch.setattr(packages, "find_spec", find)
+    return names
+
+
+def test_fsdp_needs_flash_attn_unless_told_otherwise(installed: set[str]) -> None:
+    assert missing_packages(composed()) == ["flash-attn"]
+    with pytest.raises(ConfigError, match=r"^actor_rollout_ref.actor.strategy: fsdp2? needs flash-attn, not installed"):
+        check_packages(composed())
+    assert missing_packages(composed("+actor_rollout_ref.model.override_config.attn_implementation=sdpa")) == []
+    installed.add("flash_attn")
+    check_packages(composed())
+
+
+def test_megatron_needs_its_bridge_and_transformer_engine(installed: set[str]) -> None:
+    megatron = composed("model_engine=megatron")
+    assert missing_packages(megatron) == ["megatron-core", "megatron-bridge", "transformer-engine"]
+    installed.update(("megatron", "megatron.core", "transformer_engine"))
+    assert missing_packages(megatron) == ["megatron-bridge"]
+    installed.add("megatron.bridge")
+    check_packages(megatron)
+
+
+def test_the_cpu_needs_none(installed: set[str]) -> None:
+    check_packages(composed("platform=cpu"))
+
+
+def test_it_is_the_last_check_of_a_run(run: Run, installed: set[str]) -> None:
+    config = compose(run.overrides("trainer.n_gpus_per_node=2", "actor_rollout_ref.model.use_remove_padding=false"))
+    with pytest.raises(ConfigError, match="flash-attn"):
+        check(config)
