@@ -45,7 +45,7 @@ _LITERALS = (
 )
 
 # Tab and line feed stay; carriage returns become line feeds. The rest is unseen: C0, DEL, C1, soft hyphen, bidi and
-# zero-width marks (but not the joiners U+200C and U+200D, which scripts and emoji need), tag characters, surrogates.
+# zero-width marks (but not the joiners U+200C and U+200D, which scripts and emoji need), all of plane 14, surrogates.
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
     "\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff\ud800-\udfff]"
@@ -99,7 +99,20 @@ def _replace(pattern: re.Pattern[str], text: str, replacement: str) -> str:
 def _patterns(special_tokens: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Two patterns over folded text: what must not be there, and the first character of each such place."""
     folded = {_UNSEEN.sub("", token).strip().translate(_FOLD) for token in special_tokens}
-    literals = sorted({token for token in folded if token and not token.isalnum() and _NEUTRAL not in token}
-                      | set(_LITERALS), key=lambda token: (-len(token), token))  # fmt: skip
-    forbidden = "|".join([_TAG, _PIPE_TOKEN, *map(re.escape, literals)])
+    literals = {token for token in folded if token and not token.isalnum() and _NEUTRAL not in token}
+    forbidden = "|".join([_TAG, _PIPE_TOKEN, _any_of(literals | set(_LITERALS))])
     return re.compile(forbidden), re.compile(rf"(?=(?:{forbidden})).", re.DOTALL)
+
+
+def _any_of(words: Iterable[str]) -> str:
+    """A pattern of the longest of ``words`` at a place.
+
+    A tree by first characters: one after the other, some hundred words that all begin with "<" would be tried at each.
+    """
+    tree: dict[str, list[str]] = {}
+    for word in words:
+        tree.setdefault(word[:1], []).append(word[1:])
+    ends = "" in tree
+    branches = [re.escape(first) + _any_of(rest) for first, rest in sorted(tree.items()) if first]
+    pattern = branches[0] if len(branches) == 1 and not ends else f"(?:{'|'.join(branches)})" if branches else ""
+    return f"{pattern}?" if ends and branches else pattern
