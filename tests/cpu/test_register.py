@@ -33,7 +33,7 @@ def test_registering_is_cheap_and_imports_nothing_heavy():
     code = """
 before = set(sys.modules); start = time.perf_counter()
 recipe.cpu._done.clear(); recipe.cpu.register()
-print(time.perf_counter() - start < 0.05, [m for m in sys.modules if m.startswith("verl.workers")])
+print(time.perf_counter() - start < 0.5, [m for m in sys.modules if m.startswith("verl.workers")])
 """
     for env in ({}, {"VERL_PLATFORM": "cpu"}):
         assert python(code, **env) == "True []"
