@@ -1,8 +1,9 @@
 """Entry point of the group `verl.plugins`: verl imports this module in every process that imports verl.
 
 It makes our files below `verl/` importable where they do not lie inside verl's own folder (editable install, plain
-checkout), and registers CPU support. In the driver and in Ray workers alike this runs at the end of `import verl`, so
-it stays light. verl logs an exception of a plug-in at DEBUG only: it is printed here, and never breaks `import verl`.
+checkout), registers CPU support, and arranges for changes to verl. In the driver and in Ray workers alike this runs at
+the end of `import verl`, so it stays light. verl logs an exception of a plug-in at DEBUG only: it is printed here, and
+never breaks `import verl`.
 """
 
 import importlib.util
@@ -37,9 +38,14 @@ def register_cpu() -> None:
         importlib.import_module("recipe.cpu").register()
 
 
+def patch_verl() -> None:
+    """Arrange for what has to be changed in verl, once the module that it belongs to is imported."""
+    importlib.import_module("recipe.zppo.verl_patches").apply_when_imported()
+
+
 def load() -> None:
     """Run every step; a failing one is reported on stderr and leaves verl usable."""
-    for step in (extend_verl, register_cpu):
+    for step in (extend_verl, register_cpu, patch_verl):
         try:
             step()
         except Exception:
