@@ -8,6 +8,10 @@ PYTHON=${PYTHON:-python3}
 TRAIN_FILE=${TRAIN_FILE:-data/zppo_77k}
 VAL_FILE=${VAL_FILE:-data/zppo_77k}
 TEACHER_PATH=${TEACHER_PATH:-Qwen/Qwen3.5-27B-FP8}
+# method=grpo is a run of its own, in a folder of its own
+for argument in "$@"; do
+    [[ ${argument} == method=* && ${argument} != method=zppo ]] && EXPERIMENT+=_${argument#method=}
+done
 RUN_DIR=${RUN_DIR:-outputs/${EXPERIMENT}}
 
 NNODES=${NNODES:-1}
@@ -52,6 +56,12 @@ TRAINER=(
     trainer.max_actor_ckpt_to_keep="${KEEP_CHECKPOINTS:-2}"
 )
 
+# A job that Slurm has requeued goes on from what it has saved, whatever it was told to start from.
+RESUME=()
+if ((${SLURM_RESTART_COUNT:-0} > 0)) && compgen -G "${RUN_DIR}/global_step_*/zppo_complete.json" > /dev/null; then
+    RESUME=(trainer.resume_mode=auto trainer.resume_from_path=null)
+fi
+
 exec "${PYTHON}" -m verl.trainer.main_zppo \
     "${DATA[@]}" \
     "${MODEL[@]}" \
@@ -59,4 +69,4 @@ exec "${PYTHON}" -m verl.trainer.main_zppo \
     "${ROLLOUT[@]}" \
     "${TEACHER[@]}" \
     "${TRAINER[@]}" \
-    "$@"
+    "$@" "${RESUME[@]}"

@@ -20,6 +20,7 @@ from recipe.zppo.checkpoint_files import COMPLETE_FILE, TRACKER, is_complete, la
 from recipe.zppo.files import write_atomically
 from recipe.zppo.metrics_log import plain_metrics
 from recipe.zppo.run_errors import CheckpointError
+from recipe.zppo.run_identity import check_identity, run_identity
 
 STATE_FILE = "zppo.pt"
 _FORMAT = 1
@@ -39,6 +40,7 @@ class CheckpointMixin:
                 "format": _FORMAT,
                 "step": self.global_steps,
                 "seed": self.zppo.seed,
+                "identity": self._identity(),
                 "buffer": self.buffer.state_dict(),
                 "pending": self.pipeline.state_dict(),
                 # verl logs a step after its checkpoint; a run that is killed in between logs it on resume.
@@ -56,7 +58,7 @@ class CheckpointMixin:
         """Resume from the newest complete checkpoint (``auto``), or from the one that is named.
 
         Raises:
-            CheckpointError: the named folder is incomplete, or was written with another ``zppo.seed``.
+            CheckpointError: the named folder is incomplete, or is of another run (`recipe.zppo.run_identity`).
         """
         trainer = self.config.trainer
         if trainer.resume_mode == "auto":
@@ -70,8 +72,13 @@ class CheckpointMixin:
             path = trainer.resume_from_path
             if not is_complete(path):
                 raise CheckpointError(f"trainer.resume_from_path={path} is not a complete ZPPO checkpoint")
+            # Killed and started again by `auto`, the run shall not take up what an earlier one left behind this step.
+            own = os.path.realpath(os.path.dirname(path)) == os.path.realpath(trainer.default_local_dir)
+            self._write_tracker(int(path.rsplit("_", 1)[1]) if own else 0)
         else:
             path = None
+            if os.path.exists(os.path.join(trainer.default_local_dir, TRACKER)):
+                self._write_tracker(0)
         super()._load_checkpoint()
         if path is not None:
             self._load_zppo(path)
@@ -85,9 +92,14 @@ class CheckpointMixin:
                 f"{path} was written with zppo.seed={state['seed']}, now it is {self.zppo.seed}: draws would differ; "
                 f"set zppo.seed={state['seed']} or start afresh with trainer.resume_mode=disable"
             )
+        named = self.config.trainer.resume_mode == "resume_path"
+        check_identity(state.get("identity"), self._identity(), path, named=named)
         self.buffer.load_state_dict(state["buffer"])
         self.pending_state = state["pending"]
         self.metrics_log.restored = state["metrics"]
+
+    def _identity(self) -> dict[str, Any]:
+        return run_identity(self.config, self.questions.prompt_ids)
 
     def _write_tracker(self, step: int) -> None:
         tracker = os.path.join(self.config.trainer.default_local_dir, TRACKER)

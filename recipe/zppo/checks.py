@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
+from recipe.zppo.checkpoint_files import latest_complete
 from recipe.zppo.config import ZPPOConfig
 from recipe.zppo.config_validation import validate_zppo
 from recipe.zppo.data_files import check_training_files, check_validation_files
@@ -97,6 +99,7 @@ def checks_of(config: DictConfig, zppo: ZPPOConfig) -> list[Callable[[], object]
         lambda: check_settings(config),
         lambda: check_batch(config, zppo),
         lambda: check_resume(config),
+        lambda: check_ranks(config),
         lambda: check_saving(config, zppo),
         lambda: check_teacher_pool(config, zppo),
         lambda: check_distillation(config, zppo),
@@ -220,6 +223,26 @@ def check_resume(config: DictConfig) -> None:
         raise ConfigError(f"trainer.resume_from_path: {path} does not end in global_step_<N>")
     if not folder.is_dir():
         raise ConfigError(f"trainer.resume_from_path: the folder {path} does not exist")
+
+
+def check_ranks(config: DictConfig) -> None:
+    """Verl's FSDP shards load on as many ranks as wrote them; another number would fail in the workers."""
+    trainer = config.trainer
+    if trainer.resume_mode == "disable":
+        return
+    named = trainer.resume_mode == "resume_path"
+    path = trainer.resume_from_path if named else latest_complete(str(trainer.default_local_dir))
+    try:
+        saved = json.loads((Path(str(path)) / "actor" / "fsdp_config.json").read_text()).get("world_size")
+    except (OSError, ValueError, AttributeError):
+        return  # none, or not FSDP's
+    ranks = trainer.n_gpus_per_node * trainer.nnodes
+    if isinstance(saved, int) and saved != ranks:
+        raise ConfigError(
+            f"trainer.n_gpus_per_node: {path} was saved by {saved} ranks and can be taken up by as many only, not by "
+            f"n_gpus_per_node x nnodes = {ranks}; use as many, or train on from its exported model in another "
+            "trainer.default_local_dir"
+        )
 
 
 def check_teacher_pool(config: DictConfig, zppo: ZPPOConfig) -> None:

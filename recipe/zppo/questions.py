@@ -29,6 +29,11 @@ class QuestionSource:
         self._dataset, self._dataloader = dataset, dataloader
         self._batches: Iterator[dict[str, Any]] | None = None
 
+    @property
+    def prompt_ids(self) -> list[str]:
+        """Of all rows, in their order."""
+        return self._dataset.prompt_ids
+
     def next_step(self, buffer: PromptReplayBuffer, num_replay: int) -> tuple[list[Question], int]:
         """New questions first, then the replayed ones; a prompt that is new is not replayed in the same step.
 

@@ -83,7 +83,8 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         with marked_timer("gen", timing_raw, color="red"), self.status.stage(self.global_steps, "generate"):
             result = self.pipeline.run_step(self.global_steps, questions, num_new)
             self.on_sample_end()
-        batch, trains = self._train_batch(result)
+        with self._limited("the batch"):
+            batch, trains = self._train_batch(result)
 
         # 6. advantages over the whole batch, then I updates
         metrics["zppo/batch/skipped_updates"] = int(not trains)
@@ -102,27 +103,31 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         return batch
 
     def _learn(self, batch: KVBatchMeta, metrics: dict, timing_raw: dict) -> KVBatchMeta:
-        batch = self._balance_batch(batch, metrics=metrics)
+        with self._limited("the batch"):
+            batch = self._balance_batch(batch, metrics=metrics)
         with marked_timer("old_log_prob", timing_raw, color="blue"), self._engine("log_probs"):
             batch = self._compute_old_log_prob(batch, metrics=metrics)
         if self.use_reference_policy:
             with marked_timer("ref", timing_raw, color="olive"), self._engine("ref_log_probs"):
                 batch = self._compute_ref_log_prob(batch, metrics=metrics)
-        with marked_timer("adv", timing_raw, color="brown"):
+        with marked_timer("adv", timing_raw, color="brown"), self._limited("the advantages"):
             batch = self._compute_advantage(batch, metrics=metrics)
         with marked_timer("update_actor", timing_raw, color="red"), self._engine("update"):
             return self._update_actor(batch, metrics=metrics)
 
+    def _limited(self, what: str) -> WaitLimit:
+        """For calls of verl's that wait for engines, servers or TransferQueue, and have no limit of their own."""
+        return WaitLimit(
+            self.zppo.timeouts.engine_s,
+            f"step {self.global_steps}: {what} did not end",
+            "zppo.timeouts.engine_s",
+            "One rank or server may have died or hang: see Ray's logs; raise the limit if the work is that long",
+        )
+
     @contextmanager
     def _engine(self, stage: str) -> Iterator[None]:
-        """A call of verl's that waits for the engines, and has no limit of its own."""
-        limit = WaitLimit(
-            self.zppo.timeouts.engine_s,
-            f"step {self.global_steps}: {stage} did not end",
-            "zppo.timeouts.engine_s",
-            "One rank may have died or hang in a collective: see Ray's logs; raise the limit if the work is that long",
-        )
-        with self.status.stage(self.global_steps, stage), limit:
+        """The same, as a stage of the step that displays show."""
+        with self.status.stage(self.global_steps, stage), self._limited(stage):
             yield
 
     def _num_replay(self) -> int:
@@ -219,6 +224,10 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         managers = self.teacher.teacher_model_managers if self.teacher else {}
         return {key: ServerClient(self.config, manager.load_balancer_handle) for key, manager in managers.items()}
 
+    def on_sample_end(self) -> None:
+        with self._limited("the servers' falling asleep"):
+            super().on_sample_end()
+
     def on_step_end(self) -> None:
         with self._engine("weights"):
             super().on_step_end()
@@ -251,7 +260,8 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
     ) -> None:
         """verl's metrics of the batch that trained; without one there are only the times."""
         if not metrics["zppo/batch/skipped_updates"]:
-            super()._compute_metrics(batch, metrics, timing_raw, global_steps=global_steps, epoch=epoch)
+            with self._limited("the metrics"):
+                super()._compute_metrics(batch, metrics, timing_raw, global_steps=global_steps, epoch=epoch)
             return
         metrics |= {"training/global_step": global_steps, "training/epoch": epoch}
         metrics |= {f"timing_s/{name}": seconds for name, seconds in timing_raw.items()}

@@ -347,6 +347,21 @@ def test_the_judges_context(run: Run) -> None:
     assert "too few to judge" in refused(run, f"{key}={needed - 1}", *grpo)
 
 
+def test_a_checkpoint_of_another_number_of_ranks(run: Run) -> None:
+    folder = run.folder / "run"
+    saved = folder / "global_step_4"
+    (saved / "actor").mkdir(parents=True)
+    (saved / "zppo_complete.json").touch()
+    (saved / "actor/fsdp_config.json").write_text('{"FSDP_version": 2, "world_size": 48}')
+    at = f"trainer.default_local_dir={folder}"
+    run.check(at, "trainer.n_gpus_per_node=6", "trainer.nnodes=8", "zppo.teacher.nnodes=8")
+    message = refused(run, at, "trainer.n_gpus_per_node=6")
+    assert message.startswith(f"trainer.n_gpus_per_node: {saved} was saved by 48 ranks") and "= 6;" in message
+    named = ("trainer.resume_mode=resume_path", f"trainer.resume_from_path={saved}")
+    assert "was saved by 48 ranks" in refused(run, *named)
+    run.check(at, "trainer.resume_mode=disable")
+
+
 URL = "zppo.teacher.base_url"
 
 

@@ -44,12 +44,14 @@ def test_kill_9_and_resume(train, world, tmp_path):
     assert story(killed) == story(tmp_path / "undisturbed")
 
 
-def test_another_seed_is_refused(train):
+def test_another_seed_or_method_is_refused(train):
     from recipe.zppo.run_errors import CheckpointError
 
     train()
     with pytest.raises(CheckpointError, match=r"zppo\.seed=0, now it is 1"):
         train("zppo.seed=1", "trainer.total_training_steps=3")
+    with pytest.raises(CheckpointError, match=r"^zppo\.reformulation\.ncq: .* was written with True, now it is False"):
+        train("zppo.reformulation.ncq=false", "trainer.total_training_steps=3")
 
 
 def test_what_the_local_back_end_cannot_do_is_one_line(world, tmp_path):

@@ -129,3 +129,22 @@ def test_arguments_come_last_and_so_win(site: Site) -> None:
         if script.stem.endswith("multinode"):
             continue
         assert site.overrides(script.name, "trainer.seed=1", "a b")[-2:] == ("trainer.seed=1", "a b")
+
+
+def test_each_method_has_a_folder_of_its_own(site: Site) -> None:
+    script = "run_qwen3_5_2b_fsdp.sh"
+    for method, name in (("zppo", "qwen3_5_2b_fsdp"), ("on_distill", "qwen3_5_2b_fsdp_on_distill")):
+        called = site.overrides(script, f"method={method}", RUN_DIR="")
+        assert {f"trainer.default_local_dir=outputs/{name}", f"trainer.experiment_name={name}"} <= set(called)
+    assert "trainer.default_local_dir=elsewhere" in site.overrides(script, "method=grpo", RUN_DIR="elsewhere")
+
+
+def test_a_requeued_job_goes_on_from_what_it_saved(site: Site, tmp_path: Path) -> None:
+    call = ("run_qwen3_5_2b_fsdp.sh", "trainer.resume_mode=disable")
+    again = ("trainer.resume_mode=auto", "trainer.resume_from_path=null")
+    for count in ("0", "1"):
+        assert site.overrides(*call, RUN_DIR=str(tmp_path), SLURM_RESTART_COUNT=count)[-1] == call[1]
+    (tmp_path / "global_step_20").mkdir()
+    (tmp_path / "global_step_20/zppo_complete.json").touch()
+    assert site.overrides(*call, RUN_DIR=str(tmp_path), SLURM_RESTART_COUNT="0")[-1] == call[1]
+    assert site.overrides(*call, RUN_DIR=str(tmp_path), SLURM_RESTART_COUNT="1")[-2:] == again

@@ -9,6 +9,7 @@ import torch
 
 from recipe.zppo.files import write_atomically
 from recipe.zppo.run_errors import CheckpointError
+from recipe.zppo.run_identity import check_identity, run_identity
 
 if TYPE_CHECKING:
     from recipe.zppo.local.trainer import LocalTrainer
@@ -23,6 +24,7 @@ def save_state(trainer: LocalTrainer) -> None:
         "format": _FORMAT,
         "step": trainer.step_number,
         "seed": trainer.zppo.seed,
+        "identity": run_identity(trainer.config, trainer.questions.prompt_ids),
         "weights": trainer.learner.master.state(),
         "optimizer": trainer.learner.optimizer.state_dict(),
         "dataloader": trainer.dataloader.state_dict(),
@@ -41,7 +43,7 @@ async def load_state(trainer: LocalTrainer) -> None:
     """Take the state up, if there is one.
 
     Raises:
-        CheckpointError: it was written with another seed, or by another version.
+        CheckpointError: it was written by another version, or is of another run (`recipe.zppo.run_identity`).
     """
     if not os.path.exists(_path(trainer)):
         return
@@ -53,6 +55,8 @@ async def load_state(trainer: LocalTrainer) -> None:
             f"{_path(trainer)} was written with zppo.seed={state['seed']}, now it is {trainer.zppo.seed}; set it back, "
             "or start afresh with trainer.resume_mode=disable"
         )
+    identity = run_identity(trainer.config, trainer.questions.prompt_ids)
+    check_identity(state.get("identity"), identity, _path(trainer), named=False)
     trainer.step_number = state["step"]
     trainer.learner.master.load_state(state["weights"])
     trainer.learner.optimizer.load_state_dict(state["optimizer"])

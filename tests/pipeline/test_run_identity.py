@@ -1,0 +1,48 @@
+"""A checkpoint is taken up by the same method on the same data, or not at all."""
+
+import copy
+
+import pytest
+from omegaconf import OmegaConf
+
+from recipe.zppo.compose import compose
+from recipe.zppo.run_errors import CheckpointError
+from recipe.zppo.run_identity import DATA_KEYS, METHOD_KEYS, check_identity, run_identity
+
+IDS = ["a", "b", "c"]
+
+
+@pytest.fixture(scope="module")
+def config():
+    return compose(["platform=cpu", "actor_rollout_ref.model.path=student", "zppo.teacher.path=teacher"])
+
+
+def test_every_key_is_there(config) -> None:
+    found = run_identity(config, IDS)
+    assert all(found[key] is not None for key in (*METHOD_KEYS, *DATA_KEYS))
+    check_identity(found, run_identity(copy.deepcopy(config), list(IDS)), "folder", named=False)
+
+
+@pytest.mark.parametrize("key", METHOD_KEYS)
+def test_another_method_is_refused_unless_the_checkpoint_is_named(config, key: str) -> None:
+    other = copy.deepcopy(config)
+    old = OmegaConf.select(config, key)
+    new = {bool: lambda: not old, int: lambda: old + 1, str: lambda: old + "?"}[type(old)]()
+    OmegaConf.update(other, key, new)
+    saved, now = run_identity(config, IDS), run_identity(other, IDS)
+    with pytest.raises(
+        CheckpointError, match=rf"^{key}: folder was written with {old}, now it is .*resume_mode=disable$"
+    ):
+        check_identity(saved, now, "folder", named=False)
+    check_identity(saved, now, "folder", named=True)
+
+
+@pytest.mark.parametrize("ids", [["a", "b", "c", "d"], ["a", "c", "b"], ["a", "b"]])
+@pytest.mark.parametrize("named", [False, True])
+def test_other_data_are_refused(config, ids: list[str], named: bool) -> None:
+    with pytest.raises(CheckpointError, match=rf"^data.train_files: .*now there are {len(ids)}"):
+        check_identity(run_identity(config, IDS), run_identity(config, ids), "folder", named=named)
+
+
+def test_a_checkpoint_from_before_passes(config) -> None:
+    check_identity(None, run_identity(config, IDS), "folder", named=False)
