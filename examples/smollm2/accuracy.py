@@ -28,12 +28,10 @@ from recipe.zppo.randomness import derive_seed
 BATCH = 128
 
 
-def measure(
-    folder: Path, frame: pd.DataFrame, samples: int, max_tokens: int, dtype: torch.dtype, device: str
-) -> dict[str, Any]:
+def measure(folder: Path, frame: pd.DataFrame, samples: int, max_tokens: int, dtype: torch.dtype) -> dict[str, Any]:
     """Figures of one model on the rows of `frame`, by task and over all (`all`)."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="sdpa").to(device)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="sdpa")
     generator = HFGenerator(model, tokenizer, max_model_len=4096)
     rows, requests = [], []
     for _, row in frame.iterrows():
@@ -94,14 +92,11 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="first rows only")
     parser.add_argument("--max-tokens", type=int, default=96)
     parser.add_argument("--dtype", default="bfloat16", choices=["bfloat16", "float32"])
-    parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, help="write the figures and some responses as JSON, one model a line")
     options = parser.parse_args()
     frame = pd.read_parquet(options.data).head(options.limit) if options.limit else pd.read_parquet(options.data)
     for folder in options.models:
-        result = measure(
-            folder, frame, options.samples, options.max_tokens, getattr(torch, options.dtype), options.device
-        )
+        result = measure(folder, frame, options.samples, options.max_tokens, getattr(torch, options.dtype))
         for name, figures in result["by_task"].items():
             print(f"{folder} {name}: {figures}")
         if options.out:

@@ -63,6 +63,8 @@ TRAINING=(
     zppo.compression.mode=truncate
     zppo.reformulation.max_candidate_tokens="${MAX_RESPONSE}"
     zppo.replay.capacity=200
+    # The paper's 1.5 would keep worked answers from repeating a digit.
+    zppo.validation.presence_penalty=0.0
     trainer.total_epochs=10
     trainer.experiment_name="smollm2-${METHOD}"
     trainer.default_local_dir="${RUN}"

@@ -22,7 +22,7 @@ source "${HERE}/common.sh"
 
 make_data "${TEACHER_ROWS}" "${STUDENT_ROWS}"
 make_models --micro-batch 64
-measure --samples 4 --device cuda
+measure --samples 4 # on the CPU: its sampler is for the CPU only, and it takes minutes
 
 case ${GPUS}:${METHOD} in
     [12]:grpo | [12]:grpo_replay) TEACHER=() ;; # never asked
@@ -35,11 +35,14 @@ case ${GPUS}:${METHOD} in
             > "${HOME_DIR}/teacher.log" 2>&1 &
         server=$!
         STARTED+=("${server}")
+        up=false
         for _ in $(seq 300); do
-            curl --silent --fail "http://127.0.0.1:${PORT}/health" && break
+            "${PYTHON}" -c 'import sys, urllib.request as r; r.urlopen(sys.argv[1], timeout=5)' \
+                "http://127.0.0.1:${PORT}/health" 2> /dev/null && up=true && break
             kill -0 "${server}" || { echo "the teacher's server ended; see ${HOME_DIR}/teacher.log" >&2; exit 1; }
             sleep 1
         done
+        [[ ${up} == true ]] || { echo "the teacher's server is not up; see ${HOME_DIR}/teacher.log" >&2; exit 1; }
         ;;
     2:*) TEACHER=(zppo.teacher.n_gpus_per_node=1) ;;
     *) echo "GPUS is 1 or 2, not ${GPUS}" >&2; exit 2 ;;

@@ -56,7 +56,7 @@ class PromptScores(NamedTuple):
 
 
 class HFGenerator:
-    """Generates with `model` in evaluation mode on the CPU or the model's own device.
+    """Generates with `model` in evaluation mode on the CPU.
 
     Args:
         model: a causal language model, or a Qwen-VL style image-text-to-text model.

@@ -8,8 +8,9 @@ from verl.experimental.agent_loop.agent_loop import register
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 from verl.workers.rollout.replica import TokenOutput
 
+from recipe.zppo.media_files import NO_VIDEO_ON_VLLM
 from recipe.zppo.openings import Given
-from recipe.zppo.run_errors import PromptTooLongError
+from recipe.zppo.run_errors import DataError, PromptTooLongError
 
 AGENT_NAME = "zppo_single_turn"
 
@@ -42,7 +43,10 @@ class ZPPOAgentLoop(SingleTurnAgentLoop):
 
         Raises:
             PromptTooLongError: prompt and response budget together exceed the context.
+            DataError: a video, for vLLM.
         """
+        if kwargs.get("videos") and self.rollout_config.name == "vllm":
+            raise DataError(f"a row has a video; {NO_VIDEO_ON_VLLM}")
         # The cap inside verl's method reads this attribute; the loop object serves one rollout only.
         self.rollout_config = _WithPromptLength(self.rollout_config, self.max_model_len)
         prompt_ids = await super().ct_build_initial_tokens(*args, **kwargs)

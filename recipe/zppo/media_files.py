@@ -21,6 +21,11 @@ from recipe.zppo.selection import Kind
 OPENED_ROWS = 64
 """Of each file."""
 
+NO_VIDEO_ON_VLLM = (
+    "from verl's prompts vLLM makes other tokens of a video than the trainer has, and would answer another prompt than "
+    "is learnt from (docs/images.md); leave such rows out"
+)
+
 _PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 
 
@@ -37,6 +42,8 @@ def check_media(config: DictConfig, zppo: ZPPOConfig) -> None:
             seeing, video = seeing or found, video or found_video
     if not seeing:
         return
+    if video and config.actor_rollout_ref.rollout.name == "vllm":
+        raise ConfigError(f"actor_rollout_ref.rollout.name: {video} has a video; {NO_VIDEO_ON_VLLM}")
     shown = any(kind is not Kind.NCQ for kind in zppo.kinds) or zppo.distillation.mode != "none"
     if video and shown and zppo.teacher.base_url:
         raise ConfigError(

@@ -106,9 +106,18 @@ def test_a_video_is_not_for_an_endpoint(run, monkeypatch):
     frames = [{"bytes": png(picture(i)), "path": None} for i in range(2)]
     rows = [row(i, prompt=[{"role": "user", "content": "<video>?"}], videos=[{"video": frames}]) for i in range(BATCH)]
     write_rows(run.data, rows)
-    run.check()
-    message = refused(run, "zppo.teacher.base_url=http://host/v1", "zppo.teacher.path=name")
+    served = "actor_rollout_ref.rollout.name=hf"
+    run.check(served)
+    message = refused(run, served, "zppo.teacher.base_url=http://host/v1", "zppo.teacher.path=name")
     assert message.startswith(f"zppo.teacher.base_url: {run.data} row 0 has a video")
+
+
+def test_a_video_is_not_for_vllm(run):
+    """verl collapses runs of placeholders only; a video has one run for each of its frames."""
+    frames = [{"bytes": png(picture(i)), "path": None} for i in range(2)]
+    rows = [row(i, prompt=[{"role": "user", "content": "<video>?"}], videos=[{"video": frames}]) for i in range(BATCH)]
+    write_rows(run.data, rows)
+    assert refused(run).startswith(f"actor_rollout_ref.rollout.name: {run.data} row 0 has a video; from verl's prompts")
 
 
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.json"])

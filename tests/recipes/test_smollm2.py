@@ -212,13 +212,9 @@ def training_overrides(name: str, tmp_path: Path, **variables: str) -> list[str]
     """What the script gives to its trainer: it is run with a `python` that only takes notes."""
     notes, python = tmp_path / "calls", tmp_path / "python"
     python.write_text(f'#!/usr/bin/env bash\nprintf "%q " "$@" >> {notes}; echo >> {notes}\n')
-    curl = tmp_path / "curl"
-    curl.write_text("#!/usr/bin/env bash\n")
-    for file in (python, curl):
-        file.chmod(0o755)
+    python.chmod(0o755)
     environment = {
         **os.environ,
-        "PATH": f"{tmp_path}:{os.environ['PATH']}",
         "PYTHON": str(python),
         "ZPPO_HOME": str(tmp_path / "home"),
         **variables,
