@@ -32,6 +32,7 @@ from recipe.zppo.pixel_cache import PixelCache
 from recipe.zppo.randomness import derive_seed
 from recipe.zppo.records import Candidate, Hint, Opening, Rollout, RolloutFailure, TeacherAnswers
 from recipe.zppo.reward import extract_answer
+from recipe.zppo.reward_workers import RewardWorkers
 from recipe.zppo.run_errors import (
     DataError,
     JudgeError,
@@ -55,7 +56,8 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
     """verl's TransferQueue worker, with groups that stream back and a teacher."""
 
     def __init__(self, config: Any, llm_client: Any, teacher_client: dict | None = None, reward_handles: Any = None):
-        super().__init__(config, llm_client, teacher_client, reward_handles)
+        reward_workers = [RewardWorkers(reward_handles)] if reward_handles is not None else None
+        super().__init__(config, llm_client, teacher_client, reward_workers)
         self.zppo = validate_zppo(config.zppo)
         rollout = config.actor_rollout_ref.rollout
         self.seeded = bool(rollout.full_determinism)
@@ -274,8 +276,6 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
                 f"the reward function failed on row {kwargs.get('row')} (prompt_id {kwargs.get('prompt_id')!r}): "
                 f"{one_line(error.cause)}"
             ) from error
-        except ray.exceptions.RayActorError as error:
-            raise RolloutError(f"a reward worker died: {one_line(error)}") from error
         score = outputs[-1].reward_score
         if score not in (0, 1):
             raise RewardFunctionError(

@@ -1,9 +1,14 @@
-"""Files that are either whole or not there."""
+"""Files that are either whole or not there, and writes that a run can do without."""
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+logger = logging.getLogger(__name__)
 
 
 def write_atomically(path: str, write: Callable[[str], object]) -> None:
@@ -17,3 +22,30 @@ def write_atomically(path: str, write: Callable[[str], object]) -> None:
     finally:
         if os.path.exists(temporary):
             os.remove(temporary)
+
+
+class DispensableWrites:
+    """Writes of a file without which a run goes on: no full disk ends days of training for the sake of a log.
+
+    ``failed`` counts those that the disk refused. Each kind of failure is logged once, not at every step; any other
+    error than OSError is one of the program and is raised.
+    """
+
+    def __init__(self) -> None:
+        self.failed = 0
+        self._told: set[int | None] = set()
+
+    @contextmanager
+    def attempt(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.failed += 1
+            if error.errno in self._told:
+                return
+            self._told.add(error.errno)
+            kind = errno.errorcode.get(error.errno, type(error).__name__) if error.errno else type(error).__name__
+            logger.warning(
+                "%s could not be written (%s: %s); the run goes on, and further failures of this kind are not logged",
+                path, kind, error.strerror or error,
+            )  # fmt: skip

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from recipe.zppo.files import write_atomically
+from recipe.zppo.files import DispensableWrites, write_atomically
 from recipe.zppo.pipeline import StepResult
 from recipe.zppo.records import Group
+
+logger = logging.getLogger(__name__)
 
 
 class RolloutLog:
@@ -17,12 +20,19 @@ class RolloutLog:
 
     A line holds step, uid, prompt_id, kind (plain, bcq, ncq), replayed, question, ground_truth, accuracy, candidates,
     responses with their rewards, and for hard questions the teacher's rollouts. Texts are cut at ``text_limit``.
+    A file that the disk refuses is missing, and counted by ``failed``; the run goes on.
     """
 
     def __init__(self, folder: str | None, text_limit: int | None):
         self.folder, self.text_limit = folder, text_limit
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rollout-log")
         self._pending: Future | None = None
+        self._writes = DispensableWrites()
+
+    @property
+    def failed(self) -> int:
+        """Files that could not be written, of those that are done: the last one may be under way."""
+        return self._writes.failed
 
     def write(self, result: StepResult) -> None:
         if self.folder is None:
@@ -31,23 +41,27 @@ class RolloutLog:
         self._pending = self._executor.submit(self._write, result)
 
     def flush(self) -> None:
-        """Wait until the last file is there; an error of its writing surfaces here."""
+        """Wait until the last file is there, or has failed; an error that is not the disk's surfaces here."""
         if self._pending is not None:
             self._pending.result()
 
     def close(self) -> None:
         self.flush()
         self._executor.shutdown()
+        if self.failed:
+            logger.warning("%s: %d file(s) of rollouts could not be written", self.folder, self.failed)
 
     def _write(self, result: StepResult) -> None:
-        os.makedirs(self.folder, exist_ok=True)
+        path = os.path.join(self.folder, f"step_{result.step:06d}.jsonl")
 
         def write(path: str) -> None:
             with open(path, "w", encoding="utf-8", errors="replace") as file:
                 for group in result.groups:
                     file.write(json.dumps(self._line(result, group), ensure_ascii=False) + "\n")
 
-        write_atomically(os.path.join(self.folder, f"step_{result.step:06d}.jsonl"), write)
+        with self._writes.attempt(path):
+            os.makedirs(self.folder, exist_ok=True)
+            write_atomically(path, write)
 
     def _line(self, result: StepResult, group: Group) -> dict[str, Any]:
         question = group.question

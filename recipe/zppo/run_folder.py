@@ -7,6 +7,7 @@ Layout, with the default settings of ``zppo.logging``::
     rollouts/step_000001.jsonl   one group a line (`recipe.zppo.rollout_log`)
     global_step_20/              checkpoints (`recipe.zppo.checkpoint`)
     hf_model/ lora_adapter/ tensorboard/ train.log
+    run.lock                     while a run works there (`recipe.zppo.run_lock`)
 """
 
 from __future__ import annotations

@@ -7,7 +7,11 @@ from typing import Any
 from uuid import uuid4
 
 import ray
+from ray.exceptions import ActorUnavailableError, RayActorError
 from verl.workers.rollout.llm_server import LLMServerClient
+
+PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Before another try at a server that Ray can't reach. Then the request fails."""
 
 
 class ServerClient(LLMServerClient):
@@ -19,9 +23,15 @@ class ServerClient(LLMServerClient):
       (`single_turn_agent_loop.py:69`), and the router sends one name to one server.
     - A server whose process, or whose vLLM engine, has died leaves the router's list. verl's router gives new requests
       to the server with the fewest, which is the one that fails them fastest.
+    - One that Ray can't reach for a moment stays on the list, and the request is made again after a pause.
     """
 
     async def generate(self, request_id: str, **kwargs: Any) -> Any:
+        for pause in PAUSES_S:
+            try:
+                return await super().generate(uuid4().hex, **kwargs)
+            except ActorUnavailableError:
+                await asyncio.sleep(pause)
         return await super().generate(uuid4().hex, **kwargs)
 
     async def _acquire_server(self, request_id: str, **extra: Any) -> tuple[str, Any]:
@@ -57,7 +67,7 @@ def _server_is_dead(error: ray.exceptions.RayError) -> bool:
 
     The class is known by its name: Ray makes a class of it that is a RayTaskError too, and vLLM may not be installed.
     """
-    if isinstance(error, ray.exceptions.RayActorError):
-        return True
+    if isinstance(error, RayActorError):
+        return not isinstance(error, ActorUnavailableError)  # that is a connection lost for a moment
     classes = (*type(error).__mro__, *type(getattr(error, "cause", None)).__mro__)
     return any(cls.__name__ == "EngineDeadError" for cls in classes)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from recipe.zppo.files import write_atomically
+from recipe.zppo.files import DispensableWrites, write_atomically
 
 
 class StatusFile:
@@ -16,12 +16,14 @@ class StatusFile:
     update, checkpoint, validate, export, done, and ``after <stage>`` between two of them.
 
     ``started`` is when this process began; ``total_steps`` is null until the trainer knows and sets it.
+    A write that the disk refuses leaves the file as it was, and the run goes on.
     """
 
     def __init__(self, path: str):
         self.path = path
         self.started = time.time()
         self.total_steps: int | None = None
+        self._writes = DispensableWrites()
 
     def write(self, step: int, stage: str) -> None:
         content = {
@@ -37,7 +39,8 @@ class StatusFile:
             with open(path, "w", encoding="utf-8") as file:
                 json.dump(content, file)
 
-        write_atomically(self.path, write)
+        with self._writes.attempt(self.path):
+            write_atomically(self.path, write)
 
     @contextmanager
     def stage(self, step: int, stage: str) -> Iterator[None]:

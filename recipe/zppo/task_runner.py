@@ -7,6 +7,7 @@ import ray
 from omegaconf import DictConfig
 from verl.trainer.main_ppo import TaskRunnerV1
 
+from recipe.zppo.run_lock import RunLock
 from recipe.zppo.secret import Secret
 from recipe.zppo.wait_limit import WaitLimit
 
@@ -40,7 +41,8 @@ class ZPPOTaskRunner(_TaskRunner):
             "`ray status` names resources that nobody has, Ray's logs what each process said last; raise the limit if "
             "models load slowly",
         )
-        with limit as self._start_limit:
+        # First the lock: watching one that a dead node left takes minutes, which are not the start's.
+        with RunLock(config.trainer.default_local_dir), limit as self._start_limit:
             super().run(config)
 
     def init_agent_loop_manager(self) -> None:

@@ -100,6 +100,7 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         metrics.update(zppo_metrics.step_metrics(result, report, self.buffer, self.zppo))
         metrics.update(self.questions.metrics())
         self.rollout_log.write(result)
+        metrics["zppo/rollouts/files_failed"] = self.rollout_log.failed
         return batch
 
     def _learn(self, batch: KVBatchMeta, metrics: dict, timing_raw: dict) -> KVBatchMeta:
@@ -267,19 +268,13 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         metrics |= {f"timing_s/{name}": seconds for name, seconds in timing_raw.items()}
 
     def on_validate_begin(self) -> None:
-        self.replay_buffer.unjudged.clear()
+        self.replay_buffer.begin()
         self.status.write(self.global_steps, "validate")
 
-    def _val_metrics_update(self, data_sources: list[str], sample_uids: list[str], *args: Any, **kwargs: Any) -> dict:
+    def _val_metrics_update(self, *samples: Any, expected_acc_counts: dict | None = None) -> dict:
         """verl's validation metrics, and of how many questions they are, without which nobody can tell their noise."""
-        unjudged = self.replay_buffer.unjudged
-        if kwargs.get("expected_acc_counts"):
-            kwargs["expected_acc_counts"] = {
-                (source, uid): count
-                for (source, uid), count in kwargs["expected_acc_counts"].items()
-                if uid not in unjudged
-            }
-        metrics = super()._val_metrics_update(data_sources, sample_uids, *args, **kwargs)
-        if self.zppo.judge.enable:
-            metrics["zppo/validation/unjudged"] = len(unjudged)
-        return metrics | zppo_metrics.validation_counts(data_sources, sample_uids, kwargs.get("expected_acc_counts"))
+        measured = self.replay_buffer.measured(*samples, expected_acc_counts)
+        sources, uids, *_, expected = measured
+        metrics = super()._val_metrics_update(*measured)
+        metrics |= self.replay_buffer.failures(judged=self.zppo.judge.enable)
+        return metrics | zppo_metrics.validation_counts(sources, uids, expected)

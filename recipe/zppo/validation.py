@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import transfer_queue as tq
@@ -19,7 +20,9 @@ class ValidationQueue(ReplayBuffer):
 
     limit_s: float = float("inf")
     unjudged: set[str]
-    """Uids of prompts that failed for want of a verdict. verl counts a failed prompt as wrong; these are left out."""
+    """Uids of those prompts that failed for want of a verdict."""
+    failed: set[str]
+    """Uids of all prompts of which a rollout failed. verl counts it as a wrong answer; `measured` leaves them out."""
     _waiting_since: float | None = None
 
     @classmethod
@@ -34,8 +37,44 @@ class ValidationQueue(ReplayBuffer):
             poll_interval=0.2,
         )
         queue.limit_s = limit_s
-        queue.unjudged = set()
+        queue.unjudged, queue.failed = set(), set()
         return queue
+
+    def begin(self) -> None:
+        """Another validation begins."""
+        self.unjudged.clear()
+        self.failed.clear()
+
+    def measured(
+        self,
+        data_sources: Sequence[str],
+        uids: Sequence[str],
+        infos: Mapping[str, Sequence[Any]],
+        turns: Sequence[int],
+        expected: Mapping[tuple[str, str], int] | None,
+    ) -> tuple[list[str], list[str], dict[str, list[Any]], list[int], dict[tuple[str, str], int]]:
+        """The arguments of verl's `_val_metrics_update` without the prompts that failed.
+
+        All responses to such a prompt are left out: the mean of those that are there would be another metric
+        (``mean@<fewer>``), and a failure says nothing about the policy.
+        """
+        kept = [i for i, uid in enumerate(uids) if str(uid) not in self.failed]
+
+        def of_kept(values: Sequence[Any]) -> list[Any]:
+            return [values[i] for i in kept]
+
+        return (
+            of_kept(data_sources),
+            of_kept(uids),
+            {name: of_kept(values) for name, values in infos.items()},
+            of_kept(turns),
+            {(source, uid): count for (source, uid), count in (expected or {}).items() if uid not in self.failed},
+        )
+
+    def failures(self, *, judged: bool) -> dict[str, int]:
+        """As metrics; ``judged``: with those for want of a verdict by themselves."""
+        metrics = {"zppo/validation/failed": len(self.failed)}
+        return metrics | ({"zppo/validation/unjudged": len(self.unjudged)} if judged else {})
 
     def sample(self, *args: Any, **kwargs: Any) -> Any:
         self._waiting_since = time.monotonic()
@@ -45,7 +84,10 @@ class ValidationQueue(ReplayBuffer):
         """Say what failed: verl would go on with what is left, and fail without a cause where nothing is."""
         tags = tq.kv_list(partition_id).get(partition_id, {})
         by_uid = {uid: tags[uid]["error"] for uid in selected_prompt_uids if "error" in tags.get(uid, {})}
+        for uid in self.failure_keys[partition_id].intersection(selected_prompt_uids):
+            by_uid.setdefault(uid, "unknown; see the log")
         errors = list(by_uid.values())
+        self.failed |= by_uid.keys()
         self.unjudged |= {uid for uid, error in by_uid.items() if error.startswith(JudgeError.__name__)}
         if errors:
             logger.error(

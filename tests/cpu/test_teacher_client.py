@@ -144,7 +144,7 @@ def own_teacher(tokenizer, replies, *overrides):
 def test_the_judge_on_servers_of_our_own(tokenizer):
     """Greedy, 512 tokens, without thinking; compression has the teacher's sampling, and no thoughts either."""
     template = tokenizer.chat_template
-    tokenizer.chat_template = template + "{% if enable_thinking is defined %}{{ 'no' }}{% endif %}"
+    tokenizer.chat_template = template + "{% if not enable_thinking %}{{ 'no' }}{% endif %}"
     try:
         teacher, requests = own_teacher(tokenizer, iter(["a", "b", "c"]))
         row = {"row": 1, QUESTION_TEXT: "1+1=?", "reward_model": {"ground_truth": "2"}}

@@ -149,6 +149,7 @@ def test_zppo_trains_through_vllm(tmp_path):
         f"trainer.default_local_dir={tmp_path}/run",
         "trainer.total_training_steps=2",
         "trainer.save_freq=-1",
+        "zppo.export.hf_model=false",
         "trainer.test_freq=-1",
         "trainer.val_before_train=false",
     ]

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 from omegaconf import OmegaConf
 
-from recipe.zppo.dry_run.disk import Disk, _written, checkpoints_kept, disk_of
+from recipe.zppo.config import LoggingConfig, ZPPOConfig
+from recipe.zppo.dry_run.disk import Disk, _written, checkpoints_kept, disk_of, rollout_bytes
 from recipe.zppo.dry_run.divisibility import Batch, serving_problems, training_problems
 from recipe.zppo.dry_run.engine import Serving, Training
 from recipe.zppo.dry_run.hardware import GB
@@ -219,14 +220,33 @@ def test_a_batch_is_padded_to_equal_parts(groups: int, padded: int, per_rank: in
 # ---- work and disk
 
 
-def test_the_papers_step() -> None:
-    work = Workload(
+def papers_work(**changes) -> Workload:
+    base = Workload(
         steps=200, updates_per_step=4, prompts=384, replayed=96, extra_groups=96, group_size=8, response=12_288,
         teacher_rollouts=480 * 4, teacher_response=12_288, summaries=96 * 8, summary=512,
     )  # fmt: skip
+    return dataclasses.replace(base, **changes)
+
+
+def test_the_papers_step() -> None:
+    work = papers_work()
     assert (work.groups, work.rollouts) == (576, 4608)
     assert work.student_tokens == 4608 * 12_288
     assert work.teacher_tokens == 1920 * 12_288 + 768 * 512
+
+
+def logs_to(folder: str | None = "out/rollouts", text_limit: int | None = 65_536) -> ZPPOConfig:
+    return ZPPOConfig(logging=LoggingConfig(rollouts_dir=folder, metrics_file=None, text_limit=text_limit))
+
+
+def test_rollout_files_hold_every_text_that_a_run_can_have() -> None:
+    a_step = 4 * (4608 * (2048 + 12_288) + 1920 * 12_288)
+    assert rollout_bytes(logs_to(), papers_work(), 2048) == 200 * a_step
+    assert rollout_bytes(logs_to(text_limit=None), papers_work(), 2048) == 200 * a_step
+    assert 0.25e9 < a_step < 0.4e9  # an upper estimate of 0.1 to 0.25 GB
+    assert rollout_bytes(logs_to(text_limit=1000), papers_work(), 2048) == 200 * 1000 * (2 * 4608 + 1920)
+    assert rollout_bytes(logs_to(None), papers_work(steps=None), 2048) == 0
+    assert rollout_bytes(logs_to(), papers_work(steps=None), 2048) is None
 
 
 @pytest.mark.parametrize(
@@ -252,6 +272,29 @@ def test_a_full_disk_is_a_problem_where_it_is_written_only() -> None:
         assert not (warnings if here else problems)
         assert line.startswith("trainer.default_local_dir: 3 checkpoint(s) of 10.0 GB and the final model take 34.0 GB")
     assert disk_verdicts(dataclasses.replace(disk, free=34 * GB), here=True) == ([], [])
+
+
+@pytest.mark.parametrize("checkpoint", [10 * GB, None])
+def test_rollout_files_are_estimated_and_never_a_problem(checkpoint: int | None) -> None:
+    disk = Disk("out", checkpoint, kept=3, exported=4 * GB, free=40 * GB, rollouts=50 * GB)
+    problems, (line,) = disk_verdicts(disk, here=True)
+    assert not problems
+    assert line.startswith("zppo.logging.rollouts_dir: rollout files may take up to about 50.0 GB, ")
+    assert ("the final model 84.0 GB" in line) == bool(checkpoint)
+    assert "40.0 GB are free in out; " in line
+    assert disk_verdicts(dataclasses.replace(disk, free=84 * GB), here=True) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "rollouts", "logged", "estimate"),
+    [(10, 7, 0, 41), (10, 7, 5, 36), (10, 7, 9, 34), (10, None, 0, 34), (None, 7, 0, 7), (None, None, 0, None)],
+)
+def test_rollout_files_add_to_the_disk_sum(
+    checkpoint: int | None, rollouts: int | None, logged: int, estimate: int | None
+) -> None:
+    disk = Disk("out", checkpoint, kept=3, exported=4, free=None, rollouts=rollouts, logged=logged)
+    assert disk.estimate == estimate
+    assert disk.needed == (34 if checkpoint else None)
 
 
 # ---- the machine
@@ -281,3 +324,19 @@ def test_checkpoints_that_lie_there_already_are_room_for_those_to_come(tmp_path)
     # Other processes write to the disk too.
     assert disk_of(config, 10, 1, 0).free == pytest.approx(before - (1 << 20), abs=200 << 20)
     assert _written(tmp_path) == 2 << 20
+
+
+def test_rollout_files_count_on_the_disk_that_they_are_on(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = OmegaConf.create({"trainer": {"default_local_dir": str(tmp_path / "run"), "save_freq": 1}})
+    rollouts = tmp_path / "run" / "rollouts"
+    found = disk_of(config, 10, 1, 0, 100, str(rollouts))
+    assert (found.rollouts, found.logged, found.estimate) == (100, 0, 110)
+    rollouts.mkdir(parents=True)
+    (rollouts / "step_000001.jsonl").write_bytes(bytes(30))
+    (rollouts / "notes").write_bytes(bytes(30))
+    found = disk_of(config, 10, 1, 0, 100, str(rollouts))
+    assert (found.rollouts, found.logged, found.estimate) == (100, 30, 80)
+    monkeypatch.setattr("recipe.zppo.dry_run.disk._same_disk", lambda *_: False)
+    found = disk_of(config, 10, 1, 0, 100, str(rollouts))
+    assert (found.rollouts, found.logged, found.estimate) == (0, 0, 10)
+    assert disk_of(config, 10, 1, 0).estimate == 10

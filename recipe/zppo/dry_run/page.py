@@ -237,6 +237,9 @@ def _files(plan: Plan) -> Iterator[Line]:
     disk = plan.disk
     if disk is None:
         return
+    if disk.rollouts:
+        total = f"; with what else is saved {gb(disk.estimate)}" if disk.needed else ""
+        yield "rollout files", f"up to about {gb(disk.rollouts)}, an upper estimate{total}"
     free = f"; {gb(disk.free)} free" if disk.free is not None else ""
     if disk.kept == 0:
         yield "checkpoints", f"none are saved{free}"

@@ -21,7 +21,7 @@ from recipe.zppo.config import ZPPOConfig
 from recipe.zppo.config_validation import validate_zppo
 from recipe.zppo.dry_run import machine
 from recipe.zppo.dry_run.context import Contexts, contexts_of
-from recipe.zppo.dry_run.disk import Disk, disk_of
+from recipe.zppo.dry_run.disk import Disk, disk_of, rollout_bytes
 from recipe.zppo.dry_run.divisibility import Batch, serving_problems, training_problems
 from recipe.zppo.dry_run.engine import ENGINES, Serving, Training, student_serving, teacher_serving, training_of
 from recipe.zppo.dry_run.hardware import Hardware, parse_hardware
@@ -145,7 +145,7 @@ def add_numbers(result: Plan, config: DictConfig, zppo: ZPPOConfig, *, join: boo
         _memory(result, config)
     else:
         result.not_checked.append("accelerators' memory: platform=cpu has none")
-    _disk(result, config)
+    _disk(result, config, zppo)
 
 
 def _hardware(result: Plan, config: DictConfig, zppo: ZPPOConfig, join: bool) -> None:
@@ -255,13 +255,15 @@ def _memory(result: Plan, config: DictConfig) -> None:
             )
 
 
-def _disk(result: Plan, config: DictConfig) -> None:
+def _disk(result: Plan, config: DictConfig, zppo: ZPPOConfig) -> None:
     checkpoint, exported = None, 0
     if result.student and result.training:
         contents = list(config.actor_rollout_ref.actor.checkpoint.save_contents)
         checkpoint = checkpoint_bytes(result.student, result.training, contents)
         exported = 2 * result.student.parameters if config.zppo.export.hf_model else 0
-    result.disk = disk_of(config, result.workload.steps if result.workload else None, checkpoint, exported)
+    work, logs = result.workload, zppo.logging.rollouts_dir
+    rollouts = rollout_bytes(zppo, work, config.data.max_prompt_length) if work else None
+    result.disk = disk_of(config, work.steps if work else None, checkpoint, exported, rollouts, logs)
     here = result.hardware is not None and result.hardware.source in (machine.HERE, machine.CPU)
     problems, warned = disk_verdicts(result.disk, here=here)
     result.problems += problems

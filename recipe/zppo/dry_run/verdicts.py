@@ -123,9 +123,17 @@ def context_warnings(contexts: Contexts) -> list[str]:
 
 
 def disk_verdicts(disk: Disk, *, here: bool) -> Verdicts:
-    """Room for checkpoints; certain only on the machine that writes them."""
-    if disk.needed is None or disk.free is None or disk.needed <= disk.free:
+    """Room for checkpoints, certain only on the machine that writes them; and for rollout files, an upper estimate."""
+    if disk.free is None or disk.estimate is None or disk.estimate <= disk.free:
         return [], []
+    if disk.needed is None or disk.needed <= disk.free:
+        checkpoints = f"with checkpoints and the final model {gb(disk.estimate)}, " if disk.needed else ""
+        line = (
+            f"zppo.logging.rollouts_dir: rollout files may take up to about {gb(disk.rollouts)}, {checkpoints}"
+            f"{gb(disk.free)} are free in {disk.folder}; watch it, lower zppo.logging.text_limit, or give them another "
+            "disk (null writes none)"
+        )
+        return [], [line]
     line = (
         f"trainer.default_local_dir: {disk.kept} checkpoint(s) of {gb(disk.checkpoint)} and the final model take "
         f"{gb(disk.needed)}, {gb(disk.free)} are free in {disk.folder}; set "

@@ -57,9 +57,11 @@ def run(config: DictConfig, models: dict[str, LocalModel] | None = None) -> None
 
     from recipe.zppo.config_validation import validate_zppo
     from recipe.zppo.local.trainer import LocalTrainer
+    from recipe.zppo.run_lock import RunLock
 
     logging.getLogger("transformers").setLevel(logging.ERROR)
     # Unless asked for more: in models of a few million parameters threads wait for each other.
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
     torch.manual_seed(int(config.zppo.seed))  # nothing should draw from it; in case something does
-    LocalTrainer(config, validate_zppo(config.zppo), models).fit()
+    with RunLock(config.trainer.default_local_dir):
+        LocalTrainer(config, validate_zppo(config.zppo), models).fit()

@@ -109,6 +109,7 @@ class LocalTrainer:
             report = self.buffer.update(step, outcomes)
 
         self._keep_books(result)
+        metrics["zppo/rollouts/files_failed"] = self.rollout_log.failed
         metrics |= zppo_metrics.step_metrics(result, report, self.buffer, self.zppo) | self.questions.metrics()
         return metrics | times.metrics() | {"training/global_step": step}
 
