@@ -50,7 +50,7 @@ ifeq ($(strip $(ARGS)),)
 	@rm -rf .test-logs && mkdir .test-logs
 	@printf '%s\n' $(TEST_PARTS) | xargs -P 2 -n 1 bash -c ' \
 	case $$0 in others) tests="tests $(RAY_TESTS:%=--ignore=tests/%)" ;; *) tests=tests/$$0 ;; esac; \
-	log=.test-logs/$$(basename $$0 .py).log; $(BIN)/python -m pytest $$tests > $$log 2>&1; status=$$?; \
+	log=.test-logs/$$(basename $$0 .py).log; $(BIN)/python -m pytest --durations=5 $$tests > $$log 2>&1; status=$$?; \
 	echo "== $$0: $$SECONDS s"; cat $$log; exit $$status'
 else
 	$(BIN)/python -m pytest $(ARGS)
