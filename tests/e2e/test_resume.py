@@ -1,8 +1,8 @@
 """kill -9 at three points; the run that is resumed each time is the run that was never killed.
 
-The points are those at which the folder holds different things: nothing of the run but its status; half a checkpoint and
-rollout files that are newer than any whole one; a whole checkpoint, and the step after it under way. Between them only
-memory differs.
+The points are those at which the folder holds different things: nothing of the run but its status; half a checkpoint
+and rollout files that are newer than any whole one; a whole checkpoint, and the step after it under way. Between them
+only memory differs.
 """
 
 import pytest
