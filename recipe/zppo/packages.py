@@ -11,7 +11,7 @@ from recipe.zppo.errors import ConfigError
 
 def missing_packages(config: DictConfig) -> list[str]:
     """Names, as pip knows them, of what the engine of this config needs and is not installed here."""
-    if config.trainer.device == "cpu":
+    if config.trainer.device != "cuda":  # on NPUs verl brings attention of its own
         return []
     actor, model = config.actor_rollout_ref.actor, config.actor_rollout_ref.model
     needs = {}
