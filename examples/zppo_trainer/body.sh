@@ -60,7 +60,8 @@ TRAINER=(
 
 # A job that Slurm has requeued goes on from what it has saved, whatever it was told to start from.
 RESUME=()
-if ((${SLURM_RESTART_COUNT:-0} > 0)) && compgen -G "${RUN_DIR}/global_step_*/zppo_complete.json" > /dev/null; then
+last=$(cat "${RUN_DIR}/latest_checkpointed_iteration.txt" 2> /dev/null || true)
+if ((${SLURM_RESTART_COUNT:-0} > 0)) && [[ -f ${RUN_DIR}/global_step_${last}/zppo_complete.json ]]; then
     RESUME=(trainer.resume_mode=auto trainer.resume_from_path=null)
 fi
 

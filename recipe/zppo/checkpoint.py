@@ -72,16 +72,25 @@ class CheckpointMixin:
             path = trainer.resume_from_path
             if not is_complete(path):
                 raise CheckpointError(f"trainer.resume_from_path={path} is not a complete ZPPO checkpoint")
-            # Killed and started again by `auto`, the run shall not take up what an earlier one left behind this step.
-            own = os.path.realpath(os.path.dirname(path)) == os.path.realpath(trainer.default_local_dir)
-            self._write_tracker(int(path.rsplit("_", 1)[1]) if own else 0)
         else:
             path = None
-            if os.path.exists(os.path.join(trainer.default_local_dir, TRACKER)):
-                self._write_tracker(0)
         super()._load_checkpoint()
         if path is not None:
             self._load_zppo(path)
+
+    def _leave_behind(self) -> None:
+        """Killed and started again by `auto`, the run shall not take up what an earlier one saved beyond its beginning.
+
+        Only now that it trains: a start that failed, or a validation of an old checkpoint, has changed nothing.
+        """
+        trainer = self.config.trainer
+        if trainer.resume_mode == "auto" or not os.path.exists(os.path.join(trainer.default_local_dir, TRACKER)):
+            return
+        step, path = 0, trainer.resume_from_path
+        if trainer.resume_mode == "resume_path":
+            parent, own = os.path.dirname(os.path.abspath(path)), trainer.default_local_dir
+            step = int(path.rsplit("_", 1)[1]) if os.path.realpath(parent) == os.path.realpath(own) else 0
+        self._write_tracker(step)
 
     def _load_zppo(self, path: str) -> None:
         state = torch.load(os.path.join(path, STATE_FILE), weights_only=False)

@@ -219,7 +219,7 @@ class TimeoutsConfig:
     validation_s: float = bounded(10_800.0, gt=0.0)
     """Seconds that one validation may take."""
 
-    engine_s: float = bounded(10_800.0, gt=0.0, le=1e8)
+    engine_s: float = bounded(21_600.0, gt=0.0, le=1e8)
     """Seconds that one call of the training engine may take: log-probs, the updates of a step, weights to the servers,
     a checkpoint."""
 

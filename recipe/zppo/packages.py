@@ -23,6 +23,8 @@ def missing_packages(config: DictConfig) -> list[str]:
             needs["transformer_engine"] = "transformer-engine"
     elif (model.get("override_config") or {}).get("attn_implementation", "flash_attention_2") == "flash_attention_2":
         needs["flash_attn"] = "flash-attn"
+        if _installed("kernels"):  # transformers then takes a kernel from the hub
+            needs.clear()
     return [package for module, package in needs.items() if not _installed(module)]
 
 

@@ -99,7 +99,7 @@ class RunLock:
     """
 
     def __init__(self, folder: str | os.PathLike[str], beat_s: float = BEAT_S, stale_s: float = STALE_S):
-        self.folder = os.path.abspath(os.path.expanduser(folder))
+        self.folder = os.path.abspath(folder)
         self.path = os.path.join(self.folder, LOCK_FILE)
         self.lost = False
         self._beat_s, self._stale_s = beat_s, stale_s

@@ -225,6 +225,10 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         managers = self.teacher.teacher_model_managers if self.teacher else {}
         return {key: ServerClient(self.config, manager.load_balancer_handle) for key, manager in managers.items()}
 
+    def on_train_begin(self) -> None:
+        super().on_train_begin()
+        self._leave_behind()
+
     def on_sample_end(self) -> None:
         with self._limited("the servers' falling asleep"):
             super().on_sample_end()

@@ -146,5 +146,9 @@ def test_a_requeued_job_goes_on_from_what_it_saved(site: Site, tmp_path: Path) -
         assert site.overrides(*call, RUN_DIR=str(tmp_path), SLURM_RESTART_COUNT=count)[-1] == call[1]
     (tmp_path / "global_step_20").mkdir()
     (tmp_path / "global_step_20/zppo_complete.json").touch()
+    tracker = tmp_path / "latest_checkpointed_iteration.txt"
+    tracker.write_text("0")  # of a run that has saved nothing yet, beside what another left
+    assert site.overrides(*call, RUN_DIR=str(tmp_path), SLURM_RESTART_COUNT="1")[-1] == call[1]
+    tracker.write_text("20")
     assert site.overrides(*call, RUN_DIR=str(tmp_path), SLURM_RESTART_COUNT="0")[-1] == call[1]
     assert site.overrides(*call, RUN_DIR=str(tmp_path), SLURM_RESTART_COUNT="1")[-2:] == again
