@@ -21,10 +21,15 @@ def missing_packages(config: DictConfig) -> list[str]:
             needs["megatron.bridge"] = "megatron-bridge"
         if actor.optim.get("use_precision_aware_optimizer"):
             needs["transformer_engine"] = "transformer-engine"
-    elif (model.get("override_config") or {}).get("attn_implementation", "flash_attention_2") == "flash_attention_2":
-        needs["flash_attn"] = "flash-attn"
-        if _installed("kernels"):  # transformers then takes a kernel from the hub
-            needs.clear()
+        return _missing(needs)
+    attention = (model.get("override_config") or {}).get("attn_implementation", "flash_attention_2")
+    if attention != "flash_attention_2" or _installed("kernels"):  # with that transformers takes a kernel from the hub
+        return []
+    return _missing({"flash_attn": "flash-attn"})
+
+
+def _missing(needs: dict[str, str]) -> list[str]:
+    """Of packages by module, those that are not installed."""
     return [package for module, package in needs.items() if not _installed(module)]
 
 

@@ -13,7 +13,7 @@ from recipe.zppo.files import DispensableWrites, write_atomically
 
 class StatusFile:
     """Writes ``{"step", "stage", "since", "pid", "started", "total_steps"}``; stages: start, generate, log_probs,
-    update, checkpoint, validate, export, done, and ``after <stage>`` between two of them.
+    ref_log_probs, update, checkpoint, weights, validate, export, done, and ``after <stage>`` between two of them.
 
     ``started`` is when this process began; ``total_steps`` is null until the trainer knows and sets it.
     A write that the disk refuses leaves the file as it was, and the run goes on.

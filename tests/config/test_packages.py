@@ -37,8 +37,10 @@ def test_fsdp_needs_flash_attn_unless_told_otherwise(installed: set[str]) -> Non
     with pytest.raises(ConfigError, match=r"^actor_rollout_ref.actor.strategy: fsdp2? needs flash-attn, not installed"):
         check_packages(composed())
     assert missing_packages(composed("+actor_rollout_ref.model.override_config.attn_implementation=sdpa")) == []
-    installed.add("flash_attn")
-    check_packages(composed())
+    for other in ("flash_attn", "kernels"):
+        installed.clear()
+        installed.add(other)
+        check_packages(composed())
 
 
 def test_megatron_needs_its_bridge_and_transformer_engine(installed: set[str]) -> None:
