@@ -8,9 +8,9 @@ from verl.experimental.agent_loop.agent_loop import register
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 from verl.workers.rollout.replica import TokenOutput
 
+from recipe.zppo.errors import DataError, PromptTooLongError
 from recipe.zppo.media_files import NO_VIDEO_ON_VLLM
 from recipe.zppo.openings import Given
-from recipe.zppo.run_errors import DataError, PromptTooLongError
 
 AGENT_NAME = "zppo_single_turn"
 

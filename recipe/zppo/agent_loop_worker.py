@@ -26,14 +26,7 @@ from recipe.zppo.candidates import Draft
 from recipe.zppo.config_validation import validate_zppo
 from recipe.zppo.endpoint import EndpointSpec
 from recipe.zppo.endpoint_teacher import EndpointTeacher
-from recipe.zppo.judge import Judgement, Verdict, is_judged
-from recipe.zppo.openings import OpeningTokens
-from recipe.zppo.pixel_cache import PixelCache
-from recipe.zppo.randomness import derive_seed
-from recipe.zppo.records import Candidate, Hint, Opening, Rollout, RolloutFailure, TeacherAnswers
-from recipe.zppo.reward import extract_answer
-from recipe.zppo.reward_workers import RewardWorkers
-from recipe.zppo.run_errors import (
+from recipe.zppo.errors import (
     DataError,
     JudgeError,
     PromptTooLongError,
@@ -41,6 +34,13 @@ from recipe.zppo.run_errors import (
     RolloutError,
     one_line,
 )
+from recipe.zppo.judge import Judgement, Verdict, is_judged
+from recipe.zppo.openings import OpeningTokens
+from recipe.zppo.pixel_cache import PixelCache
+from recipe.zppo.randomness import derive_seed
+from recipe.zppo.records import Candidate, Hint, Opening, Rollout, RolloutFailure, TeacherAnswers
+from recipe.zppo.reward import extract_answer
+from recipe.zppo.reward_workers import RewardWorkers
 from recipe.zppo.selection import Kind
 from recipe.zppo.teacher_client import QUESTION_TEXT, TeacherClient, with_question
 

@@ -17,9 +17,9 @@ from typing import Any
 import torch
 
 from recipe.zppo.checkpoint_files import COMPLETE_FILE, TRACKER, is_complete, latest_complete
+from recipe.zppo.errors import CheckpointError
 from recipe.zppo.files import write_atomically
 from recipe.zppo.metrics_log import plain_metrics
-from recipe.zppo.run_errors import CheckpointError
 from recipe.zppo.run_identity import check_identity, run_identity
 
 STATE_FILE = "zppo.pt"

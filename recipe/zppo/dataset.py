@@ -12,9 +12,8 @@ from verl.utils.dataset.rl_dataset import RLHFDataset
 from verl.utils.tokenizer import build_multimodal_processor_inputs, normalize_token_ids
 
 from recipe.zppo import media, prompts
-from recipe.zppo.errors import ZPPOError
+from recipe.zppo.errors import DataError, ZPPOError
 from recipe.zppo.media_columns import left_encoded, with_one_form
-from recipe.zppo.run_errors import DataError
 
 
 class ZPPODataset(RLHFDataset):

@@ -18,8 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recipe.zppo.errors import ConfigError
-from recipe.zppo.run_errors import RolloutError
+from recipe.zppo.errors import ConfigError, RolloutError
 from recipe.zppo.secret import Secret
 
 _MAX_REPLY_BYTES = 64 * 2**20

@@ -21,9 +21,9 @@ from typing import Any
 
 from recipe.zppo.compression import Tokenizer, bounded_tail
 from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.errors import RewardFunctionError
 from recipe.zppo.prompts import Messages, Template
 from recipe.zppo.reward import extract_answer
-from recipe.zppo.run_errors import RewardFunctionError
 from recipe.zppo.sanitize import sanitize
 
 FREE_FORM = "free_form"

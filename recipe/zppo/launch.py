@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from recipe.zppo.config_validation import validate_zppo
 from recipe.zppo.data_folders import list_folders
-from recipe.zppo.errors import ConfigError, ZPPOError
+from recipe.zppo.errors import ConfigError, ZPPOError, plain_message
 from recipe.zppo.secret import Secret
 
 
@@ -163,11 +163,6 @@ def out_of_memory(error: BaseException) -> str | None:
         "actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu or ray_kwargs.ray_init.object_store_memory. The same "
         "command goes on from the last checkpoint"
     )
-
-
-def plain_message(error: ZPPOError) -> str:
-    """Kind and message, in one line if the message is one."""
-    return f"{type(error).__name__}: {error}"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 
-from recipe.zppo.run_errors import DataError
+from recipe.zppo.errors import DataError
 
 Part = dict[str, Any]
 

@@ -18,9 +18,8 @@ from verl.single_controller.ray.base import RayResourcePool, ResourcePoolManager
 from verl.utils.device import get_resource_name
 
 from recipe.zppo.config import ZPPOConfig
-from recipe.zppo.errors import ConfigError
+from recipe.zppo.errors import ConfigError, WaitTimeoutError
 from recipe.zppo.placement import CPUS_A_SLOT, Placement, Pool, place
-from recipe.zppo.run_errors import WaitTimeoutError
 
 PLACEMENT_TIMEOUT_S = 1800
 RELEASE_TIMEOUT_S = 20

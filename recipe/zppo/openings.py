@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from recipe.zppo.errors import PromptTooLongError
 from recipe.zppo.records import Opening
-from recipe.zppo.run_errors import PromptTooLongError
 
 _THINK = re.compile(r"\A\s*<think>\n?")
 

@@ -10,9 +10,9 @@ from typing import Any
 from omegaconf import DictConfig
 
 from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.errors import CheckpointError
 from recipe.zppo.every_question import EveryQuestion
 from recipe.zppo.records import Candidate, Group, Question, Rollout, TeacherAnswers, TeacherRollout
-from recipe.zppo.run_errors import CheckpointError
 from recipe.zppo.selection import Kind
 from recipe.zppo.streaming_selection import StreamingSelection
 

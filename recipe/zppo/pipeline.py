@@ -27,11 +27,11 @@ from typing import Any
 
 from recipe.zppo.activity import ActivityClock
 from recipe.zppo.candidates import shown_messages
+from recipe.zppo.errors import RolloutError, WaitTimeoutError
 from recipe.zppo.every_question import EveryQuestion
 from recipe.zppo.pending import PipelineSettings, StepWork, check_settings, pack, unpack
 from recipe.zppo.randomness import derive_seed
 from recipe.zppo.records import Group, Question, RolloutFailure, TeacherAnswers
-from recipe.zppo.run_errors import RolloutError, WaitTimeoutError
 from recipe.zppo.selection import Kind, Reformulation, reformulation_cap
 from recipe.zppo.streaming_selection import StreamingSelection
 from recipe.zppo.tasks import Tasks

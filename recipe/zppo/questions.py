@@ -9,9 +9,9 @@ import numpy as np
 from verl.utils.dataset.rl_dataset import collate_fn
 
 from recipe.zppo.dataset import ZPPODataset
+from recipe.zppo.errors import CheckpointError, DataError
 from recipe.zppo.records import Question
 from recipe.zppo.replay_buffer import PromptReplayBuffer
-from recipe.zppo.run_errors import CheckpointError, DataError
 
 
 class QuestionSource:

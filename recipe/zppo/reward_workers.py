@@ -9,7 +9,7 @@ from typing import Any
 
 from ray.exceptions import ActorUnavailableError, RayActorError, RayTaskError
 
-from recipe.zppo.run_errors import RolloutError, one_line
+from recipe.zppo.errors import RolloutError, one_line
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from recipe.zppo.run_errors import CheckpointError
+from recipe.zppo.errors import CheckpointError
 
 METHOD_KEYS = (
     "zppo.updates_per_step",

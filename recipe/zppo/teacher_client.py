@@ -19,14 +19,21 @@ from recipe.zppo import media, prompts
 from recipe.zppo.candidates import Draft
 from recipe.zppo.compression import Fallback, accept_summary, after_thinking, bounded_tail, parse_summary
 from recipe.zppo.config import ZPPOConfig
-from recipe.zppo.errors import ConfigError, RewardError, ZPPOError
+from recipe.zppo.errors import (
+    ConfigError,
+    JudgeError,
+    PromptTooLongError,
+    RewardError,
+    RewardFunctionError,
+    RolloutError,
+    ZPPOError,
+)
 from recipe.zppo.fair_queue import Work
 from recipe.zppo.hints import leaks
 from recipe.zppo.judge import TEMPERATURE, TOP_P, Judgement, final_answer, judge_messages, parse_verdict
 from recipe.zppo.records import Candidate, Hint, TeacherAnswers, TeacherRollout
 from recipe.zppo.reward import extract_answer, gold_answer
 from recipe.zppo.rollout_log import question_text
-from recipe.zppo.run_errors import JudgeError, PromptTooLongError, RewardFunctionError, RolloutError
 from recipe.zppo.teacher import RequestGate, is_server_failure
 
 logger = logging.getLogger(__name__)

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 from recipe.zppo.activity import ActivityClock
 from recipe.zppo.candidates import Draft, draw_candidates, draw_demonstration
+from recipe.zppo.errors import WaitTimeoutError
 from recipe.zppo.pending import PipelineSettings, StepWork
 from recipe.zppo.randomness import derive_seed
 from recipe.zppo.records import Candidate, Group, Hint, Opening, Question, TeacherAnswers
-from recipe.zppo.run_errors import WaitTimeoutError
 from recipe.zppo.selection import Kind
 from recipe.zppo.tasks import Tasks
 from recipe.zppo.workers_protocol import Workers

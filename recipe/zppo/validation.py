@@ -10,7 +10,7 @@ from typing import Any
 import transfer_queue as tq
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
-from recipe.zppo.run_errors import JudgeError, RewardFunctionError, RolloutError, WaitTimeoutError
+from recipe.zppo.errors import JudgeError, RewardFunctionError, RolloutError, WaitTimeoutError
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from recipe.zppo.run_errors import WaitTimeoutError
+from recipe.zppo.errors import WaitTimeoutError
 
 _AGAIN_S = 30.0
 """Clearing up after an expired limit may wait for the same thing; it is interrupted as well."""

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from ray.exceptions import OutOfMemoryError, RayTaskError
 
-from recipe.zppo.errors import ConfigError
-from recipe.zppo.launch import find_zppo_error, out_of_memory, plain_message
+from recipe.zppo.errors import ConfigError, plain_message
+from recipe.zppo.launch import find_zppo_error, out_of_memory
 
 from .conftest import Run, row, write_rows
 
@@ -91,7 +91,8 @@ def test_a_node_without_memory_is_said_in_one_line() -> None:
 RAISES_IN_A_WORKER = """
 import ray
 from recipe.zppo.errors import ConfigError
-from recipe.zppo.launch import find_zppo_error, plain_message
+from recipe.zppo.errors import plain_message
+from recipe.zppo.launch import find_zppo_error
 
 @ray.remote(num_cpus=0)
 class Inner:

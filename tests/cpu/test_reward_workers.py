@@ -10,8 +10,8 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
 
 from recipe.zppo import agent_loop_worker
 from recipe.zppo.agent_loop_worker import ZPPOAgentLoopWorker
+from recipe.zppo.errors import RewardFunctionError, RolloutError
 from recipe.zppo.reward_workers import RewardWorkers
-from recipe.zppo.run_errors import RewardFunctionError, RolloutError
 
 LOST = ActorUnavailableError("connection reset", None)
 

@@ -9,8 +9,8 @@ import pytest
 from ray.exceptions import ActorDiedError, ActorUnavailableError
 
 from recipe.zppo import workers
+from recipe.zppo.errors import RolloutError
 from recipe.zppo.records import Question, RolloutFailure
-from recipe.zppo.run_errors import RolloutError
 from recipe.zppo.selection import Kind
 from recipe.zppo.workers import ZPPOAgentLoopManager
 

@@ -9,8 +9,8 @@ from verl.utils import hf_processor, hf_tokenizer
 
 from recipe.zppo import media
 from recipe.zppo.dataset import ZPPODataset
+from recipe.zppo.errors import DataError
 from recipe.zppo.prompts import CLOSER, with_closer
-from recipe.zppo.run_errors import DataError
 from tests.images.pictures import picture, png, row
 
 

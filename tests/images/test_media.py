@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from recipe.zppo import media
+from recipe.zppo.errors import DataError
 from recipe.zppo.prompts import bcq_messages, ncq_messages, with_closer
-from recipe.zppo.run_errors import DataError
 from tests.images.pictures import picture, png
 
 

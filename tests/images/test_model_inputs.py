@@ -14,9 +14,9 @@ from recipe.cpu.hf_generator import HFGenerator
 from recipe.cpu.hf_sampling import SamplingParams
 from recipe.zppo import media
 from recipe.zppo.agent_loop_worker import ZPPOAgentLoopWorker
+from recipe.zppo.errors import RolloutError
 from recipe.zppo.pixel_cache import PixelCache
 from recipe.zppo.prompts import bcq_messages, ncq_messages, with_closer
-from recipe.zppo.run_errors import RolloutError
 from tests.images.pictures import picture
 
 PARAMS = SamplingParams(1.0, 1.0, 0, 12, seed=5, logprobs=True, ignore_eos=True)

@@ -3,8 +3,8 @@
 import pytest
 from aiohttp import web
 
+from recipe.zppo.errors import RolloutError
 from recipe.zppo.outcome import judge
-from recipe.zppo.run_errors import RolloutError
 from tests.teacher.fake_endpoint import FakeEndpoint
 from tests.teacher.world_teacher import WorldTeacher, check_routing, with_free_form_rows
 

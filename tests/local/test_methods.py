@@ -188,8 +188,8 @@ def test_a_second_teacher_is_asked_where_the_first_was_wrong(train, world):
 
 def test_a_teacher_answer_that_is_too_long_is_lost_alone(train, monkeypatch):
     """Off-policy distillation: the other correct answers of the question still train."""
+    from recipe.zppo.errors import PromptTooLongError
     from recipe.zppo.openings import OpeningTokens
-    from recipe.zppo.run_errors import PromptTooLongError
 
     call, seen = OpeningTokens.__call__, []
 
@@ -208,7 +208,7 @@ def test_a_teacher_answer_that_is_too_long_is_lost_alone(train, monkeypatch):
 
 def test_a_model_that_fails_is_counted_and_ends_in_one_clear_error(train, monkeypatch):
     from recipe.cpu.hf_generator import HFGenerator
-    from recipe.zppo.run_errors import RolloutError
+    from recipe.zppo.errors import RolloutError
 
     def fail(self, requests, *args):
         raise ValueError("the model is broken")

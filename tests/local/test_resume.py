@@ -45,7 +45,7 @@ def test_kill_9_and_resume(train, world, tmp_path):
 
 
 def test_another_seed_or_method_is_refused(train):
-    from recipe.zppo.run_errors import CheckpointError
+    from recipe.zppo.errors import CheckpointError
 
     train()
     with pytest.raises(CheckpointError, match=r"zppo\.seed=0, now it is 1"):

@@ -6,10 +6,10 @@ from omegaconf import OmegaConf
 from verl.utils.dataset.rl_dataset import collate_fn
 
 from recipe.zppo.dataset import ZPPODataset
+from recipe.zppo.errors import CheckpointError, DataError
 from recipe.zppo.prompts import CLOSER
 from recipe.zppo.questions import QuestionSource
 from recipe.zppo.replay_buffer import PromptReplayBuffer
-from recipe.zppo.run_errors import CheckpointError, DataError
 from recipe.zppo.world.tokenizer import build_tokenizer
 
 

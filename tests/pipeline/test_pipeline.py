@@ -5,9 +5,9 @@ import random
 
 import pytest
 
+from recipe.zppo.errors import CheckpointError, RewardFunctionError, RolloutError, WaitTimeoutError
 from recipe.zppo.pipeline import QuestionPipeline
 from recipe.zppo.records import RolloutFailure
-from recipe.zppo.run_errors import CheckpointError, RewardFunctionError, RolloutError, WaitTimeoutError
 from recipe.zppo.selection import HardQuestion, Kind, Reformulation, reformulation_cap, select_reformulations
 from tests.pipeline.simulated import SimulatedWorkers, make_questions, settings
 

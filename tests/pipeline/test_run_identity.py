@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from recipe.zppo.compose import compose
-from recipe.zppo.run_errors import CheckpointError
+from recipe.zppo.errors import CheckpointError
 from recipe.zppo.run_identity import DATA_KEYS, METHOD_KEYS, check_identity, run_identity
 
 IDS = ["a", "b", "c"]

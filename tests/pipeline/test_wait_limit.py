@@ -7,7 +7,7 @@ import time
 import pytest
 
 from recipe.zppo import wait_limit
-from recipe.zppo.run_errors import WaitTimeoutError
+from recipe.zppo.errors import WaitTimeoutError
 from recipe.zppo.teacher_pool import TeacherStart
 from recipe.zppo.wait_limit import WaitLimit, not_counted
 

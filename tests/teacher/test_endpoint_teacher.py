@@ -15,10 +15,9 @@ from recipe.zppo.config_validation import validate_zppo
 from recipe.zppo.endpoint import EndpointSpec
 from recipe.zppo.endpoint_check import check_endpoint, endpoint_specs
 from recipe.zppo.endpoint_teacher import EndpointTeacher
-from recipe.zppo.errors import ConfigError
+from recipe.zppo.errors import ConfigError, JudgeError, RewardFunctionError
 from recipe.zppo.judge import Judgement, Verdict
 from recipe.zppo.prompts import CLOSER
-from recipe.zppo.run_errors import JudgeError, RewardFunctionError
 from recipe.zppo.secret import Secret
 from recipe.zppo.teacher_client import QUESTION_TEXT
 

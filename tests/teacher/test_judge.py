@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from recipe.zppo.config_validation import validate_zppo
 from recipe.zppo.data import rows
+from recipe.zppo.errors import RewardFunctionError
 from recipe.zppo.judge import FREE_FORM, Verdict, final_answer, is_free_form, is_judged, judge_messages, parse_verdict
-from recipe.zppo.run_errors import RewardFunctionError
 
 SPACE = st.text(alphabet=" \t\r\n", max_size=5)
 

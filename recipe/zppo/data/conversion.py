@@ -16,7 +16,7 @@ from recipe.zppo.data.parquet import write_rows
 from recipe.zppo.data.rows import build_row, text_id
 from recipe.zppo.data.settings import NEEDED, key
 from recipe.zppo.data.verl_files import convert_file
-from recipe.zppo.run_errors import DataError
+from recipe.zppo.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What can go wrong while data files are built; each message is one line that says what to do."""
 
-from recipe.zppo.run_errors import DataError
+from recipe.zppo.errors import DataError
 
 
 class BuildError(DataError):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from recipe.zppo.errors import CheckpointError
 from recipe.zppo.files import write_atomically
-from recipe.zppo.run_errors import CheckpointError
 from recipe.zppo.run_identity import check_identity, run_identity
 
 if TYPE_CHECKING:

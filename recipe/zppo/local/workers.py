@@ -18,6 +18,7 @@ from recipe.zppo.candidates import Draft
 from recipe.zppo.config import ZPPOConfig
 from recipe.zppo.endpoint_check import endpoint_specs
 from recipe.zppo.endpoint_teacher import EndpointTeacher
+from recipe.zppo.errors import JudgeError, PromptTooLongError, RewardFunctionError
 from recipe.zppo.fair_queue import Work
 from recipe.zppo.judge import Judgement, is_judged
 from recipe.zppo.local.batching import GenerationError
@@ -25,7 +26,6 @@ from recipe.zppo.local.models import LocalModel
 from recipe.zppo.openings import Given, OpeningTokens
 from recipe.zppo.records import Candidate, Hint, Opening, Question, Rollout, RolloutFailure, TeacherAnswers
 from recipe.zppo.reward import extract_answer
-from recipe.zppo.run_errors import JudgeError, PromptTooLongError, RewardFunctionError
 from recipe.zppo.selection import Kind
 from recipe.zppo.teacher_client import TeacherClient, sampling, template_options, with_question
 
