@@ -11,8 +11,8 @@ import torch
 
 from benchmarks.measure import MB, Parts
 from benchmarks.paper_step import NUM_REPLAYED, THRESHOLD, PaperStep
-from recipe.zppo.packing import pack
 from recipe.zppo.replay_buffer import PromptReplayBuffer
+from recipe.zppo.replay_buffer.packing import pack
 
 
 def full_state(size: int) -> dict:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from recipe.zppo.errors import ReplayBufferError
-from recipe.zppo.packing import pack, unpack
 from recipe.zppo.replay_buffer import BufferEntry, PromptReplayBuffer
+from recipe.zppo.replay_buffer.packing import pack, unpack
 
 IDS = [*range(6), *"abcdef"]
 ACCURACIES = st.integers(0, 8).map(lambda n: n / 8)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from recipe.zppo.errors import ReplayBufferError
 from recipe.zppo.replay_buffer import PromptReplayBuffer
-from recipe.zppo.replay_weights import REPLAY_WEIGHTS, weighted_draw
+from recipe.zppo.replay_buffer.weights import REPLAY_WEIGHTS, weighted_draw
 
 NOT_UNIFORM = [name for name in REPLAY_WEIGHTS if name != "uniform"]
 CHI_SQUARED_99_9 = {4: 18.47, 11: 31.26}

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from recipe.zppo import media
-from recipe.zppo.packing import unpack
+from recipe.zppo.replay_buffer.packing import unpack
 from tests.e2e.conftest import Training
 from tests.images.conftest import save_qwen3_5
 from tests.images.pictures import picture, png

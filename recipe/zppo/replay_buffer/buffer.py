@@ -25,10 +25,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from recipe.zppo.admission_order import AdmissionOrder
 from recipe.zppo.errors import ReplayBufferError
-from recipe.zppo.packing import numbers, pack, unpack
-from recipe.zppo.replay_weights import REPLAY_WEIGHTS, UNIFORM, entry_weights, weighted_draw
+from recipe.zppo.replay_buffer.admission_order import AdmissionOrder
+from recipe.zppo.replay_buffer.packing import numbers, pack, unpack
+from recipe.zppo.replay_buffer.weights import REPLAY_WEIGHTS, UNIFORM, entry_weights, weighted_draw
 
 PromptId: TypeAlias = str | int
 _FATES = ("admissions", "graduations", "evictions")
@@ -82,7 +82,7 @@ class PromptReplayBuffer:
             threshold: tau in (0, 1]; an accuracy below is hard.
             seed: of the draws.
             weights: of the draws: ``uniform``; ``entry_accuracy``, entry accuracy + 1/8; ``visits``,
-                1 / (1 + number of visits). See `recipe.zppo.replay_weights`.
+                1 / (1 + number of visits). See `recipe.zppo.replay_buffer.weights`.
 
         Raises:
             ReplayBufferError: one of them out of range.
