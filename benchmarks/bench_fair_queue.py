@@ -34,8 +34,8 @@ from benchmarks.paper_step import RESPONSE_TOKENS
 from benchmarks.virtual_time import generate, run_in_virtual_time
 from recipe.zppo.candidates import Draft
 from recipe.zppo.fair_queue import FairQueue, Work
-from recipe.zppo.records import Candidate, Question, Rollout, TeacherAnswers, TeacherRollout
 from recipe.zppo.selection import Kind
+from recipe.zppo.types import Candidate, Question, Rollout, TeacherAnswers, TeacherRollout
 
 VERDICT_TOKENS = 12
 """That a verdict has; asked for are up to `BUDGET`."""

@@ -33,8 +33,8 @@ from benchmarks.virtual_time import Server, generate, run_in_virtual_time
 from recipe.zppo.candidates import Draft, draw_candidates
 from recipe.zppo.pipeline import QuestionPipeline
 from recipe.zppo.randomness import derive_seed
-from recipe.zppo.records import Candidate, Group, Question, Rollout, TeacherAnswers, TeacherRollout
 from recipe.zppo.selection import HardQuestion, Kind, reformulation_cap, select_reformulations
+from recipe.zppo.types import Candidate, Group, Question, Rollout, TeacherAnswers, TeacherRollout
 
 STUDENT_GPUS, TEACHER_GPUS, SLOTS = 48, 16, 256
 STUDENT_MS, STUDENT_REQUEST_MS = 6.0, 0.08

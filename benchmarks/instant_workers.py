@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 from benchmarks.paper_step import FRACTION, GROUP_SIZE, TEACHER_ROLLOUTS, THRESHOLD, PaperStep
 from recipe.zppo.candidates import Draft
 from recipe.zppo.pending import PipelineSettings
-from recipe.zppo.records import Candidate, Question, Rollout, TeacherAnswers
 from recipe.zppo.selection import Kind
+from recipe.zppo.types import Candidate, Question, Rollout, TeacherAnswers
 
 
 def paper_settings(**changes) -> PipelineSettings:

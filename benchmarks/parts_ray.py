@@ -17,7 +17,7 @@ from tensordict import TensorDict
 
 from benchmarks.measure import Parts
 from benchmarks.paper_step import GROUP_SIZE, NUM_ROLLOUTS, PROMPT_TOKENS, RESPONSE_TOKENS, PaperStep
-from recipe.zppo.records import Group
+from recipe.zppo.types import Group
 
 NUM_GROUPS = 48
 

@@ -9,10 +9,10 @@ from benchmarks.paper_step import CANDIDATE_TOKENS, NUM_ROLLOUTS, PaperStep
 from recipe.zppo import prompts
 from recipe.zppo.candidates import Draft, draw_candidates, shown_messages
 from recipe.zppo.compression import Accepted, accept_summary, bounded_tail, parse_summary
-from recipe.zppo.records import Candidate, Group
 from recipe.zppo.reward import compute_score, is_correct
 from recipe.zppo.sanitize import sanitize
 from recipe.zppo.selection import Kind
+from recipe.zppo.types import Candidate, Group
 
 
 def measure_texts(parts: Parts, step: PaperStep, tokenizer) -> None:

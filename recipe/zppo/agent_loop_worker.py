@@ -38,11 +38,11 @@ from recipe.zppo.judge import Judgement, Verdict, is_judged
 from recipe.zppo.openings import OpeningTokens
 from recipe.zppo.pixel_cache import PixelCache
 from recipe.zppo.randomness import derive_seed
-from recipe.zppo.records import Candidate, Hint, Opening, Rollout, RolloutFailure, TeacherAnswers
 from recipe.zppo.reward import extract_answer
 from recipe.zppo.reward_workers import RewardWorkers
 from recipe.zppo.selection import Kind
 from recipe.zppo.teacher_client import QUESTION_TEXT, TeacherClient, with_question
+from recipe.zppo.types import Candidate, Hint, Opening, Rollout, RolloutFailure, TeacherAnswers
 
 logger = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from recipe.zppo.records import Group
 from recipe.zppo.selection import Kind
+from recipe.zppo.types import Group
 
 
 def training_groups(groups: Sequence[Group], *, distillation: str, dynamic_sampling: bool) -> list[Group]:

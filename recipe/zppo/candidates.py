@@ -8,8 +8,8 @@ from random import Random
 
 from recipe.zppo import prompts
 from recipe.zppo.randomness import generator
-from recipe.zppo.records import Group, TeacherRollout
 from recipe.zppo.selection import Kind
+from recipe.zppo.types import Group, TeacherRollout
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from recipe.zppo.batch import training_groups
 from recipe.zppo.config import ZPPOConfig
 from recipe.zppo.judge import Verdict
 from recipe.zppo.pipeline import StepResult
-from recipe.zppo.records import Group
 from recipe.zppo.replay_buffer import PromptReplayBuffer
 from recipe.zppo.selection import Kind
+from recipe.zppo.types import Group
 
 
 def step_metrics(result: StepResult, report: Any, buffer: PromptReplayBuffer, config: ZPPOConfig) -> dict[str, float]:

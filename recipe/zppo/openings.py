@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recipe.zppo.errors import PromptTooLongError
-from recipe.zppo.records import Opening
+from recipe.zppo.types import Opening
 
 _THINK = re.compile(r"\A\s*<think>\n?")
 

@@ -12,9 +12,9 @@ from omegaconf import DictConfig
 from recipe.zppo.config import ZPPOConfig
 from recipe.zppo.errors import CheckpointError
 from recipe.zppo.every_question import EveryQuestion
-from recipe.zppo.records import Candidate, Group, Question, Rollout, TeacherAnswers, TeacherRollout
 from recipe.zppo.selection import Kind
 from recipe.zppo.streaming_selection import StreamingSelection
+from recipe.zppo.types import Candidate, Group, Question, Rollout, TeacherAnswers, TeacherRollout
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,11 +31,11 @@ from recipe.zppo.errors import RolloutError, WaitTimeoutError
 from recipe.zppo.every_question import EveryQuestion
 from recipe.zppo.pending import PipelineSettings, StepWork, check_settings, pack, unpack
 from recipe.zppo.randomness import derive_seed
-from recipe.zppo.records import Group, Question, RolloutFailure, TeacherAnswers
 from recipe.zppo.selection import Kind, Reformulation, reformulation_cap
 from recipe.zppo.streaming_selection import StreamingSelection
 from recipe.zppo.tasks import Tasks
 from recipe.zppo.teacher_work import TeacherWork
+from recipe.zppo.types import Group, Question, RolloutFailure, TeacherAnswers
 from recipe.zppo.workers_protocol import Workers
 
 

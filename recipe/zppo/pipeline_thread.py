@@ -9,7 +9,7 @@ from typing import Any
 
 from recipe.zppo.pipeline import QuestionPipeline, StepResult
 from recipe.zppo.questions import QuestionSource
-from recipe.zppo.records import Question
+from recipe.zppo.types import Question
 
 _CONTROL_TIMEOUT_S = 120
 

@@ -10,8 +10,8 @@ from verl.utils.dataset.rl_dataset import collate_fn
 
 from recipe.zppo.dataset import ZPPODataset
 from recipe.zppo.errors import CheckpointError, DataError
-from recipe.zppo.records import Question
 from recipe.zppo.replay_buffer import PromptReplayBuffer
+from recipe.zppo.types import Question
 
 
 class QuestionSource:

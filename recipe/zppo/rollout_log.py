@@ -10,7 +10,7 @@ from typing import Any
 
 from recipe.zppo.files import DispensableWrites, write_atomically
 from recipe.zppo.pipeline import StepResult
-from recipe.zppo.records import Group
+from recipe.zppo.types import Group
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from recipe.zppo.candidates import Draft, draw_candidates, draw_demonstration
 from recipe.zppo.errors import WaitTimeoutError
 from recipe.zppo.pending import PipelineSettings, StepWork
 from recipe.zppo.randomness import derive_seed
-from recipe.zppo.records import Candidate, Group, Hint, Opening, Question, TeacherAnswers
 from recipe.zppo.selection import Kind
 from recipe.zppo.tasks import Tasks
+from recipe.zppo.types import Candidate, Group, Hint, Opening, Question, TeacherAnswers
 from recipe.zppo.workers_protocol import Workers
 
 T = TypeVar("T")

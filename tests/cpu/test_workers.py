@@ -10,8 +10,8 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError
 
 from recipe.zppo import workers
 from recipe.zppo.errors import RolloutError
-from recipe.zppo.records import Question, RolloutFailure
 from recipe.zppo.selection import Kind
+from recipe.zppo.types import Question, RolloutFailure
 from recipe.zppo.workers import ZPPOAgentLoopManager
 
 LOST = ActorUnavailableError("connection reset", None)

@@ -15,7 +15,7 @@ use_cpu()
 from recipe.zppo.compose import compose  # noqa: E402
 from recipe.zppo.config_validation import validate_zppo  # noqa: E402
 from recipe.zppo.local.trainer import LocalTrainer  # noqa: E402
-from recipe.zppo.records import Group  # noqa: E402
+from recipe.zppo.types import Group  # noqa: E402
 from recipe.zppo.world.build import build_world  # noqa: E402
 from recipe.zppo.world.paths import WorldPaths  # noqa: E402
 

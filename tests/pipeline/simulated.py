@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 
 from recipe.zppo.candidates import Draft
 from recipe.zppo.pending import PipelineSettings
-from recipe.zppo.records import (
+from recipe.zppo.selection import Kind
+from recipe.zppo.types import (
     Candidate,
     Hint,
     Opening,
@@ -18,7 +19,6 @@ from recipe.zppo.records import (
     TeacherAnswers,
     TeacherRollout,
 )
-from recipe.zppo.selection import Kind
 
 
 def settings(**changes) -> PipelineSettings:

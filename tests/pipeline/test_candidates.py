@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 from recipe.zppo.candidates import draw_candidates
-from recipe.zppo.records import Group, Question, Rollout, TeacherRollout
 from recipe.zppo.selection import Kind
+from recipe.zppo.types import Group, Question, Rollout, TeacherRollout
 
 
 def group(name: str, rewards: list[float]) -> Group:

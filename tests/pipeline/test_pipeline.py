@@ -7,8 +7,8 @@ import pytest
 
 from recipe.zppo.errors import CheckpointError, RewardFunctionError, RolloutError, WaitTimeoutError
 from recipe.zppo.pipeline import QuestionPipeline
-from recipe.zppo.records import RolloutFailure
 from recipe.zppo.selection import HardQuestion, Kind, Reformulation, reformulation_cap, select_reformulations
+from recipe.zppo.types import RolloutFailure
 from tests.pipeline.simulated import SimulatedWorkers, make_questions, settings
 
 NAMES = [f"q{i}" for i in range(12)]

@@ -12,11 +12,11 @@ from recipe.zppo.metrics import step_metrics, validation_counts
 from recipe.zppo.metrics_log import MetricsLog
 from recipe.zppo.pending import StepWork
 from recipe.zppo.pipeline import StepResult
-from recipe.zppo.records import Candidate, Group, Question, Rollout, TeacherAnswers, TeacherRollout
 from recipe.zppo.replay_buffer import PromptReplayBuffer
 from recipe.zppo.rollout_log import RolloutLog
 from recipe.zppo.selection import Kind
 from recipe.zppo.status import StatusFile
+from recipe.zppo.types import Candidate, Group, Question, Rollout, TeacherAnswers, TeacherRollout
 
 GROUP = 8
 VAL_QUESTIONS = 256

@@ -26,11 +26,11 @@ from recipe.zppo.metrics_log import MetricsLog
 from recipe.zppo.pending import PipelineSettings
 from recipe.zppo.pipeline import QuestionPipeline, StepResult
 from recipe.zppo.questions import QuestionSource
-from recipe.zppo.records import Group
 from recipe.zppo.replay_buffer import PromptReplayBuffer
 from recipe.zppo.rollout_log import RolloutLog
 from recipe.zppo.selection import reformulation_cap
 from recipe.zppo.status import StatusFile
+from recipe.zppo.types import Group
 
 
 class LocalTrainer:

@@ -24,10 +24,10 @@ from recipe.zppo.judge import Judgement, is_judged
 from recipe.zppo.local.batching import GenerationError
 from recipe.zppo.local.models import LocalModel
 from recipe.zppo.openings import Given, OpeningTokens
-from recipe.zppo.records import Candidate, Hint, Opening, Question, Rollout, RolloutFailure, TeacherAnswers
 from recipe.zppo.reward import extract_answer
 from recipe.zppo.selection import Kind
 from recipe.zppo.teacher_client import TeacherClient, sampling, template_options, with_question
+from recipe.zppo.types import Candidate, Hint, Opening, Question, Rollout, RolloutFailure, TeacherAnswers
 
 logger = logging.getLogger(__name__)
 
