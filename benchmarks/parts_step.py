@@ -32,7 +32,7 @@ from benchmarks.paper_step import (
 )
 from recipe.zppo import metrics as zppo_metrics
 from recipe.zppo.advantage_estimator import compute_zppo_advantage
-from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.dataset import ZPPODataset
 from recipe.zppo.pipeline import QuestionPipeline, StepResult
 from recipe.zppo.questions import QuestionSource

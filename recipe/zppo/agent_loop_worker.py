@@ -23,7 +23,7 @@ from verl.utils.tokenizer import get_processor_token_id
 from recipe.zppo import media, prompts
 from recipe.zppo.agent_loop import AGENT_NAME, ZPPOAgentLoop
 from recipe.zppo.candidates import Draft
-from recipe.zppo.config_validation import validate_zppo
+from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.endpoint import EndpointSpec
 from recipe.zppo.endpoint_teacher import EndpointTeacher
 from recipe.zppo.errors import (

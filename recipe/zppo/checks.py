@@ -12,8 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
 from recipe.zppo.checkpoint_files import latest_complete
-from recipe.zppo.config import ZPPOConfig
-from recipe.zppo.config_validation import validate_zppo
+from recipe.zppo.config.schema import ZPPOConfig
+from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.data_files import check_training_files, check_validation_files
 from recipe.zppo.endpoint_check import check_endpoint
 from recipe.zppo.errors import ConfigError

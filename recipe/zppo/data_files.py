@@ -13,7 +13,7 @@ import pyarrow.json
 import pyarrow.parquet as pq
 from omegaconf import DictConfig, ListConfig
 
-from recipe.zppo.config import DataConfig
+from recipe.zppo.config.schema import DataConfig
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.judge import is_free_form
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.endpoint import Endpoint, EndpointError, EndpointSpec
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.secret import Secret

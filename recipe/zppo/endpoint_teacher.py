@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from recipe.zppo import media
-from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.endpoint import Endpoint, EndpointError, EndpointSpec, wire_messages
 from recipe.zppo.fair_queue import Work
 from recipe.zppo.teacher import is_server_failure

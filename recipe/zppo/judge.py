@@ -20,7 +20,7 @@ from enum import StrEnum
 from typing import Any
 
 from recipe.zppo.compression import Tokenizer, bounded_tail
-from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import RewardFunctionError
 from recipe.zppo.prompts import Messages, Template
 from recipe.zppo.reward import extract_answer

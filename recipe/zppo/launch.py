@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from recipe.zppo.config_validation import validate_zppo
+from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.data_folders import list_folders
 from recipe.zppo.errors import ConfigError, ZPPOError, plain_message
 from recipe.zppo.secret import Secret

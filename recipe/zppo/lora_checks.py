@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.model_files import model_config
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from omegaconf import DictConfig
 
-from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.data_files import local_files, read_json_table
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.selection import Kind

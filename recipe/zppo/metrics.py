@@ -10,7 +10,7 @@ import numpy as np
 
 from recipe.zppo.advantage import group_statistics
 from recipe.zppo.batch import training_groups
-from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.judge import Verdict
 from recipe.zppo.pipeline import StepResult
 from recipe.zppo.replay_buffer import PromptReplayBuffer

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.selection import Kind
 
@@ -217,7 +217,7 @@ def _position_limit(path: str) -> int | None:
 
 def model_config(path: str) -> dict[str, Any]:
     """A model's config.json: of its folder, the hub's cache, or the paper's models; empty where only the hub knows."""
-    from recipe.zppo.dry_run.model_shape import UnknownShapeError, find_config
+    from recipe.zppo.config.model_shape import UnknownShapeError, find_config
 
     try:
         content, _ = find_config(path)

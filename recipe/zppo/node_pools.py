@@ -17,7 +17,7 @@ from ray.util.placement_group import PlacementGroup
 from verl.single_controller.ray.base import RayResourcePool, ResourcePoolManager
 from verl.utils.device import get_resource_name
 
-from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import ConfigError, WaitTimeoutError
 from recipe.zppo.placement import CPUS_A_SLOT, Placement, Pool, place
 

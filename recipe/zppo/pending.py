@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import CheckpointError
 from recipe.zppo.every_question import EveryQuestion
 from recipe.zppo.selection import Kind

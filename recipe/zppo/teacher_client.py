@@ -18,7 +18,7 @@ from verl.utils.fs import copy_to_local
 from recipe.zppo import media, prompts
 from recipe.zppo.candidates import Draft
 from recipe.zppo.compression import Fallback, accept_summary, after_thinking, bounded_tail, parse_summary
-from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import (
     ConfigError,
     JudgeError,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from omegaconf import DictConfig, OmegaConf
 
-from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.config.schema import ZPPOConfig
 
 SCORED_CHUNK = 2048
 """Tokens that a vLLM server scores at once, unless `zppo.teacher.inference.max_num_batched_tokens` says otherwise."""

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from verl.experimental.teacher_loop import MultiTeacherModelManager
 from verl.single_controller.ray.base import RayResourcePool
 
-from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.teacher_inference import inference_of
 
 PARALLEL_SIZES = ("tensor_model_parallel_size", "data_parallel_size", "pipeline_model_parallel_size")

@@ -19,7 +19,7 @@ import recipe.zppo.advantage_estimator  # noqa: F401  (registers the estimator "
 from recipe.zppo import metrics as zppo_metrics
 from recipe.zppo.batch import training_groups
 from recipe.zppo.checkpoint import CheckpointMixin
-from recipe.zppo.config_validation import validate_zppo
+from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.distillation import distillation_loss_fn
 from recipe.zppo.endpoint import EndpointSpec
 from recipe.zppo.endpoint_check import endpoint_specs

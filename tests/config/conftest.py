@@ -13,8 +13,8 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from recipe.zppo.checks import check_config
-from recipe.zppo.compose import compose
-from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.config.compose import compose
+from recipe.zppo.config.schema import ZPPOConfig
 
 BATCH = 8
 

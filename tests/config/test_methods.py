@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from omegaconf import OmegaConf
 
-from recipe.zppo.compose import CONFIG_DIR, compose
-from recipe.zppo.config_validation import validate_zppo
+from recipe.zppo.config.compose import CONFIG_DIR, compose
+from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError
 
 DELTAS = {

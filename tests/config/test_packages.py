@@ -4,7 +4,7 @@ import pytest
 from omegaconf import DictConfig
 
 from recipe.zppo import packages
-from recipe.zppo.compose import compose
+from recipe.zppo.config.compose import compose
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.launch import check
 from recipe.zppo.packages import check_packages, missing_packages

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from recipe.zppo.compose import CONFIG_DIR, check_overrides, compose
-from recipe.zppo.config import ZPPOConfig
-from recipe.zppo.config_validation import validate_zppo
+from recipe.zppo.config.compose import CONFIG_DIR, check_overrides, compose
+from recipe.zppo.config.schema import ZPPOConfig
+from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.selection import Kind
 

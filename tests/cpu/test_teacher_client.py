@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from recipe.zppo.candidates import Draft
-from recipe.zppo.compose import compose
-from recipe.zppo.config_validation import validate_zppo
+from recipe.zppo.config.compose import compose
+from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.dataset import ZPPODataset
 from recipe.zppo.fair_queue import Work
 from recipe.zppo.prompts import hint_request_messages

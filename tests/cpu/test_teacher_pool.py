@@ -4,8 +4,8 @@ import pytest
 from omegaconf import OmegaConf
 from verl.utils.config import omega_conf_to_dataclass
 
-from recipe.zppo.compose import compose
-from recipe.zppo.config_validation import validate_zppo
+from recipe.zppo.config.compose import compose
+from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.teacher_pool import _teacher_config
 
 

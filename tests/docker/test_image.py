@@ -111,7 +111,7 @@ def test_what_is_copied_exists_and_is_not_ignored():
     for source in set(sources) - {"."}:
         assert (ROOT / source).is_file()
         assert not is_ignored(source, IGNORED), source
-    for path in ("docker/entrypoint.sh", "recipe/zppo/config.py", "verl/trainer/main_zppo.py", "README.md"):
+    for path in ("docker/entrypoint.sh", "recipe/zppo/config/schema.py", "verl/trainer/main_zppo.py", "README.md"):
         assert (ROOT / path).is_file()
         assert not is_ignored(path, IGNORED), path
     for path in (ROOT / "examples").rglob("*.sh"):

@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 from transformers import AutoTokenizer
 
-from recipe.zppo.config_validation import validate_zppo
+from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.dry_run.context import Contexts, contexts_of
 from recipe.zppo.prompts import bcq_messages, ncq_messages
 from recipe.zppo.world.tokenizer import build_tokenizer

@@ -5,14 +5,14 @@ import dataclasses
 import pytest
 from omegaconf import OmegaConf
 
-from recipe.zppo.config import LoggingConfig, ZPPOConfig
+from recipe.zppo.config.hardware import GB
+from recipe.zppo.config.model_shape import ModelShape, shape_of
+from recipe.zppo.config.schema import LoggingConfig, ZPPOConfig
 from recipe.zppo.dry_run.disk import Disk, _written, checkpoints_kept, disk_of, rollout_bytes
 from recipe.zppo.dry_run.divisibility import Batch, serving_problems, training_problems
 from recipe.zppo.dry_run.engine import Serving, Training
-from recipe.zppo.dry_run.hardware import GB
 from recipe.zppo.dry_run.machine import Accelerator, parse_accelerators
 from recipe.zppo.dry_run.memory import checkpoint_bytes, host_memory, resident, serving_memory, training_memory
-from recipe.zppo.dry_run.model_shape import ModelShape, shape_of
 from recipe.zppo.dry_run.verdicts import disk_verdicts, memory_verdicts, serving_verdicts
 from recipe.zppo.dry_run.workload import Workload
 

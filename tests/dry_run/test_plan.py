@@ -10,8 +10,8 @@ import yaml
 from omegaconf import OmegaConf
 
 from recipe.zppo import launch, model_files, packages
+from recipe.zppo.config.hardware import GB, parse_hardware
 from recipe.zppo.dry_run import machine, planning
-from recipe.zppo.dry_run.hardware import GB, parse_hardware
 from recipe.zppo.errors import ConfigError
 from tests.config.conftest import base_config
 

@@ -15,8 +15,8 @@ VALIDATION = ("trainer.val_before_train=true", "zppo.validation.presence_penalty
 
 
 def test_real_stack_and_local_back_end_agree(training):
-    from recipe.zppo.compose import compose
-    from recipe.zppo.config_validation import validate_zppo
+    from recipe.zppo.config.compose import compose
+    from recipe.zppo.config.validation import validate_zppo
 
     real: Training = training("real")
     real.run(*ONE_UPDATE, *VALIDATION)

@@ -18,8 +18,8 @@ from ray.cluster_utils import Cluster
 from recipe.cpu import use_cpu
 use_cpu()
 from verl.single_controller.ray.base import ResourcePoolManager
-from recipe.zppo.config import ZPPOConfig
-from recipe.zppo.config_validation import validate_zppo
+from recipe.zppo.config.schema import ZPPOConfig
+from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.node_pools import NodePools, node_of
 

@@ -12,8 +12,8 @@ from recipe.cpu import use_cpu
 
 use_cpu()
 
-from recipe.zppo.compose import compose  # noqa: E402
-from recipe.zppo.config_validation import validate_zppo  # noqa: E402
+from recipe.zppo.config.compose import compose  # noqa: E402
+from recipe.zppo.config.validation import validate_zppo  # noqa: E402
 from recipe.zppo.local.trainer import LocalTrainer  # noqa: E402
 from recipe.zppo.types import Group  # noqa: E402
 from recipe.zppo.world.build import build_world  # noqa: E402

@@ -29,8 +29,8 @@ STEPS = (1, 2)
 @pytest.fixture(scope="module")
 def runs(world, tmp_path_factory):
     """Each method's run of two steps, made when it is first asked for."""
-    from recipe.zppo.compose import compose
-    from recipe.zppo.config_validation import validate_zppo
+    from recipe.zppo.config.compose import compose
+    from recipe.zppo.config.validation import validate_zppo
     from tests.local.conftest import SpiedTrainer, overrides
 
     made = {}

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from recipe.zppo.compose import compose
+from recipe.zppo.config.compose import compose
 from recipe.zppo.local.run import launch
 
 from .conftest import overrides

@@ -9,7 +9,7 @@ from .conftest import copy_checkout, run_python
 
 WHERE = """
 import json
-import verl, verl.trainer.main_zppo as main, recipe.zppo.config as config, recipe.zppo.compose as compose
+import verl, verl.trainer.main_zppo as main, recipe.zppo.config.schema as config, recipe.zppo.config.compose as compose
 print(json.dumps([main.__file__, config.__file__, str(compose.CONFIG_DIR)]))
 """
 
@@ -19,7 +19,7 @@ ray.init(num_cpus=1, num_gpus=0, include_dashboard=False, runtime_env={"working_
 
 @ray.remote(num_cpus=1)
 def where():
-    import verl, verl.trainer.main_zppo as main, recipe.zppo.config as config, recipe.zppo.compose as compose
+    import verl, verl.trainer.main_zppo as main, recipe.zppo.config.schema as config, recipe.zppo.config.compose as compose
     return [main.__file__, config.__file__, str(compose.CONFIG_DIR)]
 
 print(json.dumps(ray.get(where.remote(), timeout=100)))
@@ -34,7 +34,7 @@ def places(python: Path, cwd: Path, code: str = WHERE) -> list[Path]:
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout of another version than the wheel: its threshold is 0.375."""
     path = copy_checkout(tmp_path_factory.mktemp("checkout") / "repo")
-    for file in ("verl/trainer/config/zppo_trainer.yaml", "recipe/zppo/config.py"):
+    for file in ("verl/trainer/config/zppo_trainer.yaml", "recipe/zppo/config/schema.py"):
         text = (path / file).read_text()
         changed = text.replace("threshold: 0.5", "threshold: 0.375").replace("bounded(0.5,", "bounded(0.375,")
         assert changed != text

@@ -6,8 +6,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from recipe.zppo.checks import check_distillation
-from recipe.zppo.compose import compose
-from recipe.zppo.config_validation import validate_zppo
+from recipe.zppo.config.compose import compose
+from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.model_files import check_vocabularies
 from tests.cpu.conftest import SPECIAL, make_tokenizer

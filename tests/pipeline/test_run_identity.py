@@ -5,7 +5,7 @@ import copy
 import pytest
 from omegaconf import OmegaConf
 
-from recipe.zppo.compose import compose
+from recipe.zppo.config.compose import compose
 from recipe.zppo.errors import CheckpointError
 from recipe.zppo.run_identity import DATA_KEYS, METHOD_KEYS, check_identity, run_identity
 

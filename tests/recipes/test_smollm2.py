@@ -265,7 +265,7 @@ def test_scripts_compose(
     name: str, variables: dict[str, str], tmp_path: Path, home: Path, stack: contextlib.ExitStack
 ) -> None:
     from recipe.zppo.checks import check_config
-    from recipe.zppo.compose import compose
+    from recipe.zppo.config.compose import compose
 
     from ..teacher.fake_endpoint import FakeEndpoint
 

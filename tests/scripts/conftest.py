@@ -16,7 +16,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from recipe.zppo import model_files, packages
-from recipe.zppo.compose import compose
+from recipe.zppo.config.compose import compose
 from recipe.zppo.dry_run import plan
 from recipe.zppo.dry_run.planning import Plan
 from recipe.zppo.world.tokenizer import build_tokenizer

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recipe.zppo.compose import CONFIG_DIR
+from recipe.zppo.config.compose import CONFIG_DIR
 from tests.teacher.fake_endpoint import FakeEndpoint
 
 from .conftest import EXAMPLES, SIZES, TRAINER, Site, composed, planned, tool

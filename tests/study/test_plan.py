@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipe.zppo.compose import compose
+from recipe.zppo.config.compose import compose
 from recipe.zppo.study.config import read_config
 from recipe.zppo.study.inputs import Inputs, plan_inputs
 from recipe.zppo.study.overrides import effective, flatten, override

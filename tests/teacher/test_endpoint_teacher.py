@@ -11,7 +11,7 @@ from aiohttp import web
 from PIL import Image
 
 from recipe.zppo.candidates import Draft
-from recipe.zppo.config_validation import validate_zppo
+from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.endpoint import EndpointSpec
 from recipe.zppo.endpoint_check import check_endpoint, endpoint_specs
 from recipe.zppo.endpoint_teacher import EndpointTeacher

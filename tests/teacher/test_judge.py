@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipe.zppo.config_validation import validate_zppo
+from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.data import rows
 from recipe.zppo.errors import RewardFunctionError
 from recipe.zppo.judge import FREE_FORM, Verdict, final_answer, is_free_form, is_judged, judge_messages, parse_verdict

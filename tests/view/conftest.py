@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from recipe.zppo.config import DistillationConfig, ReformulationConfig, TeacherConfig, ZPPOConfig
+from recipe.zppo.config.schema import DistillationConfig, ReformulationConfig, TeacherConfig, ZPPOConfig
 from tests.view.synthetic_run import write_run
 
 

@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from pathlib import Path
 
-from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.metrics import step_metrics, validation_counts
 from recipe.zppo.metrics_log import MetricsLog
 from recipe.zppo.pending import StepWork

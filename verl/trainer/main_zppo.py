@@ -9,7 +9,7 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from recipe.zppo.compose import CONFIG_DIR, check_overrides, register_search_path
+from recipe.zppo.config.compose import CONFIG_DIR, check_overrides, register_search_path
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.launch import launch
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.judge import JUDGE
 from recipe.zppo.model_files import TEMPLATE_TOKENS
 from recipe.zppo.prompts import BCQ, COMPRESSION, HINT, HINT_REQUEST, ncq_messages

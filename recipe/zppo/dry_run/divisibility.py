@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from recipe.zppo.config.model_shape import ModelShape
 from recipe.zppo.dry_run.engine import ACTOR, ROLLOUT, Serving, Training
-from recipe.zppo.dry_run.model_shape import ModelShape
 
 
 @dataclass(frozen=True)

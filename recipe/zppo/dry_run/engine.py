@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from recipe.zppo.config import ZPPOConfig
-from recipe.zppo.dry_run.model_shape import DTYPE_BYTES
+from recipe.zppo.config.model_shape import DTYPE_BYTES
+from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.teacher_inference import inference_of
 
 ACTOR = "actor_rollout_ref.actor"

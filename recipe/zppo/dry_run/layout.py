@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from omegaconf import DictConfig
 
-from recipe.zppo.config import ZPPOConfig
-from recipe.zppo.dry_run.hardware import Hardware
+from recipe.zppo.config.hardware import Hardware
+from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.placement import CPUS_A_SLOT, Placement, Pool, place
 
 STUDENT, TEACHER, REWARD = "student", "teacher", "reward model"

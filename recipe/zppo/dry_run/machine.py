@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import psutil
 from omegaconf import DictConfig, OmegaConf
 
-from recipe.zppo.dry_run.hardware import Hardware, Node
+from recipe.zppo.config.hardware import Hardware, Node
 
 MIB = 2**20
 HERE, CPU = "this machine", "platform=cpu"

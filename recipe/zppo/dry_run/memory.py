@@ -16,8 +16,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from recipe.zppo.config.model_shape import ModelShape
 from recipe.zppo.dry_run.engine import Serving, Training
-from recipe.zppo.dry_run.model_shape import ModelShape
 
 RUNTIME = 1_500_000_000
 """CUDA context, NCCL buffers and what a sleeping server leaves behind: about this much of each accelerator."""

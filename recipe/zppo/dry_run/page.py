@@ -14,10 +14,10 @@ from rich.text import Text
 from recipe.zppo.dry_run.verdicts import gb
 
 if TYPE_CHECKING:
+    from recipe.zppo.config.model_shape import ModelShape
     from recipe.zppo.dry_run.context import Budget
     from recipe.zppo.dry_run.engine import Serving
     from recipe.zppo.dry_run.memory import ServingMemory
-    from recipe.zppo.dry_run.model_shape import ModelShape
     from recipe.zppo.dry_run.planning import Plan
 
 Line = tuple[str, str]

@@ -17,14 +17,15 @@ from importlib.util import find_spec
 from omegaconf import DictConfig
 
 from recipe.zppo.checks import find_problems
-from recipe.zppo.config import ZPPOConfig
-from recipe.zppo.config_validation import validate_zppo
+from recipe.zppo.config.hardware import Hardware, parse_hardware
+from recipe.zppo.config.model_shape import ModelShape, UnknownShapeError, shape_of
+from recipe.zppo.config.schema import ZPPOConfig
+from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.dry_run import machine
 from recipe.zppo.dry_run.context import Contexts, contexts_of
 from recipe.zppo.dry_run.disk import Disk, disk_of, rollout_bytes
 from recipe.zppo.dry_run.divisibility import Batch, serving_problems, training_problems
 from recipe.zppo.dry_run.engine import ENGINES, Serving, Training, student_serving, teacher_serving, training_of
-from recipe.zppo.dry_run.hardware import Hardware, parse_hardware
 from recipe.zppo.dry_run.layout import Layout, lay_out
 from recipe.zppo.dry_run.memory import (
     HostMemory,
@@ -36,7 +37,6 @@ from recipe.zppo.dry_run.memory import (
     serving_memory,
     training_memory,
 )
-from recipe.zppo.dry_run.model_shape import ModelShape, UnknownShapeError, shape_of
 from recipe.zppo.dry_run.verdicts import context_warnings, disk_verdicts, memory_verdicts, serving_verdicts
 from recipe.zppo.dry_run.workload import Rows, Workload, rows_of, workload_of
 from recipe.zppo.errors import ConfigError

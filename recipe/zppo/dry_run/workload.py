@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from omegaconf import DictConfig, ListConfig
 
-from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.selection import Kind, reformulation_cap
 
 

@@ -55,7 +55,7 @@ def run(config: DictConfig, models: dict[str, LocalModel] | None = None) -> None
     """
     import torch
 
-    from recipe.zppo.config_validation import validate_zppo
+    from recipe.zppo.config.validation import validate_zppo
     from recipe.zppo.local.trainer import LocalTrainer
     from recipe.zppo.run_lock import RunLock
 

@@ -16,7 +16,7 @@ from verl.utils.dataset.rl_dataset import collate_fn
 from recipe.zppo import metrics as zppo_metrics
 from recipe.zppo.advantage import two_step_advantage
 from recipe.zppo.batch import training_groups
-from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.local.checkpoint import load_state, remove_state, save_state
 from recipe.zppo.local.learner import Learner
 from recipe.zppo.local.models import LocalModel

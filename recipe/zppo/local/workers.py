@@ -15,7 +15,7 @@ from recipe.cpu.hf_generator import Request
 from recipe.cpu.hf_sampling import SamplingParams
 from recipe.zppo import prompts
 from recipe.zppo.candidates import Draft
-from recipe.zppo.config import ZPPOConfig
+from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.endpoint_check import endpoint_specs
 from recipe.zppo.endpoint_teacher import EndpointTeacher
 from recipe.zppo.errors import JudgeError, PromptTooLongError, RewardFunctionError

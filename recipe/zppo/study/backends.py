@@ -58,7 +58,7 @@ def load_backend(name: str) -> Backend:
 
 class LocalBackend:
     def __init__(self) -> None:
-        from recipe.zppo.compose import compose
+        from recipe.zppo.config.compose import compose
         from recipe.zppo.launch import check, set_platform
         from recipe.zppo.local.run import run
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from recipe.zppo.compose import compose
-from recipe.zppo.config_validation import validate_zppo
+from recipe.zppo.config.compose import compose
+from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.study.config import Row, StudyConfig, hydra_message, twin
 from recipe.zppo.study.inputs import Inputs, ValidationFiles

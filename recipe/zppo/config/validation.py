@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from recipe.zppo.config import ZPPOConfig
-from recipe.zppo.dry_run.hardware import parse_hardware
+from recipe.zppo.config.hardware import parse_hardware
+from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.selection import Kind
 
