@@ -20,7 +20,7 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopOutput, DictConfigW
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopWorkerTQ
 from verl.utils.tokenizer import get_processor_token_id
 
-from recipe.zppo import media, prompts
+from recipe.zppo import prompts
 from recipe.zppo.agent_loop import AGENT_NAME, ZPPOAgentLoop
 from recipe.zppo.candidates import Draft
 from recipe.zppo.config.validation import validate_zppo
@@ -35,8 +35,9 @@ from recipe.zppo.errors import (
     one_line,
 )
 from recipe.zppo.judge import Judgement, Verdict, is_judged
+from recipe.zppo.media.parts import parts as media
+from recipe.zppo.media.pixel_cache import PixelCache
 from recipe.zppo.openings import OpeningTokens
-from recipe.zppo.pixel_cache import PixelCache
 from recipe.zppo.randomness import derive_seed
 from recipe.zppo.reward import extract_answer
 from recipe.zppo.reward_workers import RewardWorkers

@@ -11,9 +11,10 @@ import numpy as np
 from verl.utils.dataset.rl_dataset import RLHFDataset
 from verl.utils.tokenizer import build_multimodal_processor_inputs, normalize_token_ids
 
-from recipe.zppo import media, prompts
+from recipe.zppo import prompts
 from recipe.zppo.errors import DataError, ZPPOError
-from recipe.zppo.media_columns import left_encoded, with_one_form
+from recipe.zppo.media.columns import left_encoded, with_one_form
+from recipe.zppo.media.parts import parts as media
 
 
 class ZPPODataset(RLHFDataset):

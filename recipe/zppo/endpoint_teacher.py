@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from recipe.zppo import media
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.endpoint import Endpoint, EndpointError, EndpointSpec, wire_messages
 from recipe.zppo.fair_queue import Work
+from recipe.zppo.media.parts import parts as media
 from recipe.zppo.teacher import is_server_failure
 from recipe.zppo.teacher_client import TeacherClient, make_gate, sampling, template_options
 

@@ -15,7 +15,7 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.utils import hf_processor, hf_tokenizer
 from verl.utils.fs import copy_to_local
 
-from recipe.zppo import media, prompts
+from recipe.zppo import prompts
 from recipe.zppo.candidates import Draft
 from recipe.zppo.compression import Fallback, accept_summary, after_thinking, bounded_tail, parse_summary
 from recipe.zppo.config.schema import ZPPOConfig
@@ -31,6 +31,7 @@ from recipe.zppo.errors import (
 from recipe.zppo.fair_queue import Work
 from recipe.zppo.hints import leaks
 from recipe.zppo.judge import TEMPERATURE, TOP_P, Judgement, final_answer, judge_messages, parse_verdict
+from recipe.zppo.media.parts import parts as media
 from recipe.zppo.reward import extract_answer, gold_answer
 from recipe.zppo.rollout_log import question_text
 from recipe.zppo.teacher import RequestGate, is_server_failure

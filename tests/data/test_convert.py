@@ -228,8 +228,8 @@ def test_what_comes_out_can_be_trained_on(tmp_path, processor_path):
     assert loaded[9]["raw_prompt"] == [{"role": "user", "content": "a + b"}]
     assert row["extra_info"]["answer_type"] == "rule"
     # The builder's count is what the data set's filter finds, or more.
-    from recipe.zppo import media
     from recipe.zppo.data.budget import counter
+    from recipe.zppo.media.parts import parts as media
 
     count = counter(str(processor_path)).count
     closer = len(loaded.tokenizer.encode("\n\n" + prompts.CLOSER.text, add_special_tokens=False))

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from recipe.zppo import media
 from recipe.zppo.errors import DataError
+from recipe.zppo.media.parts import parts as media
 from recipe.zppo.prompts import bcq_messages, ncq_messages, with_closer
 from tests.images.pictures import picture, png
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from PIL import Image
 
-from recipe.zppo import media, prompts
+from recipe.zppo import prompts
 from recipe.zppo.data.errors import BuildError
+from recipe.zppo.media.parts import parts as media
 
 
 class PromptCounter:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recipe.zppo import media
 from recipe.zppo.data import reading
 from recipe.zppo.data.answers import is_gradable
 from recipe.zppo.data.converters import CONVERTERS, Converter, Draft, Tally
@@ -17,6 +16,7 @@ from recipe.zppo.data.rows import build_row, text_id
 from recipe.zppo.data.settings import NEEDED, key
 from recipe.zppo.data.verl_files import convert_file
 from recipe.zppo.errors import DataError
+from recipe.zppo.media.parts import parts as media
 
 
 @dataclass(frozen=True)

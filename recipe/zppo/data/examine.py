@@ -10,7 +10,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from recipe.zppo import media
 from recipe.zppo.data import reading
 from recipe.zppo.data.budget import counter
 from recipe.zppo.data.corpus_settings import CorpusSettings
@@ -20,6 +19,7 @@ from recipe.zppo.data.rows import SCHEMA, build_row
 from recipe.zppo.data.scan import READERS, Prepared, place_of, prepare
 from recipe.zppo.errors import DataError
 from recipe.zppo.files import write_atomically
+from recipe.zppo.media.parts import parts as media
 
 
 def examine_unit(unit: reading.Unit, wanted: list[int], settings: CorpusSettings, path: str) -> str:
