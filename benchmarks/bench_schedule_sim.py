@@ -31,8 +31,8 @@ from benchmarks.instant_workers import paper_settings
 from benchmarks.paper_step import FRACTION, NUM_NEW, NUM_REPLAYED, RESPONSE_TOKENS, THRESHOLD
 from benchmarks.virtual_time import Server, generate, run_in_virtual_time
 from recipe.zppo.candidates import Draft, draw_candidates
-from recipe.zppo.pipeline import QuestionPipeline
 from recipe.zppo.randomness import derive_seed
+from recipe.zppo.rollout.pipeline import QuestionPipeline
 from recipe.zppo.selection import HardQuestion, Kind, reformulation_cap, select_reformulations
 from recipe.zppo.types import Candidate, Group, Question, Rollout, TeacherAnswers, TeacherRollout
 

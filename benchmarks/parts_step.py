@@ -34,9 +34,9 @@ from recipe.zppo import metrics as zppo_metrics
 from recipe.zppo.advantage_estimator import compute_zppo_advantage
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.dataset import ZPPODataset
-from recipe.zppo.pipeline import QuestionPipeline, StepResult
 from recipe.zppo.questions import QuestionSource
 from recipe.zppo.replay_buffer import PromptReplayBuffer, UpdateReport
+from recipe.zppo.rollout.pipeline import QuestionPipeline, StepResult
 from recipe.zppo.rollout_log import RolloutLog
 from recipe.zppo.selection import reformulation_cap
 from recipe.zppo.streaming_selection import StreamingSelection

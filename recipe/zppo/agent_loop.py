@@ -10,7 +10,7 @@ from verl.workers.rollout.replica import TokenOutput
 
 from recipe.zppo.errors import DataError, PromptTooLongError
 from recipe.zppo.media_files import NO_VIDEO_ON_VLLM
-from recipe.zppo.openings import Given
+from recipe.zppo.rollout.prefix import Given
 
 AGENT_NAME = "zppo_single_turn"
 

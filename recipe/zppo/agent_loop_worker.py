@@ -37,10 +37,10 @@ from recipe.zppo.errors import (
 from recipe.zppo.judge import Judgement, Verdict, is_judged
 from recipe.zppo.media.parts import parts as media
 from recipe.zppo.media.pixel_cache import PixelCache
-from recipe.zppo.openings import OpeningTokens
 from recipe.zppo.randomness import derive_seed
 from recipe.zppo.reward import extract_answer
 from recipe.zppo.reward_workers import RewardWorkers
+from recipe.zppo.rollout.prefix import OpeningTokens
 from recipe.zppo.selection import Kind
 from recipe.zppo.teacher_client import QUESTION_TEXT, TeacherClient, with_question
 from recipe.zppo.types import Candidate, Hint, Opening, Rollout, RolloutFailure, TeacherAnswers

@@ -12,8 +12,8 @@ from recipe.zppo.advantage import group_statistics
 from recipe.zppo.batch import training_groups
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.judge import Verdict
-from recipe.zppo.pipeline import StepResult
 from recipe.zppo.replay_buffer import PromptReplayBuffer
+from recipe.zppo.rollout.pipeline import StepResult
 from recipe.zppo.selection import Kind
 from recipe.zppo.types import Group
 

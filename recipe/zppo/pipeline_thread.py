@@ -7,8 +7,8 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from recipe.zppo.pipeline import QuestionPipeline, StepResult
 from recipe.zppo.questions import QuestionSource
+from recipe.zppo.rollout.pipeline import QuestionPipeline, StepResult
 from recipe.zppo.types import Question
 
 _CONTROL_TIMEOUT_S = 120

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from recipe.zppo.files import DispensableWrites, write_atomically
-from recipe.zppo.pipeline import StepResult
+from recipe.zppo.rollout.pipeline import StepResult
 from recipe.zppo.types import Group
 
 logger = logging.getLogger(__name__)

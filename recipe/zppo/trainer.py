@@ -27,11 +27,11 @@ from recipe.zppo.errors import ConfigError
 from recipe.zppo.export import export_hf_model
 from recipe.zppo.metrics_log import MetricsLog, attach_metrics_log
 from recipe.zppo.node_pools import NodePools
-from recipe.zppo.pending import PipelineSettings
-from recipe.zppo.pipeline import QuestionPipeline, StepResult
 from recipe.zppo.pipeline_thread import PipelineThread
 from recipe.zppo.questions import QuestionSource
 from recipe.zppo.replay_buffer import PromptReplayBuffer
+from recipe.zppo.rollout.pipeline import QuestionPipeline, StepResult
+from recipe.zppo.rollout.step_state import PipelineSettings
 from recipe.zppo.rollout_log import RolloutLog
 from recipe.zppo.selection import reformulation_cap
 from recipe.zppo.server_client import ServerClient
@@ -46,7 +46,7 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
     """Synchronous verl trainer whose step is Algorithm 1 of the paper.
 
     verl runs the servers, the engines, log-probs, loss and validation. Ours are the questions of a step, the
-    pipeline that rolls them out (`recipe.zppo.pipeline`), the prompt replay buffer, and the number of updates.
+    pipeline that rolls them out (`recipe.zppo.rollout.pipeline`), the prompt replay buffer, and the number of updates.
     """
 
     def __init__(self, config: DictConfig):

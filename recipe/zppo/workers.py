@@ -31,7 +31,7 @@ ASK_AGAIN_S = 1.0
 
 
 class ZPPOAgentLoopManager(AgentLoopManagerTQ):
-    """Spreads the pipeline's work over the workers: the `Workers` of `recipe.zppo.workers_protocol`.
+    """Spreads the pipeline's work over the workers: the `Workers` of `recipe.zppo.rollout.workers`.
 
     A worker that dies ends the run: validation needs them all. One that Ray can't reach for a moment gets no work until
     it answers again; it would have the fewest calls under way, and fail one after the other.

@@ -9,7 +9,7 @@ import pytest
 
 from recipe.zppo.agent_loop import _Recital
 from recipe.zppo.errors import PromptTooLongError
-from recipe.zppo.openings import OpeningTokens
+from recipe.zppo.rollout.prefix import OpeningTokens
 from recipe.zppo.types import Opening
 
 TEXT = "1 + 2 = 3 a b c d e"  # ten tokens

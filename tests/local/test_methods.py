@@ -189,7 +189,7 @@ def test_a_second_teacher_is_asked_where_the_first_was_wrong(train, world):
 def test_a_teacher_answer_that_is_too_long_is_lost_alone(train, monkeypatch):
     """Off-policy distillation: the other correct answers of the question still train."""
     from recipe.zppo.errors import PromptTooLongError
-    from recipe.zppo.openings import OpeningTokens
+    from recipe.zppo.rollout.prefix import OpeningTokens
 
     call, seen = OpeningTokens.__call__, []
 

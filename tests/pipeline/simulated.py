@@ -7,7 +7,7 @@ import random
 from collections.abc import AsyncIterator, Sequence
 
 from recipe.zppo.candidates import Draft
-from recipe.zppo.pending import PipelineSettings
+from recipe.zppo.rollout.step_state import PipelineSettings
 from recipe.zppo.selection import Kind
 from recipe.zppo.types import (
     Candidate,

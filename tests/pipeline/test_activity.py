@@ -1,6 +1,6 @@
 """How much teacher time is counted as hidden."""
 
-from recipe.zppo.activity import ActivityClock
+from recipe.zppo.rollout.clock import ActivityClock
 
 
 class Time:

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from recipe.zppo.errors import CheckpointError, RewardFunctionError, RolloutError, WaitTimeoutError
-from recipe.zppo.pipeline import QuestionPipeline
+from recipe.zppo.rollout.pipeline import QuestionPipeline
 from recipe.zppo.selection import HardQuestion, Kind, Reformulation, reformulation_cap, select_reformulations
 from recipe.zppo.types import RolloutFailure
 from tests.pipeline.simulated import SimulatedWorkers, make_questions, settings

@@ -10,9 +10,9 @@ from pathlib import Path
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.metrics import step_metrics, validation_counts
 from recipe.zppo.metrics_log import MetricsLog
-from recipe.zppo.pending import StepWork
-from recipe.zppo.pipeline import StepResult
 from recipe.zppo.replay_buffer import PromptReplayBuffer
+from recipe.zppo.rollout.pipeline import StepResult
+from recipe.zppo.rollout.step_state import StepWork
 from recipe.zppo.rollout_log import RolloutLog
 from recipe.zppo.selection import Kind
 from recipe.zppo.status import StatusFile

@@ -23,10 +23,10 @@ from recipe.zppo.local.models import LocalModel
 from recipe.zppo.local.validation import validate
 from recipe.zppo.local.workers import LocalWorkers
 from recipe.zppo.metrics_log import MetricsLog
-from recipe.zppo.pending import PipelineSettings
-from recipe.zppo.pipeline import QuestionPipeline, StepResult
 from recipe.zppo.questions import QuestionSource
 from recipe.zppo.replay_buffer import PromptReplayBuffer
+from recipe.zppo.rollout.pipeline import QuestionPipeline, StepResult
+from recipe.zppo.rollout.step_state import PipelineSettings
 from recipe.zppo.rollout_log import RolloutLog
 from recipe.zppo.selection import reformulation_cap
 from recipe.zppo.status import StatusFile

@@ -23,8 +23,8 @@ from recipe.zppo.fair_queue import Work
 from recipe.zppo.judge import Judgement, is_judged
 from recipe.zppo.local.batching import GenerationError
 from recipe.zppo.local.models import LocalModel
-from recipe.zppo.openings import Given, OpeningTokens
 from recipe.zppo.reward import extract_answer
+from recipe.zppo.rollout.prefix import Given, OpeningTokens
 from recipe.zppo.selection import Kind
 from recipe.zppo.teacher_client import TeacherClient, sampling, template_options, with_question
 from recipe.zppo.types import Candidate, Hint, Opening, Question, Rollout, RolloutFailure, TeacherAnswers

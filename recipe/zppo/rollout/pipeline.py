@@ -25,18 +25,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from recipe.zppo.activity import ActivityClock
 from recipe.zppo.candidates import shown_messages
 from recipe.zppo.errors import RolloutError, WaitTimeoutError
 from recipe.zppo.every_question import EveryQuestion
-from recipe.zppo.pending import PipelineSettings, StepWork, check_settings, pack, unpack
 from recipe.zppo.randomness import derive_seed
+from recipe.zppo.rollout.clock import ActivityClock
+from recipe.zppo.rollout.step_state import PipelineSettings, StepWork, check_settings, pack, unpack
+from recipe.zppo.rollout.tasks import Tasks
+from recipe.zppo.rollout.teacher_work import TeacherWork
+from recipe.zppo.rollout.workers import Workers
 from recipe.zppo.selection import Kind, Reformulation, reformulation_cap
 from recipe.zppo.streaming_selection import StreamingSelection
-from recipe.zppo.tasks import Tasks
-from recipe.zppo.teacher_work import TeacherWork
 from recipe.zppo.types import Group, Question, RolloutFailure, TeacherAnswers
-from recipe.zppo.workers_protocol import Workers
 
 
 @dataclass(slots=True)

@@ -7,15 +7,15 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from recipe.zppo.activity import ActivityClock
 from recipe.zppo.candidates import Draft, draw_candidates, draw_demonstration
 from recipe.zppo.errors import WaitTimeoutError
-from recipe.zppo.pending import PipelineSettings, StepWork
 from recipe.zppo.randomness import derive_seed
+from recipe.zppo.rollout.clock import ActivityClock
+from recipe.zppo.rollout.step_state import PipelineSettings, StepWork
+from recipe.zppo.rollout.tasks import Tasks
+from recipe.zppo.rollout.workers import Workers
 from recipe.zppo.selection import Kind
-from recipe.zppo.tasks import Tasks
 from recipe.zppo.types import Candidate, Group, Hint, Opening, Question, TeacherAnswers
-from recipe.zppo.workers_protocol import Workers
 
 T = TypeVar("T")
 
