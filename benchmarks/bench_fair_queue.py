@@ -8,7 +8,7 @@ teacher go through one gate with so many slots. Compared are
 
 - semaphore: first come, first served, what the gate had before;
 - by request: classes in turns, one request each;
-- fair queue: classes in turns by tokens (`recipe.zppo.fair_queue`).
+- fair queue: classes in turns by tokens (`recipe.zppo.teacher.fair_queue`).
 
 Waiting is from the request until its slot, in seconds, by class: mean, 99th percentile and longest. Generation is the
 time of a step without training. Nothing of this was fitted to a real run.
@@ -33,8 +33,8 @@ from benchmarks.bench_schedule_sim import _length as length_of
 from benchmarks.paper_step import RESPONSE_TOKENS
 from benchmarks.virtual_time import generate, run_in_virtual_time
 from recipe.zppo.candidates import Draft
-from recipe.zppo.fair_queue import FairQueue, Work
 from recipe.zppo.selection import Kind
+from recipe.zppo.teacher.fair_queue import FairQueue, Work
 from recipe.zppo.types import Candidate, Question, Rollout, TeacherAnswers, TeacherRollout
 
 VERDICT_TOKENS = 12

@@ -24,8 +24,6 @@ from recipe.zppo import prompts
 from recipe.zppo.agent_loop import AGENT_NAME, ZPPOAgentLoop
 from recipe.zppo.candidates import Draft
 from recipe.zppo.config.validation import validate_zppo
-from recipe.zppo.endpoint import EndpointSpec
-from recipe.zppo.endpoint_teacher import EndpointTeacher
 from recipe.zppo.errors import (
     DataError,
     JudgeError,
@@ -42,7 +40,9 @@ from recipe.zppo.reward import extract_answer
 from recipe.zppo.reward_workers import RewardWorkers
 from recipe.zppo.rollout.prefix import OpeningTokens
 from recipe.zppo.selection import Kind
-from recipe.zppo.teacher_client import QUESTION_TEXT, TeacherClient, with_question
+from recipe.zppo.teacher.client import QUESTION_TEXT, TeacherClient, with_question
+from recipe.zppo.teacher.endpoint import EndpointSpec
+from recipe.zppo.teacher.endpoint_client import EndpointTeacher
 from recipe.zppo.types import Candidate, Hint, Opening, Rollout, RolloutFailure, TeacherAnswers
 
 logger = logging.getLogger(__name__)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from recipe.zppo.config.schema import ZPPOConfig
-from recipe.zppo.endpoint import Endpoint, EndpointError, EndpointSpec
 from recipe.zppo.errors import ConfigError
-from recipe.zppo.secret import Secret
+from recipe.zppo.teacher.endpoint import Endpoint, EndpointError, EndpointSpec
+from recipe.zppo.teacher.secret import Secret
 
 _LIMIT_S = 30.0
 

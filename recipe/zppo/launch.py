@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.data_folders import list_folders
 from recipe.zppo.errors import ConfigError, ZPPOError, plain_message
-from recipe.zppo.secret import Secret
+from recipe.zppo.teacher.secret import Secret
 
 
 def launch(config: DictConfig) -> int:

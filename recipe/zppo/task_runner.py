@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 from verl.trainer.main_ppo import TaskRunnerV1
 
 from recipe.zppo.run_lock import RunLock
-from recipe.zppo.secret import Secret
+from recipe.zppo.teacher.secret import Secret
 from recipe.zppo.wait_limit import WaitLimit
 
 # Ray wraps a decorated class; the plain one is kept in its metadata.

@@ -21,7 +21,6 @@ from recipe.zppo.batch import training_groups
 from recipe.zppo.checkpoint import CheckpointMixin
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.distillation import distillation_loss_fn
-from recipe.zppo.endpoint import EndpointSpec
 from recipe.zppo.endpoint_check import endpoint_specs
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.export import export_hf_model
@@ -36,6 +35,7 @@ from recipe.zppo.rollout_log import RolloutLog
 from recipe.zppo.selection import reformulation_cap
 from recipe.zppo.server_client import ServerClient
 from recipe.zppo.status import StatusFile
+from recipe.zppo.teacher.endpoint import EndpointSpec
 from recipe.zppo.teacher_pool import TeacherStart
 from recipe.zppo.validation import ValidationQueue
 from recipe.zppo.wait_limit import WaitLimit, not_counted

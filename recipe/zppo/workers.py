@@ -21,7 +21,7 @@ from recipe.zppo.errors import RolloutError, one_line
 from recipe.zppo.judge import is_free_form
 from recipe.zppo.rollout_log import question_text
 from recipe.zppo.selection import Kind
-from recipe.zppo.teacher_client import QUESTION_TEXT
+from recipe.zppo.teacher.client import QUESTION_TEXT
 from recipe.zppo.types import Candidate, Hint, Opening, Question, Rollout, RolloutFailure, TeacherAnswers
 
 logger = logging.getLogger(__name__)

@@ -12,9 +12,9 @@ from recipe.zppo.candidates import Draft
 from recipe.zppo.config.compose import compose
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.dataset import ZPPODataset
-from recipe.zppo.fair_queue import Work
 from recipe.zppo.prompts import hint_request_messages
-from recipe.zppo.teacher_client import QUESTION_TEXT, TeacherClient, make_gate, scored_tokens
+from recipe.zppo.teacher.client import QUESTION_TEXT, TeacherClient, make_gate, scored_tokens
+from recipe.zppo.teacher.fair_queue import Work
 
 DATA = {"reward_model": {"ground_truth": "42"}}
 DRAFT = Draft("6 * 7 = 42 \\boxed{42} <|im_end|>", "teacher", 0, True)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from recipe.zppo.teacher import RequestGate, TeacherDownError
+from recipe.zppo.teacher.gate import RequestGate, TeacherDownError
 
 
 class Clock:

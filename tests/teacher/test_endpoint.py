@@ -12,9 +12,9 @@ import pytest
 from aiohttp import web
 from PIL import Image
 
-from recipe.zppo.endpoint import Endpoint, EndpointError, EndpointSpec, wire_messages
 from recipe.zppo.errors import ConfigError
-from recipe.zppo.secret import Secret
+from recipe.zppo.teacher.endpoint import Endpoint, EndpointError, EndpointSpec, wire_messages
+from recipe.zppo.teacher.secret import Secret
 
 from .fake_endpoint import KEY, FakeEndpoint, completion
 

@@ -12,14 +12,14 @@ from PIL import Image
 
 from recipe.zppo.candidates import Draft
 from recipe.zppo.config.validation import validate_zppo
-from recipe.zppo.endpoint import EndpointSpec
 from recipe.zppo.endpoint_check import check_endpoint, endpoint_specs
-from recipe.zppo.endpoint_teacher import EndpointTeacher
 from recipe.zppo.errors import ConfigError, JudgeError, RewardFunctionError
 from recipe.zppo.judge import Judgement, Verdict
 from recipe.zppo.prompts import CLOSER
-from recipe.zppo.secret import Secret
-from recipe.zppo.teacher_client import QUESTION_TEXT
+from recipe.zppo.teacher.client import QUESTION_TEXT
+from recipe.zppo.teacher.endpoint import EndpointSpec
+from recipe.zppo.teacher.endpoint_client import EndpointTeacher
+from recipe.zppo.teacher.secret import Secret
 
 from .fake_endpoint import KEY, FakeEndpoint
 
@@ -128,7 +128,7 @@ def test_a_question_without_media_takes_no_detour(monkeypatch):
         raise AssertionError("a thread")
 
     with FakeEndpoint(answer) as server:
-        monkeypatch.setattr("recipe.zppo.teacher_client.asyncio.to_thread", detour)
+        monkeypatch.setattr("recipe.zppo.teacher.client.asyncio.to_thread", detour)
         assert len(run(lambda t: t.solve(ROW, ASKED, [5]), server).rollouts) == 1
 
 

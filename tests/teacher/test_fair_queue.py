@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.bench_fair_queue import simulate
-from recipe.zppo.fair_queue import FairQueue, Work
+from recipe.zppo.teacher.fair_queue import FairQueue, Work
 
 CLASSES = ("long", "short", "other")
 REQUEST = st.tuples(st.sampled_from(CLASSES), st.integers(1, 40))

@@ -3,8 +3,8 @@
 import os
 import pickle
 
-from recipe.zppo.secret import Secret
 from recipe.zppo.task_runner import TaskRunnerWith, ZPPOTaskRunner
+from recipe.zppo.teacher.secret import Secret
 
 from .fake_endpoint import KEY
 

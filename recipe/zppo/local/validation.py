@@ -12,7 +12,7 @@ from recipe.zppo.errors import JudgeError, RolloutError
 from recipe.zppo.local.workers import LocalWorkers
 from recipe.zppo.metrics import validation_counts
 from recipe.zppo.randomness import derive_seed
-from recipe.zppo.teacher_client import with_question
+from recipe.zppo.teacher.client import with_question
 
 logger = logging.getLogger(__name__)
 

@@ -17,16 +17,16 @@ from recipe.zppo import prompts
 from recipe.zppo.candidates import Draft
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.endpoint_check import endpoint_specs
-from recipe.zppo.endpoint_teacher import EndpointTeacher
 from recipe.zppo.errors import JudgeError, PromptTooLongError, RewardFunctionError
-from recipe.zppo.fair_queue import Work
 from recipe.zppo.judge import Judgement, is_judged
 from recipe.zppo.local.batching import GenerationError
 from recipe.zppo.local.models import LocalModel
 from recipe.zppo.reward import extract_answer
 from recipe.zppo.rollout.prefix import Given, OpeningTokens
 from recipe.zppo.selection import Kind
-from recipe.zppo.teacher_client import TeacherClient, sampling, template_options, with_question
+from recipe.zppo.teacher.client import TeacherClient, sampling, template_options, with_question
+from recipe.zppo.teacher.endpoint_client import EndpointTeacher
+from recipe.zppo.teacher.fair_queue import Work
 from recipe.zppo.types import Candidate, Hint, Opening, Question, Rollout, RolloutFailure, TeacherAnswers
 
 logger = logging.getLogger(__name__)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from recipe.zppo.config.schema import ZPPOConfig
-from recipe.zppo.endpoint import Endpoint, EndpointError, EndpointSpec, wire_messages
-from recipe.zppo.fair_queue import Work
 from recipe.zppo.media.parts import parts as media
-from recipe.zppo.teacher import is_server_failure
-from recipe.zppo.teacher_client import TeacherClient, make_gate, sampling, template_options
+from recipe.zppo.teacher.client import TeacherClient, make_gate, sampling, template_options
+from recipe.zppo.teacher.endpoint import Endpoint, EndpointError, EndpointSpec, wire_messages
+from recipe.zppo.teacher.fair_queue import Work
+from recipe.zppo.teacher.gate import is_server_failure
 
 
 class EndpointTeacher(TeacherClient):

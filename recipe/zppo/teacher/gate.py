@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from recipe.zppo.fair_queue import FairQueue, Work
+from recipe.zppo.teacher.fair_queue import FairQueue, Work
 
 T = TypeVar("T")
 

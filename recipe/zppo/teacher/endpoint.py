@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from recipe.zppo.errors import ConfigError, RolloutError
-from recipe.zppo.secret import Secret
+from recipe.zppo.teacher.secret import Secret
 
 _MAX_REPLY_BYTES = 64 * 2**20
 _MAX_WORDS = 300
