@@ -30,14 +30,14 @@ from benchmarks.paper_step import (
     PaperStep,
     uids,
 )
-from recipe.zppo import metrics as zppo_metrics
 from recipe.zppo.advantage_estimator import compute_zppo_advantage
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.dataset import ZPPODataset
 from recipe.zppo.questions import QuestionSource
 from recipe.zppo.replay_buffer import PromptReplayBuffer, UpdateReport
 from recipe.zppo.rollout.pipeline import QuestionPipeline, StepResult
-from recipe.zppo.rollout_log import RolloutLog
+from recipe.zppo.run import metrics as zppo_metrics
+from recipe.zppo.run.rollout_log import RolloutLog
 from recipe.zppo.selection import reformulation_cap
 from recipe.zppo.streaming_selection import StreamingSelection
 

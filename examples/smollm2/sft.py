@@ -22,9 +22,9 @@ import torch
 from torch.nn import functional as F
 
 from recipe.zppo.errors import ZPPOError
-from recipe.zppo.files import write_atomically
 from recipe.zppo.local.master_weights import MasterWeights
 from recipe.zppo.randomness import generator
+from recipe.zppo.run.files import write_atomically
 
 STATE = "sft_state.pt"
 Example = tuple[list[int], list[int]]

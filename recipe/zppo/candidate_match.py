@@ -18,7 +18,7 @@ from rich.table import Table
 
 from recipe.zppo.errors import ZPPOError
 from recipe.zppo.reward import extract_answer
-from recipe.zppo.run_folder import RunFolder, RunFolderError, read_json_lines
+from recipe.zppo.run.folder import RunFolder, RunFolderError, read_json_lines
 
 _TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import torch
 
-from recipe.zppo.checkpoint_files import COMPLETE_FILE, TRACKER, is_complete, latest_complete
 from recipe.zppo.errors import CheckpointError
-from recipe.zppo.files import write_atomically
-from recipe.zppo.metrics_log import plain_metrics
-from recipe.zppo.run_identity import check_identity, run_identity
+from recipe.zppo.run.checkpoint_files import COMPLETE_FILE, TRACKER, is_complete, latest_complete
+from recipe.zppo.run.files import write_atomically
+from recipe.zppo.run.identity import check_identity, run_identity
+from recipe.zppo.run.metrics_log import plain_metrics
 
 STATE_FILE = "zppo.pt"
 _FORMAT = 1
@@ -58,7 +58,7 @@ class CheckpointMixin:
         """Resume from the newest complete checkpoint (``auto``), or from the one that is named.
 
         Raises:
-            CheckpointError: the named folder is incomplete, or is of another run (`recipe.zppo.run_identity`).
+            CheckpointError: the named folder is incomplete, or is of another run (`recipe.zppo.run.identity`).
         """
         trainer = self.config.trainer
         if trainer.resume_mode == "auto":

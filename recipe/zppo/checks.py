@@ -11,7 +11,6 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
-from recipe.zppo.checkpoint_files import latest_complete
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.data_files import check_training_files, check_validation_files
@@ -20,6 +19,7 @@ from recipe.zppo.errors import ConfigError
 from recipe.zppo.lora_checks import check_lora
 from recipe.zppo.media_files import check_media
 from recipe.zppo.model_files import check_models, check_packing
+from recipe.zppo.run.checkpoint_files import latest_complete
 
 # Nodes of verl's pre-V1 layout, which still compose but which V1 never reads; the live ones are below `reward`.
 LEGACY = {

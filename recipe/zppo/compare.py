@@ -16,7 +16,7 @@ from rich.table import Table
 from recipe.zppo import outcome
 from recipe.zppo.bootstrap import bootstrap_difference
 from recipe.zppo.errors import ZPPOError
-from recipe.zppo.run_folder import RunFolder, RunFolderError
+from recipe.zppo.run.folder import RunFolder, RunFolderError
 
 Accuracies = Mapping[str, float]
 """By benchmark."""

@@ -8,8 +8,8 @@ import shutil
 import subprocess
 import sys
 
-from recipe.zppo.checkpoint_files import latest_complete
 from recipe.zppo.merge_adapter import ADAPTER
+from recipe.zppo.run.checkpoint_files import latest_complete
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from recipe.zppo import outcome
 from recipe.zppo.figure_style import styled
 from recipe.zppo.replay_buffer import MOST_VISITS_COUNTED
-from recipe.zppo.run_folder import Row
+from recipe.zppo.run.folder import Row
 
 # Okabe and Ito's colours, which the colour-blind can tell apart.
 EASY, HARD = "#009E73", "#BBBBBB"

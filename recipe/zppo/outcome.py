@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from recipe.zppo.run_folder import Row
+from recipe.zppo.run.folder import Row
 
 STEP_PARTS = {
     "gen": "generation",

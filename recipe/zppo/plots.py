@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from recipe.zppo.errors import ZPPOError
-from recipe.zppo.run_folder import RunFolder, RunFolderError
+from recipe.zppo.run.folder import RunFolder, RunFolderError
 
 
 class MissingMatplotlibError(ZPPOError, ImportError):

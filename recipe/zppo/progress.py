@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recipe.zppo import outcome
-from recipe.zppo.run_folder import Row, RunFolder
+from recipe.zppo.run.folder import Row, RunFolder
 
 _STAGES = {
     "start": "starting up: Ray, the servers of student and teacher, the training engine",

@@ -13,7 +13,7 @@ import sys
 from rich.console import Console
 
 from recipe.zppo.errors import ZPPOError
-from recipe.zppo.run_folder import RunFolder
+from recipe.zppo.run.folder import RunFolder
 from recipe.zppo.run_summary import Summary
 from recipe.zppo.summary_page import print_summary
 

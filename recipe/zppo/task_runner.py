@@ -7,7 +7,7 @@ import ray
 from omegaconf import DictConfig
 from verl.trainer.main_ppo import TaskRunnerV1
 
-from recipe.zppo.run_lock import RunLock
+from recipe.zppo.run.lock import RunLock
 from recipe.zppo.teacher.secret import Secret
 from recipe.zppo.wait_limit import WaitLimit
 

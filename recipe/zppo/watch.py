@@ -23,9 +23,9 @@ from rich.text import Text
 from recipe.zppo import outcome
 from recipe.zppo.errors import ZPPOError
 from recipe.zppo.log_tail import telling_lines
-from recipe.zppo.processes import started_at
 from recipe.zppo.progress import Progress, ProgressReader, clock, figures, last_validation
-from recipe.zppo.run_folder import RunFolder
+from recipe.zppo.run.folder import RunFolder
+from recipe.zppo.run.processes import started_at
 
 
 class LiveDisplay(AbstractContextManager):

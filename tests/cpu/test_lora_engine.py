@@ -11,8 +11,8 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
-from recipe.zppo.checkpoint_files import COMPLETE_FILE
 from recipe.zppo.export import export_hf_model
+from recipe.zppo.run.checkpoint_files import COMPLETE_FILE
 
 WORLD = 2
 ROOT = Path(__file__).parents[2]

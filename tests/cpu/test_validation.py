@@ -5,7 +5,7 @@ from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 
 from recipe.zppo import validation
-from recipe.zppo.metrics import validation_counts
+from recipe.zppo.run.metrics import validation_counts
 from recipe.zppo.validation import ValidationQueue
 
 UIDS = ["right", "wrong", "right_too", "half", "too_long", "no_verdict", "silent"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from recipe.zppo.run_folder import RunFolder
+from recipe.zppo.run.folder import RunFolder
 from recipe.zppo.run_summary import Summary
 from tests.e2e.conftest import Training
 from tests.teacher.fake_endpoint import KEY, FakeEndpoint

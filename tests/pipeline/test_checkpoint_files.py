@@ -1,6 +1,6 @@
 """Which checkpoint a run goes on from."""
 
-from recipe.zppo.checkpoint_files import COMPLETE_FILE, TRACKER, latest_complete
+from recipe.zppo.run.checkpoint_files import COMPLETE_FILE, TRACKER, latest_complete
 
 
 def checkpoint(folder, step, complete=True):

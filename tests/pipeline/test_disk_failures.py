@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from recipe.zppo import files
-from recipe.zppo.metrics_log import MetricsLog
-from recipe.zppo.rollout_log import RolloutLog
-from recipe.zppo.run_folder import RunFolder
-from recipe.zppo.status import StatusFile
+from recipe.zppo.run import files
+from recipe.zppo.run.folder import RunFolder
+from recipe.zppo.run.metrics_log import MetricsLog
+from recipe.zppo.run.rollout_log import RolloutLog
+from recipe.zppo.run.status import StatusFile
 
 FAILURES = [errno.ENOSPC, errno.EDQUOT, errno.EIO]
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from recipe.zppo.files import write_atomically
-from recipe.zppo.metrics_log import MetricsLog
-from recipe.zppo.status import StatusFile
+from recipe.zppo.run.files import write_atomically
+from recipe.zppo.run.metrics_log import MetricsLog
+from recipe.zppo.run.status import StatusFile
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):

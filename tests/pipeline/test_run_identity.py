@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from recipe.zppo.config.compose import compose
 from recipe.zppo.errors import CheckpointError
-from recipe.zppo.run_identity import DATA_KEYS, METHOD_KEYS, check_identity, run_identity
+from recipe.zppo.run.identity import DATA_KEYS, METHOD_KEYS, check_identity, run_identity
 
 IDS = ["a", "b", "c"]
 

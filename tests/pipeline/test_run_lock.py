@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from recipe.zppo.errors import ZPPOError
-from recipe.zppo.run_lock import LOCK_FILE, RunLock, RunLockError, _Holder
+from recipe.zppo.run.lock import LOCK_FILE, RunLock, RunLockError, _Holder
 
 HOLD = """
 import sys, time
-from recipe.zppo.run_lock import RunLock
+from recipe.zppo.run.lock import RunLock
 with RunLock(sys.argv[1]):
     print("held", flush=True)
     time.sleep(60)

@@ -11,8 +11,8 @@ from verl.model_merger import base_model_merger
 from verl.single_controller.base.decorator import MAGIC_ATTR
 from verl.workers.engine_workers import ActorRolloutRefWorker
 
-from recipe.zppo.checkpoint_files import COMPLETE_FILE
 from recipe.zppo.export import export_hf_model
+from recipe.zppo.run.checkpoint_files import COMPLETE_FILE
 
 from .conftest import ROOT
 

@@ -8,14 +8,14 @@ from collections import Counter
 from pathlib import Path
 
 from recipe.zppo.config.schema import ZPPOConfig
-from recipe.zppo.metrics import step_metrics, validation_counts
-from recipe.zppo.metrics_log import MetricsLog
 from recipe.zppo.replay_buffer import PromptReplayBuffer
 from recipe.zppo.rollout.pipeline import StepResult
 from recipe.zppo.rollout.step_state import StepWork
-from recipe.zppo.rollout_log import RolloutLog
+from recipe.zppo.run.metrics import step_metrics, validation_counts
+from recipe.zppo.run.metrics_log import MetricsLog
+from recipe.zppo.run.rollout_log import RolloutLog
+from recipe.zppo.run.status import StatusFile
 from recipe.zppo.selection import Kind
-from recipe.zppo.status import StatusFile
 from recipe.zppo.types import Candidate, Group, Question, Rollout, TeacherAnswers, TeacherRollout
 
 GROUP = 8

@@ -157,7 +157,7 @@ def test_the_names_are_those_that_verl_logs():
     """verl's own function, and our count of questions beside it; the third question gave no answer at all."""
     from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
-    from recipe.zppo.metrics import validation_counts
+    from recipe.zppo.run.metrics import validation_counts
 
     sources, uids = ["a/b"] * 4 + ["c"], ["1", "1", "2", "2", "4"]
     scores = {"reward": [1.0, 0.0, 1.0, 1.0, 1.0], "acc": [1.0, 0.0, 1.0, 1.0, None]}

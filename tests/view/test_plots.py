@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from recipe.zppo import plots
-from recipe.zppo.run_folder import RunFolder
+from recipe.zppo.run.folder import RunFolder
 
 figures = pytest.importorskip("recipe.zppo.figures")
 

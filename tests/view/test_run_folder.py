@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from recipe.zppo.run_folder import RunFolder, RunFolderError, read_json_lines
+from recipe.zppo.run.folder import RunFolder, RunFolderError, read_json_lines
 
 
 def test_what_is_not_a_whole_line_is_passed_over(tmp_path: Path):

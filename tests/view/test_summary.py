@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recipe.zppo import summary
-from recipe.zppo.status import StatusFile
+from recipe.zppo.run.status import StatusFile
 
 
 def run(capsys: pytest.CaptureFixture, *arguments: str) -> tuple[int, str, str]:

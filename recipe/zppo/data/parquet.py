@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from recipe.zppo.data.errors import BuildError
 from recipe.zppo.data.rows import SCHEMA
-from recipe.zppo.files import write_atomically
+from recipe.zppo.run.files import write_atomically
 
 ROWS_PER_GROUP = 64
 """Small, since a row with its picture may have a megabyte: a reader holds one row group."""

@@ -35,9 +35,9 @@ from recipe.zppo.data.parquet import write_rows
 from recipe.zppo.data.rows import SCHEMA, build_row, text_id
 from recipe.zppo.data.worked_answers import SOLVERS, worked_answer
 from recipe.zppo.errors import ZPPOError
-from recipe.zppo.files import write_atomically
 from recipe.zppo.prompts import with_closer
 from recipe.zppo.randomness import derive_seed
+from recipe.zppo.run.files import write_atomically
 
 SPLITS = ("val", "train", "sft")
 """In the order in which they are drawn: a larger `train` leaves `val` as it is."""

@@ -18,7 +18,7 @@ from recipe.zppo.data.parquet import readable_disk_errors
 from recipe.zppo.data.rows import FREE_FORM, RULE, with_placeholders
 from recipe.zppo.data.sources import UNGRADED, MMFineReason, RawRow, Source, Vero
 from recipe.zppo.data.subsets import canonical
-from recipe.zppo.files import write_atomically
+from recipe.zppo.run.files import write_atomically
 
 READERS: dict[str, Source] = {source.name: source for source in (Vero(), MMFineReason())}
 

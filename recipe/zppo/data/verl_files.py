@@ -17,9 +17,9 @@ from recipe.zppo.data.parquet import ROWS_PER_GROUP, readable_disk_errors
 from recipe.zppo.data.rows import IMAGE, text_id
 from recipe.zppo.data.sources import require, user_text
 from recipe.zppo.errors import RewardError
-from recipe.zppo.files import write_atomically
 from recipe.zppo.judge import is_free_form
 from recipe.zppo.reward import gold_answer
+from recipe.zppo.run.files import write_atomically
 
 PROMPT_ID = "prompt_id"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from recipe.zppo.data.errors import BuildError
 from recipe.zppo.data.parquet import readable_disk_errors
-from recipe.zppo.files import write_atomically
+from recipe.zppo.run.files import write_atomically
 
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
 """What `flock` says where the file system has no locks, as Lustre without the mount option."""

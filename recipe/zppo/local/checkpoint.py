@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from recipe.zppo.errors import CheckpointError
-from recipe.zppo.files import write_atomically
-from recipe.zppo.run_identity import check_identity, run_identity
+from recipe.zppo.run.files import write_atomically
+from recipe.zppo.run.identity import check_identity, run_identity
 
 if TYPE_CHECKING:
     from recipe.zppo.local.trainer import LocalTrainer
@@ -43,7 +43,7 @@ async def load_state(trainer: LocalTrainer) -> None:
     """Take the state up, if there is one.
 
     Raises:
-        CheckpointError: it was written by another version, or is of another run (`recipe.zppo.run_identity`).
+        CheckpointError: it was written by another version, or is of another run (`recipe.zppo.run.identity`).
     """
     if not os.path.exists(_path(trainer)):
         return

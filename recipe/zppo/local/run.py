@@ -57,7 +57,7 @@ def run(config: DictConfig, models: dict[str, LocalModel] | None = None) -> None
 
     from recipe.zppo.config.validation import validate_zppo
     from recipe.zppo.local.trainer import LocalTrainer
-    from recipe.zppo.run_lock import RunLock
+    from recipe.zppo.run.lock import RunLock
 
     logging.getLogger("transformers").setLevel(logging.ERROR)
     # Unless asked for more: in models of a few million parameters threads wait for each other.

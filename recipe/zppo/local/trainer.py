@@ -13,7 +13,6 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from verl.trainer.ppo.utils import create_rl_dataset, create_rl_sampler
 from verl.utils.dataset.rl_dataset import collate_fn
 
-from recipe.zppo import metrics as zppo_metrics
 from recipe.zppo.advantage import two_step_advantage
 from recipe.zppo.batch import training_groups
 from recipe.zppo.config.schema import ZPPOConfig
@@ -22,14 +21,15 @@ from recipe.zppo.local.learner import Learner
 from recipe.zppo.local.models import LocalModel
 from recipe.zppo.local.validation import validate
 from recipe.zppo.local.workers import LocalWorkers
-from recipe.zppo.metrics_log import MetricsLog
 from recipe.zppo.questions import QuestionSource
 from recipe.zppo.replay_buffer import PromptReplayBuffer
 from recipe.zppo.rollout.pipeline import QuestionPipeline, StepResult
 from recipe.zppo.rollout.step_state import PipelineSettings
-from recipe.zppo.rollout_log import RolloutLog
+from recipe.zppo.run import metrics as zppo_metrics
+from recipe.zppo.run.metrics_log import MetricsLog
+from recipe.zppo.run.rollout_log import RolloutLog
+from recipe.zppo.run.status import StatusFile
 from recipe.zppo.selection import reformulation_cap
-from recipe.zppo.status import StatusFile
 from recipe.zppo.types import Group
 
 

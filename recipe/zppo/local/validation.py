@@ -10,8 +10,8 @@ from typing import Any
 from recipe.cpu.hf_sampling import SamplingParams
 from recipe.zppo.errors import JudgeError, RolloutError
 from recipe.zppo.local.workers import LocalWorkers
-from recipe.zppo.metrics import validation_counts
 from recipe.zppo.randomness import derive_seed
+from recipe.zppo.run.metrics import validation_counts
 from recipe.zppo.teacher.client import with_question
 
 logger = logging.getLogger(__name__)

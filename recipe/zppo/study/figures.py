@@ -15,8 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from recipe.zppo.figure_style import styled
-from recipe.zppo.run_folder import Row as Metrics
-from recipe.zppo.run_folder import RunFolder
+from recipe.zppo.run.folder import Row as Metrics
+from recipe.zppo.run.folder import RunFolder
 from recipe.zppo.study.comparison import RowResult, baseline_of, results
 from recipe.zppo.study.intervals import Interval, mean_interval
 from recipe.zppo.study.ledger import Ledger

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recipe.zppo.errors import ConfigError
-from recipe.zppo.files import write_atomically
+from recipe.zppo.run.files import write_atomically
 from recipe.zppo.study.config import OwnData, StudyConfig
 from recipe.zppo.study.overrides import override
 from recipe.zppo.world.build import build_world, default_path

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from recipe.zppo.run_folder import RunFolder
+from recipe.zppo.run.folder import RunFolder
 from recipe.zppo.study.code_version import code_version
 from recipe.zppo.study.inputs import ValidationFiles
 from recipe.zppo.study.measures import last_step, measure, validated_steps

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from recipe.zppo import outcome
-from recipe.zppo.run_folder import Row
+from recipe.zppo.run.folder import Row
 
 
 @dataclass(frozen=True)

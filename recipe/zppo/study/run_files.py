@@ -4,7 +4,7 @@ OUT/table.md table.csv runs.csv plots/   what it came to so far
 OUT/derived.json                         numbers of steps that were derived from measured times
 OUT/data/                                copies of validation files
 OUT/logs/                                what workers say outside of runs
-OUT/runs/<row>-<world>-seed<n>-<id>/     the folder of a run (`recipe.zppo.run_folder`), and in it
+OUT/runs/<row>-<world>-seed<n>-<id>/     the folder of a run (`recipe.zppo.run.folder`), and in it
     run.json      what it is; written first
     error.json    why its last attempt failed
     result.json   its measures; written last: a run is finished when this is there
@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from recipe.zppo.files import write_atomically
+from recipe.zppo.run.files import write_atomically
 from recipe.zppo.study.errors import StudyError
 
 

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from types import TracebackType
 
 from recipe.zppo.errors import ZPPOError
-from recipe.zppo.processes import started_at
+from recipe.zppo.run.processes import started_at
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from recipe.zppo.files import DispensableWrites, write_atomically
+from recipe.zppo.run.files import DispensableWrites, write_atomically
 
 logger = logging.getLogger(__name__)
 

@@ -3,11 +3,11 @@
 Layout, with the default settings of ``zppo.logging``::
 
     metrics.jsonl                one object a step; step 0 is the validation before training
-    status.json                  where the run is (`recipe.zppo.status`)
-    rollouts/step_000001.jsonl   one group a line (`recipe.zppo.rollout_log`)
+    status.json                  where the run is (`recipe.zppo.run.status`)
+    rollouts/step_000001.jsonl   one group a line (`recipe.zppo.run.rollout_log`)
     global_step_20/              checkpoints (`recipe.zppo.checkpoint`)
     hf_model/ lora_adapter/ tensorboard/ train.log
-    run.lock                     while a run works there (`recipe.zppo.run_lock`)
+    run.lock                     while a run works there (`recipe.zppo.run.lock`)
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from recipe.zppo.checkpoint_files import latest_complete
 from recipe.zppo.errors import ZPPOError
+from recipe.zppo.run.checkpoint_files import latest_complete
 
 Row = dict[str, float]
 """Metrics of one step by name; ``step`` is among them. What is not a finite number is not in it."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from recipe.zppo.files import DispensableWrites, write_atomically
+from recipe.zppo.run.files import DispensableWrites, write_atomically
 
 
 class StatusFile:

@@ -8,8 +8,8 @@ import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from recipe.zppo.files import DispensableWrites, write_atomically
 from recipe.zppo.rollout.pipeline import StepResult
+from recipe.zppo.run.files import DispensableWrites, write_atomically
 from recipe.zppo.types import Group
 
 logger = logging.getLogger(__name__)
