@@ -30,10 +30,10 @@ from benchmarks.paper_step import (
     PaperStep,
     uids,
 )
-from recipe.zppo.advantage_estimator import compute_zppo_advantage
 from recipe.zppo.config.schema import ZPPOConfig
-from recipe.zppo.dataset import ZPPODataset
-from recipe.zppo.questions import QuestionSource
+from recipe.zppo.on_verl.dataset import ZPPODataset
+from recipe.zppo.on_verl.estimator import compute_zppo_advantage
+from recipe.zppo.on_verl.questions import QuestionSource
 from recipe.zppo.replay_buffer import PromptReplayBuffer, UpdateReport
 from recipe.zppo.rollout.pipeline import QuestionPipeline, StepResult
 from recipe.zppo.run import metrics as zppo_metrics

@@ -29,7 +29,7 @@ def launch(config: DictConfig) -> int:
 
     from verl.trainer.main_ppo import run_ppo
 
-    from recipe.zppo.task_runner import TaskRunnerWith
+    from recipe.zppo.on_verl.task_runner import TaskRunnerWith
 
     key = config.zppo.teacher.api_key_env
     secret = Secret.from_environment(key)

@@ -40,7 +40,7 @@ def register_cpu() -> None:
 
 def patch_verl() -> None:
     """Arrange for what has to be changed in verl, once the module that it belongs to is imported."""
-    importlib.import_module("recipe.zppo.verl_patches").apply_when_imported()
+    importlib.import_module("recipe.zppo.on_verl.patches").apply_when_imported()
 
 
 def load() -> None:

@@ -8,7 +8,7 @@ from verl import DataProto
 from verl.trainer.config import AlgoConfig
 from verl.trainer.ppo.ray_trainer import compute_advantage
 
-import recipe.zppo.advantage_estimator  # registers the estimator
+import recipe.zppo.on_verl.estimator  # registers the estimator
 from recipe.zppo.advantage import two_step_advantage
 
 
@@ -49,14 +49,14 @@ def test_verls_typed_config_without_our_keys_gives_the_defaults():
 
 def test_a_real_group_whose_uid_looks_like_padding_counts():
     mask = torch.tensor([[1], [1], [0]])
-    rows = recipe.zppo.advantage_estimator.padding_rows(np.array(["pad1", "x", "pad2"]), mask)
+    rows = recipe.zppo.on_verl.estimator.padding_rows(np.array(["pad1", "x", "pad2"]), mask)
     assert rows.tolist() == [False, False, True]
 
 
 def test_the_callers_mask_stays_as_it_is_whatever_its_type():
     for dtype in (torch.int64, torch.float32, torch.bool):
         mask = torch.tensor([[1, 1], [1, 0]]).to(dtype)
-        compute = recipe.zppo.advantage_estimator.compute_zppo_advantage
+        compute = recipe.zppo.on_verl.estimator.compute_zppo_advantage
         advantages, _ = compute(torch.tensor([[0.0, 1.0], [0.0, 0.0]]), mask, np.array(["a", "a"]))
         assert mask.tolist() == torch.tensor([[1, 1], [1, 0]]).to(dtype).tolist()
         assert advantages.dtype == torch.float32 and (advantages[0] > 0).all() and advantages[1, 1] == 0

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from recipe.zppo.verl_patches import fused_head_in_the_root_unit
+from recipe.zppo.on_verl.patches import fused_head_in_the_root_unit
 
 
 @pytest.fixture(scope="module")

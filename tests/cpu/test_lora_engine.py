@@ -11,7 +11,7 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
-from recipe.zppo.export import export_hf_model
+from recipe.zppo.on_verl.export import export_hf_model
 from recipe.zppo.run.checkpoint_files import COMPLETE_FILE
 
 WORLD = 2

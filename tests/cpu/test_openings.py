@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from recipe.zppo.agent_loop import _Recital
 from recipe.zppo.errors import PromptTooLongError
+from recipe.zppo.on_verl.agent_loop import _Recital
 from recipe.zppo.rollout.prefix import OpeningTokens
 from recipe.zppo.types import Opening
 

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
 
-from recipe.zppo import agent_loop_worker
-from recipe.zppo.agent_loop_worker import ZPPOAgentLoopWorker
 from recipe.zppo.errors import RewardFunctionError, RolloutError
-from recipe.zppo.reward_workers import RewardWorkers
+from recipe.zppo.on_verl import worker as agent_loop_worker
+from recipe.zppo.on_verl.guards.reward_workers import RewardWorkers
+from recipe.zppo.on_verl.worker import ZPPOAgentLoopWorker
 
 LOST = ActorUnavailableError("connection reset", None)
 

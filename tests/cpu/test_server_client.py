@@ -7,8 +7,8 @@ import pytest
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError, RayTaskError
 from verl.workers.rollout.llm_server import LLMServerClient
 
-from recipe.zppo import server_client
-from recipe.zppo.server_client import ServerClient, _Server
+from recipe.zppo.on_verl.guards import server_client
+from recipe.zppo.on_verl.guards.server_client import ServerClient, _Server
 
 
 class EngineDeadError(Exception):

@@ -11,7 +11,7 @@ import torch
 from recipe.zppo.candidates import Draft
 from recipe.zppo.config.compose import compose
 from recipe.zppo.config.validation import validate_zppo
-from recipe.zppo.dataset import ZPPODataset
+from recipe.zppo.on_verl.dataset import ZPPODataset
 from recipe.zppo.prompts import hint_request_messages
 from recipe.zppo.teacher.client import QUESTION_TEXT, TeacherClient, make_gate, scored_tokens
 from recipe.zppo.teacher.fair_queue import Work
@@ -122,7 +122,7 @@ def own_teacher(tokenizer, replies, *overrides):
     """The client of servers of our own, on the real agent loop; the server gives ``replies`` and keeps requests."""
     from verl.workers.rollout.replica import TokenOutput
 
-    from recipe.zppo.agent_loop_worker import ZPPOAgentLoopWorker
+    from recipe.zppo.on_verl.worker import ZPPOAgentLoopWorker
 
     config = compose(["platform=cpu", "zppo.teacher.path=t", "zppo.judge.enable=true", *overrides])
     requests = []

@@ -6,7 +6,7 @@ from verl.utils.config import omega_conf_to_dataclass
 
 from recipe.zppo.config.compose import compose
 from recipe.zppo.config.validation import validate_zppo
-from recipe.zppo.teacher_pool import _teacher_config
+from recipe.zppo.on_verl.teacher_servers import _teacher_config
 
 
 def teachers(*overrides):

@@ -4,9 +4,9 @@ import pytest
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 
-from recipe.zppo import validation
+from recipe.zppo.on_verl import validation_queue as validation
+from recipe.zppo.on_verl.validation_queue import ValidationQueue
 from recipe.zppo.run.metrics import validation_counts
-from recipe.zppo.validation import ValidationQueue
 
 UIDS = ["right", "wrong", "right_too", "half", "too_long", "no_verdict", "silent"]
 EXPECTED = {("bills", uid): 2 for uid in UIDS}

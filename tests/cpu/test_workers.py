@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from ray.exceptions import ActorDiedError, ActorUnavailableError
 
-from recipe.zppo import workers
 from recipe.zppo.errors import RolloutError
+from recipe.zppo.on_verl import manager as workers
+from recipe.zppo.on_verl.manager import ZPPOAgentLoopManager
 from recipe.zppo.selection import Kind
 from recipe.zppo.types import Question, RolloutFailure
-from recipe.zppo.workers import ZPPOAgentLoopManager
 
 LOST = ActorUnavailableError("connection reset", None)
 QUESTION = Question("q", 0, False, {"raw_prompt": [], "row": 0})

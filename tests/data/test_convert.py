@@ -199,7 +199,7 @@ def test_what_comes_out_can_be_trained_on(tmp_path, processor_path):
     """The corpus, converted text and a converted verl file in one data set, checked as a run checks its files."""
     from verl.utils import hf_processor, hf_tokenizer
 
-    from recipe.zppo.dataset import ZPPODataset
+    from recipe.zppo.on_verl.dataset import ZPPODataset
 
     vero = write_vero(tmp_path / "vero", {"stem-tqa": [vero_row(number) for number in range(5)]})
     mmfr = write_mmfinereason(tmp_path / "mmfr", [mmfr_row(number, "MMR1") for number in range(4)])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipe.zppo.placement import CPUS_A_SLOT, Pool, place
+from recipe.zppo.on_verl.guards.placement import CPUS_A_SLOT, Pool, place
 
 
 def rooms(*slots: int) -> list[tuple[int, int]]:

@@ -35,4 +35,4 @@ def _wrap(module) -> None:
 
 
 if os.environ.get("ZPPO_SPY_DIR"):
-    after_import("recipe.zppo.trainer", _wrap)
+    after_import("recipe.zppo.on_verl.trainer", _wrap)

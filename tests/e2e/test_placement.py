@@ -21,7 +21,7 @@ from verl.single_controller.ray.base import ResourcePoolManager
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError
-from recipe.zppo.node_pools import NodePools, node_of
+from recipe.zppo.on_verl.guards.node_pools import NodePools, node_of
 
 def zppo(gpus, nodes, more=()):
     teacher = {"path": "t", "more": list(more), "n_gpus_per_node": gpus, "nnodes": nodes, "response_length": 8}

@@ -65,5 +65,5 @@ def _engine(module) -> None:
 
 if os.environ.get("ZPPO_SPY_DIR"):
     after_import("recipe.cpu.hf_generator", _server)
-    after_import("recipe.zppo.trainer", _trainer)
+    after_import("recipe.zppo.on_verl.trainer", _trainer)
     after_import("verl.workers.engine.fsdp.transformer_impl", _engine)

@@ -5,10 +5,10 @@ import pytest
 from omegaconf import OmegaConf
 from verl.utils.dataset.rl_dataset import collate_fn
 
-from recipe.zppo.dataset import ZPPODataset
 from recipe.zppo.errors import CheckpointError, DataError
+from recipe.zppo.on_verl.dataset import ZPPODataset
+from recipe.zppo.on_verl.questions import QuestionSource
 from recipe.zppo.prompts import CLOSER
-from recipe.zppo.questions import QuestionSource
 from recipe.zppo.replay_buffer import PromptReplayBuffer
 from recipe.zppo.world.tokenizer import build_tokenizer
 

@@ -11,8 +11,8 @@ from tensordict import TensorDict
 from verl.trainer.distillation.losses import get_distillation_loss_settings
 from verl.utils import tensordict_utils as tu
 
-from recipe.zppo.distillation import distillation_loss_fn
 from recipe.zppo.jsd import token_jsd
+from recipe.zppo.on_verl.distillation import distillation_loss_fn
 
 ACTOR = OmegaConf.create({"loss_agg_mode": "token-mean", "loss_scale_factor": None})
 VOCABULARY = 11

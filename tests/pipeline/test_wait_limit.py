@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from recipe.zppo import wait_limit
 from recipe.zppo.errors import WaitTimeoutError
-from recipe.zppo.teacher_pool import TeacherStart
-from recipe.zppo.wait_limit import WaitLimit, not_counted
+from recipe.zppo.on_verl.guards import wait_limit
+from recipe.zppo.on_verl.guards.wait_limit import WaitLimit, not_counted
+from recipe.zppo.on_verl.teacher_servers import TeacherStart
 
 
 def limit_of(seconds: float) -> WaitLimit:
@@ -18,7 +18,7 @@ def limit_of(seconds: float) -> WaitLimit:
 
 def test_a_start_that_hangs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """The teacher's servers never answer, and nobody else sets a limit."""
-    monkeypatch.setattr("recipe.zppo.teacher_pool.start_teacher", lambda *_: threading.Event().wait())
+    monkeypatch.setattr("recipe.zppo.on_verl.teacher_servers.start_teacher", lambda *_: threading.Event().wait())
     teacher = TeacherStart({}, None, None)
     started = time.monotonic()
     message = r"^the run was not ready within 0 s \(zppo.timeouts.start_s\);.*teacher_pool.py:result\. Raise the limit$"

@@ -11,7 +11,7 @@ from verl.model_merger import base_model_merger
 from verl.single_controller.base.decorator import MAGIC_ATTR
 from verl.workers.engine_workers import ActorRolloutRefWorker
 
-from recipe.zppo.export import export_hf_model
+from recipe.zppo.on_verl.export import export_hf_model
 from recipe.zppo.run.checkpoint_files import COMPLETE_FILE
 
 from .conftest import ROOT
@@ -36,7 +36,7 @@ ENGINES = (
 """Modules that belong to one engine."""
 
 # The distillation loss works on FSDP's packed logits; checks.check_distillation refuses other engines.
-EXCEPTIONS = {("recipe/zppo/distillation.py", "verl.utils.ulysses")}
+EXCEPTIONS = {("recipe/zppo/on_verl/distillation.py", "verl.utils.ulysses")}
 
 
 def worker_group_uses(source: str) -> list[str]:

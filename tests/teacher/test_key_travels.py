@@ -3,7 +3,7 @@
 import os
 import pickle
 
-from recipe.zppo.task_runner import TaskRunnerWith, ZPPOTaskRunner
+from recipe.zppo.on_verl.task_runner import TaskRunnerWith, ZPPOTaskRunner
 from recipe.zppo.teacher.secret import Secret
 
 from .fake_endpoint import KEY

@@ -66,7 +66,7 @@ def test_rows_are_what_verl_reads(folder):
 def test_verl_puts_the_picture_into_the_message(folder, tmp_path, tokenizer):
     from omegaconf import OmegaConf
 
-    from recipe.zppo.dataset import ZPPODataset
+    from recipe.zppo.on_verl.dataset import ZPPODataset
 
     config = {"cache_dir": str(tmp_path), "filter_overlong_prompts": False, "prompt_id_key": "prompt_id"}
     file = str(folder / "train.parquet")

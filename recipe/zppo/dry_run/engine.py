@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from recipe.zppo.config.model_shape import DTYPE_BYTES
 from recipe.zppo.config.schema import ZPPOConfig
-from recipe.zppo.teacher_inference import inference_of
+from recipe.zppo.on_verl.teacher_inference import inference_of
 
 ACTOR = "actor_rollout_ref.actor"
 ROLLOUT = "actor_rollout_ref.rollout"

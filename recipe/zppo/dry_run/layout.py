@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from recipe.zppo.config.hardware import Hardware
 from recipe.zppo.config.schema import ZPPOConfig
-from recipe.zppo.placement import CPUS_A_SLOT, Placement, Pool, place
+from recipe.zppo.on_verl.guards.placement import CPUS_A_SLOT, Placement, Pool, place
 
 STUDENT, TEACHER, REWARD = "student", "teacher", "reward model"
 

@@ -21,7 +21,7 @@ from recipe.zppo.local.learner import Learner
 from recipe.zppo.local.models import LocalModel
 from recipe.zppo.local.validation import validate
 from recipe.zppo.local.workers import LocalWorkers
-from recipe.zppo.questions import QuestionSource
+from recipe.zppo.on_verl.questions import QuestionSource
 from recipe.zppo.replay_buffer import PromptReplayBuffer
 from recipe.zppo.rollout.pipeline import QuestionPipeline, StepResult
 from recipe.zppo.rollout.step_state import PipelineSettings

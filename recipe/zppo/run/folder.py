@@ -5,7 +5,7 @@ Layout, with the default settings of ``zppo.logging``::
     metrics.jsonl                one object a step; step 0 is the validation before training
     status.json                  where the run is (`recipe.zppo.run.status`)
     rollouts/step_000001.jsonl   one group a line (`recipe.zppo.run.rollout_log`)
-    global_step_20/              checkpoints (`recipe.zppo.checkpoint`)
+    global_step_20/              checkpoints (`recipe.zppo.on_verl.checkpoint`)
     hf_model/ lora_adapter/ tensorboard/ train.log
     run.lock                     while a run works there (`recipe.zppo.run.lock`)
 """

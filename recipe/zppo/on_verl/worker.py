@@ -21,7 +21,6 @@ from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopWorkerTQ
 from verl.utils.tokenizer import get_processor_token_id
 
 from recipe.zppo import prompts
-from recipe.zppo.agent_loop import AGENT_NAME, ZPPOAgentLoop
 from recipe.zppo.candidates import Draft
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import (
@@ -35,9 +34,10 @@ from recipe.zppo.errors import (
 from recipe.zppo.judge import Judgement, Verdict, is_judged
 from recipe.zppo.media.parts import parts as media
 from recipe.zppo.media.pixel_cache import PixelCache
+from recipe.zppo.on_verl.agent_loop import AGENT_NAME, ZPPOAgentLoop
+from recipe.zppo.on_verl.guards.reward_workers import RewardWorkers
 from recipe.zppo.randomness import derive_seed
 from recipe.zppo.reward import extract_answer
-from recipe.zppo.reward_workers import RewardWorkers
 from recipe.zppo.rollout.prefix import OpeningTokens
 from recipe.zppo.selection import Kind
 from recipe.zppo.teacher.client import QUESTION_TEXT, TeacherClient, with_question

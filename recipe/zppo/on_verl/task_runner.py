@@ -7,9 +7,9 @@ import ray
 from omegaconf import DictConfig
 from verl.trainer.main_ppo import TaskRunnerV1
 
+from recipe.zppo.on_verl.guards.wait_limit import WaitLimit
 from recipe.zppo.run.lock import RunLock
 from recipe.zppo.teacher.secret import Secret
-from recipe.zppo.wait_limit import WaitLimit
 
 # Ray wraps a decorated class; the plain one is kept in its metadata.
 _TaskRunner = TaskRunnerV1.__ray_metadata__.modified_class
@@ -30,7 +30,7 @@ class ZPPOTaskRunner(_TaskRunner):
 
     def run(self, config: DictConfig) -> None:
         # Registers the trainer, and the advantage estimator, under the name "zppo".
-        import recipe.zppo.trainer  # noqa: F401
+        import recipe.zppo.on_verl.trainer  # noqa: F401
 
         # verl's default is ./tensorboard_log of the working directory, shared by all runs.
         os.environ.setdefault("TENSORBOARD_DIR", os.path.join(config.trainer.default_local_dir, "tensorboard"))

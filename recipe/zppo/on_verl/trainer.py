@@ -15,17 +15,21 @@ from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.debug import marked_timer
 
-import recipe.zppo.advantage_estimator  # noqa: F401  (registers the estimator "zppo" with verl)
+import recipe.zppo.on_verl.estimator  # noqa: F401  (registers the estimator "zppo" with verl)
 from recipe.zppo.batch import training_groups
-from recipe.zppo.checkpoint import CheckpointMixin
 from recipe.zppo.config.validation import validate_zppo
-from recipe.zppo.distillation import distillation_loss_fn
 from recipe.zppo.endpoint_check import endpoint_specs
 from recipe.zppo.errors import ConfigError
-from recipe.zppo.export import export_hf_model
-from recipe.zppo.node_pools import NodePools
-from recipe.zppo.pipeline_thread import PipelineThread
-from recipe.zppo.questions import QuestionSource
+from recipe.zppo.on_verl.checkpoint import CheckpointMixin
+from recipe.zppo.on_verl.distillation import distillation_loss_fn
+from recipe.zppo.on_verl.export import export_hf_model
+from recipe.zppo.on_verl.guards.node_pools import NodePools
+from recipe.zppo.on_verl.guards.server_client import ServerClient
+from recipe.zppo.on_verl.guards.wait_limit import WaitLimit, not_counted
+from recipe.zppo.on_verl.pipeline_thread import PipelineThread
+from recipe.zppo.on_verl.questions import QuestionSource
+from recipe.zppo.on_verl.teacher_servers import TeacherStart
+from recipe.zppo.on_verl.validation_queue import ValidationQueue
 from recipe.zppo.replay_buffer import PromptReplayBuffer
 from recipe.zppo.rollout.pipeline import QuestionPipeline, StepResult
 from recipe.zppo.rollout.step_state import PipelineSettings
@@ -34,11 +38,7 @@ from recipe.zppo.run.metrics_log import MetricsLog, attach_metrics_log
 from recipe.zppo.run.rollout_log import RolloutLog
 from recipe.zppo.run.status import StatusFile
 from recipe.zppo.selection import reformulation_cap
-from recipe.zppo.server_client import ServerClient
 from recipe.zppo.teacher.endpoint import EndpointSpec
-from recipe.zppo.teacher_pool import TeacherStart
-from recipe.zppo.validation import ValidationQueue
-from recipe.zppo.wait_limit import WaitLimit, not_counted
 
 
 @register_trainer("zppo")

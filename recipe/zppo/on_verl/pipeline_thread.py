@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from recipe.zppo.questions import QuestionSource
+from recipe.zppo.on_verl.questions import QuestionSource
 from recipe.zppo.rollout.pipeline import QuestionPipeline, StepResult
 from recipe.zppo.types import Question
 

@@ -15,10 +15,10 @@ import ray
 from ray.exceptions import ActorUnavailableError, RayActorError
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ
 
-from recipe.zppo.agent_loop_worker import ZPPOAgentLoopWorker
 from recipe.zppo.candidates import Draft
 from recipe.zppo.errors import RolloutError, one_line
 from recipe.zppo.judge import is_free_form
+from recipe.zppo.on_verl.worker import ZPPOAgentLoopWorker
 from recipe.zppo.run.rollout_log import question_text
 from recipe.zppo.selection import Kind
 from recipe.zppo.teacher.client import QUESTION_TEXT

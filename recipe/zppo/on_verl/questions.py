@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from verl.utils.dataset.rl_dataset import collate_fn
 
-from recipe.zppo.dataset import ZPPODataset
 from recipe.zppo.errors import CheckpointError, DataError
+from recipe.zppo.on_verl.dataset import ZPPODataset
 from recipe.zppo.replay_buffer import PromptReplayBuffer
 from recipe.zppo.types import Question
 

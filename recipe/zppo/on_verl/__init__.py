@@ -1,0 +1,1 @@
+"""The only folder that imports verl's trainer. May import: all of the above."""
