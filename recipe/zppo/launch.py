@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from recipe.zppo.config.validation import validate_zppo
-from recipe.zppo.data_folders import list_folders
 from recipe.zppo.errors import ConfigError, ZPPOError, plain_message
+from recipe.zppo.preflight.data_folders import list_folders
 from recipe.zppo.teacher.secret import Secret
 
 
@@ -115,8 +115,8 @@ def _declare_slots(config: DictConfig) -> None:
 
 def check(config: DictConfig) -> None:
     """Our checks, then verl's own, then what is installed, all of them as ConfigError."""
-    from recipe.zppo.checks import check_config
-    from recipe.zppo.packages import check_packages
+    from recipe.zppo.preflight.packages import check_packages
+    from recipe.zppo.preflight.settings import check_config
 
     check_config(config)
     check_with_verl(config)

@@ -12,9 +12,9 @@ import pytest
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from recipe.zppo.checks import check_config
 from recipe.zppo.config.compose import compose
 from recipe.zppo.config.schema import ZPPOConfig
+from recipe.zppo.preflight.settings import check_config
 
 BATCH = 8
 

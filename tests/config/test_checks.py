@@ -9,8 +9,8 @@ import pytest
 import ray
 import verl as verl_package
 
-from recipe.zppo.checks import UNREAD
 from recipe.zppo.errors import ConfigError
+from recipe.zppo.preflight.settings import UNREAD
 from tests.images.pictures import picture, png
 
 from .conftest import BATCH, Run, row, write_rows

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from recipe.zppo import prompts
 from recipe.zppo.data import convert, zppo_77k
-from recipe.zppo.data_files import check_training_files, check_validation_files
+from recipe.zppo.preflight.data_files import check_training_files, check_validation_files
 from tests.data.conftest import CELL, MESSAGE, mmfr_row, picture, vero_row, write_mmfinereason, write_vero
 
 

@@ -5,9 +5,9 @@ from omegaconf import OmegaConf
 
 from recipe.zppo.data.parquet import write_rows
 from recipe.zppo.data.rows import build_row
-from recipe.zppo.data_files import check_training_files
-from recipe.zppo.data_folders import list_folders
 from recipe.zppo.errors import ConfigError
+from recipe.zppo.preflight.data_files import check_training_files
+from recipe.zppo.preflight.data_folders import list_folders
 
 
 def fill(folder, *names: str) -> str:

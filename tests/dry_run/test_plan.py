@@ -9,10 +9,12 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from recipe.zppo import launch, model_files, packages
+from recipe.zppo import launch
 from recipe.zppo.config.hardware import GB, parse_hardware
 from recipe.zppo.dry_run import machine, planning
 from recipe.zppo.errors import ConfigError
+from recipe.zppo.preflight import models as model_files
+from recipe.zppo.preflight import packages
 from tests.config.conftest import base_config
 
 from .conftest import PlannedRun

@@ -100,7 +100,7 @@ def test_a_teacher_that_is_shown_text_only_need_not_see(run, overrides):
 
 
 def test_a_video_is_not_for_an_endpoint(run, monkeypatch):
-    from recipe.zppo import checks
+    from recipe.zppo.preflight import settings as checks
 
     monkeypatch.setattr(checks, "check_endpoint", lambda zppo: None)  # there is none
     frames = [{"bytes": png(picture(i)), "path": None} for i in range(2)]
@@ -141,7 +141,7 @@ def test_a_placeholder_in_a_row_without_media_is_text_and_in_one_that_lost_them_
 
 
 def test_packing_is_refused_for_linear_attention_without_its_kernels(run, monkeypatch):
-    from recipe.zppo import model_files
+    from recipe.zppo.preflight import models as model_files
 
     (run.student / "config.json").write_text(json.dumps({"model_type": "qwen3_5"}))
     packed = "actor_rollout_ref.model.use_remove_padding=true"

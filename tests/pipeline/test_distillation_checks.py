@@ -5,11 +5,11 @@ import json
 import pytest
 from omegaconf import OmegaConf
 
-from recipe.zppo.checks import check_distillation
 from recipe.zppo.config.compose import compose
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError
-from recipe.zppo.model_files import check_vocabularies
+from recipe.zppo.preflight.models import check_vocabularies
+from recipe.zppo.preflight.settings import check_distillation
 from tests.cpu.conftest import SPECIAL, make_tokenizer
 
 

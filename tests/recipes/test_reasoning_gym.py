@@ -127,7 +127,7 @@ def test_schema(reasoning_gym, tmp_path: Path) -> None:
 def test_the_files_pass_the_checks_of_a_run(reasoning_gym, tmp_path: Path) -> None:
     from omegaconf import OmegaConf
 
-    from recipe.zppo.data_files import check_training_files, check_validation_files
+    from recipe.zppo.preflight.data_files import check_training_files, check_validation_files
 
     convert(tmp_path, TASKS, SIZES, seed=0)
     files = {f"{split}_files": str(tmp_path / f"{split}.parquet") for split in ("train", "val")}

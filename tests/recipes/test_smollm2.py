@@ -264,8 +264,8 @@ def home(tmp_path: Path, model: Path) -> Path:
 def test_scripts_compose(
     name: str, variables: dict[str, str], tmp_path: Path, home: Path, stack: contextlib.ExitStack
 ) -> None:
-    from recipe.zppo.checks import check_config
     from recipe.zppo.config.compose import compose
+    from recipe.zppo.preflight.settings import check_config
 
     from ..teacher.fake_endpoint import FakeEndpoint
 

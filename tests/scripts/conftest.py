@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from recipe.zppo import model_files, packages
 from recipe.zppo.config.compose import compose
 from recipe.zppo.dry_run import plan
 from recipe.zppo.dry_run.planning import Plan
+from recipe.zppo.preflight import models as model_files
+from recipe.zppo.preflight import packages
 from recipe.zppo.world.tokenizer import build_tokenizer
 from tests.config.conftest import row, write_rows
 

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.judge import JUDGE
-from recipe.zppo.model_files import TEMPLATE_TOKENS
+from recipe.zppo.preflight.models import TEMPLATE_TOKENS
 from recipe.zppo.prompts import BCQ, COMPRESSION, HINT, HINT_REQUEST, ncq_messages
 from recipe.zppo.selection import Kind
 

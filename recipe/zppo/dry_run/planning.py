@@ -16,7 +16,6 @@ from importlib.util import find_spec
 
 from omegaconf import DictConfig
 
-from recipe.zppo.checks import find_problems
 from recipe.zppo.config.hardware import Hardware, parse_hardware
 from recipe.zppo.config.model_shape import ModelShape, UnknownShapeError, shape_of
 from recipe.zppo.config.schema import ZPPOConfig
@@ -41,8 +40,9 @@ from recipe.zppo.dry_run.verdicts import context_warnings, disk_verdicts, memory
 from recipe.zppo.dry_run.workload import Rows, Workload, rows_of, workload_of
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.launch import check_with_verl
-from recipe.zppo.model_files import planned_elsewhere
-from recipe.zppo.packages import missing_packages, packages_problem
+from recipe.zppo.preflight.models import planned_elsewhere
+from recipe.zppo.preflight.packages import missing_packages, packages_problem
+from recipe.zppo.preflight.settings import find_problems
 
 
 @dataclass

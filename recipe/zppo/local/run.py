@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from recipe.zppo.data_folders import list_folders
 from recipe.zppo.errors import ConfigError, ZPPOError, plain_message
 from recipe.zppo.launch import check, dry_run, set_platform
+from recipe.zppo.preflight.data_folders import list_folders
 
 if TYPE_CHECKING:
     from recipe.zppo.local.models import LocalModel

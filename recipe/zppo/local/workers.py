@@ -16,11 +16,11 @@ from recipe.cpu.hf_sampling import SamplingParams
 from recipe.zppo import prompts
 from recipe.zppo.candidates import Draft
 from recipe.zppo.config.schema import ZPPOConfig
-from recipe.zppo.endpoint_check import endpoint_specs
 from recipe.zppo.errors import JudgeError, PromptTooLongError, RewardFunctionError
 from recipe.zppo.judge import Judgement, is_judged
 from recipe.zppo.local.batching import GenerationError
 from recipe.zppo.local.models import LocalModel
+from recipe.zppo.preflight.endpoint import endpoint_specs
 from recipe.zppo.reward import extract_answer
 from recipe.zppo.rollout.prefix import Given, OpeningTokens
 from recipe.zppo.selection import Kind

@@ -18,7 +18,6 @@ from verl.utils.debug import marked_timer
 import recipe.zppo.on_verl.estimator  # noqa: F401  (registers the estimator "zppo" with verl)
 from recipe.zppo.batch import training_groups
 from recipe.zppo.config.validation import validate_zppo
-from recipe.zppo.endpoint_check import endpoint_specs
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.on_verl.checkpoint import CheckpointMixin
 from recipe.zppo.on_verl.distillation import distillation_loss_fn
@@ -30,6 +29,7 @@ from recipe.zppo.on_verl.pipeline_thread import PipelineThread
 from recipe.zppo.on_verl.questions import QuestionSource
 from recipe.zppo.on_verl.teacher_servers import TeacherStart
 from recipe.zppo.on_verl.validation_queue import ValidationQueue
+from recipe.zppo.preflight.endpoint import endpoint_specs
 from recipe.zppo.replay_buffer import PromptReplayBuffer
 from recipe.zppo.rollout.pipeline import QuestionPipeline, StepResult
 from recipe.zppo.rollout.step_state import PipelineSettings

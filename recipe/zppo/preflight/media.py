@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from omegaconf import DictConfig
 
 from recipe.zppo.config.schema import ZPPOConfig
-from recipe.zppo.data_files import local_files, read_json_table
 from recipe.zppo.errors import ConfigError
+from recipe.zppo.preflight.data_files import local_files, read_json_table
 from recipe.zppo.selection import Kind
 
 OPENED_ROWS = 64

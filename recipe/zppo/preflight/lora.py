@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import ConfigError
-from recipe.zppo.model_files import model_config
+from recipe.zppo.preflight.models import model_config
 
 MODEL = "actor_rollout_ref.model"
 VLLM_LARGEST_RANK = 512

@@ -13,12 +13,12 @@ from omegaconf.errors import MissingMandatoryValue
 
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.config.validation import validate_zppo
-from recipe.zppo.data_files import check_training_files, check_validation_files
-from recipe.zppo.endpoint_check import check_endpoint
 from recipe.zppo.errors import ConfigError
-from recipe.zppo.lora_checks import check_lora
-from recipe.zppo.media_files import check_media
-from recipe.zppo.model_files import check_models, check_packing
+from recipe.zppo.preflight.data_files import check_training_files, check_validation_files
+from recipe.zppo.preflight.endpoint import check_endpoint
+from recipe.zppo.preflight.lora import check_lora
+from recipe.zppo.preflight.media import check_media
+from recipe.zppo.preflight.models import check_models, check_packing
 from recipe.zppo.run.checkpoint_files import latest_complete
 
 # Nodes of verl's pre-V1 layout, which still compose but which V1 never reads; the live ones are below `reward`.
