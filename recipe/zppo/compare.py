@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.table import Table
 
-from recipe.zppo import outcome
 from recipe.zppo.bootstrap import bootstrap_difference
 from recipe.zppo.errors import ZPPOError
 from recipe.zppo.run.folder import RunFolder, RunFolderError
+from recipe.zppo.view import outcome
 
 Accuracies = Mapping[str, float]
 """By benchmark."""

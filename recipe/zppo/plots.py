@@ -26,7 +26,7 @@ def write_plots(folder: RunFolder, out: Path) -> list[Path]:
     """
     rows = folder.require_metrics()
     try:
-        from recipe.zppo.figures import all_figures
+        from recipe.zppo.view.figures import all_figures
     except ImportError as error:
         raise MissingMatplotlibError("plots need matplotlib: pip install 'open-zppo[plots]'") from error
     figures = all_figures(rows)

@@ -14,8 +14,8 @@ from rich.console import Console
 
 from recipe.zppo.errors import ZPPOError
 from recipe.zppo.run.folder import RunFolder
-from recipe.zppo.run_summary import Summary
-from recipe.zppo.summary_page import print_summary
+from recipe.zppo.view.run_summary import Summary
+from recipe.zppo.view.summary_page import print_summary
 
 
 def main(arguments: list[str] | None = None) -> int:

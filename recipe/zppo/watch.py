@@ -20,12 +20,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from recipe.zppo import outcome
 from recipe.zppo.errors import ZPPOError
-from recipe.zppo.log_tail import telling_lines
-from recipe.zppo.progress import Progress, ProgressReader, clock, figures, last_validation
 from recipe.zppo.run.folder import RunFolder
 from recipe.zppo.run.processes import started_at
+from recipe.zppo.view import outcome
+from recipe.zppo.view.log_tail import telling_lines
+from recipe.zppo.view.progress import Progress, ProgressReader, clock, figures, last_validation
 
 
 class LiveDisplay(AbstractContextManager):

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from recipe.zppo.run.folder import RunFolder
-from recipe.zppo.run_summary import Summary
+from recipe.zppo.view.run_summary import Summary
 from tests.e2e.conftest import Training
 from tests.teacher.fake_endpoint import KEY, FakeEndpoint
 from tests.teacher.world_teacher import WorldTeacher, check_routing, with_free_form_rows

@@ -4,7 +4,7 @@ import pytest
 from aiohttp import web
 
 from recipe.zppo.errors import RolloutError
-from recipe.zppo.outcome import judge
+from recipe.zppo.view.outcome import judge
 from tests.teacher.fake_endpoint import FakeEndpoint
 from tests.teacher.world_teacher import WorldTeacher, check_routing, with_free_form_rows
 

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from recipe.zppo.log_tail import telling_lines
+from recipe.zppo.view.log_tail import telling_lines
 
 LOG = """\
 zppo: an early note

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from recipe.zppo import outcome
+from recipe.zppo.view import outcome
 
 
 def test_validation_reads_verls_names():

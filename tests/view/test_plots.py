@@ -8,7 +8,7 @@ import pytest
 from recipe.zppo import plots
 from recipe.zppo.run.folder import RunFolder
 
-figures = pytest.importorskip("recipe.zppo.figures")
+figures = pytest.importorskip("recipe.zppo.view.figures")
 
 ALL = {
     "held_out_accuracy",
@@ -164,7 +164,7 @@ def test_nothing_to_draw_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_without_matplotlib_the_error_says_what_to_install(finished_run: Path, tmp_path: Path, capsys, monkeypatch):
-    monkeypatch.delitem(sys.modules, "recipe.zppo.figures")
+    monkeypatch.delitem(sys.modules, "recipe.zppo.view.figures")
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert plots.main([str(finished_run), "--out", str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err == "zppo: plots need matplotlib: pip install 'open-zppo[plots]'\n"

@@ -10,10 +10,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from recipe.zppo.progress import clock
 from recipe.zppo.study.estimate import seconds_left
 from recipe.zppo.study.ledger import Ledger, Standing
 from recipe.zppo.study.plan import Cell, Plan
+from recipe.zppo.view.progress import clock
 
 _LINE_EVERY_S = 30.0
 _STYLES = {"finished": "green", "failed": "red", "running": "bold", "waiting": "dim"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from recipe.zppo import outcome
 from recipe.zppo.run.folder import Row
+from recipe.zppo.view import outcome
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from recipe.zppo import outcome
 from recipe.zppo.run.folder import RunFolder, read_json_lines
 from recipe.zppo.run.processes import started_at
+from recipe.zppo.view import outcome
 
 NOISE_Z = 1.96
 """Standard errors beyond which a difference counts as more than noise (95%, two-sided)."""

@@ -16,10 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from recipe.zppo import outcome
-from recipe.zppo.figure_style import styled
 from recipe.zppo.replay_buffer import MOST_VISITS_COUNTED
 from recipe.zppo.run.folder import Row
+from recipe.zppo.view import outcome
+from recipe.zppo.view.figure_style import styled
 
 # Okabe and Ito's colours, which the colour-blind can tell apart.
 EASY, HARD = "#009E73", "#BBBBBB"

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
-from recipe.zppo import outcome
-from recipe.zppo.run_summary import NOISE_Z, Summary
+from recipe.zppo.view import outcome
+from recipe.zppo.view.run_summary import NOISE_Z, Summary
 
 _PLACES = {
     "checkpoint": "checkpoint",

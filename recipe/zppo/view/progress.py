@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from recipe.zppo import outcome
 from recipe.zppo.run.folder import Row, RunFolder
+from recipe.zppo.view import outcome
 
 _STAGES = {
     "start": "starting up: Ray, the servers of student and teacher, the training engine",

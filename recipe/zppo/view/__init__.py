@@ -1,0 +1,1 @@
+"""Reading a run, finished or not: summary, progress, figures, comparisons. May import: the method, run."""
