@@ -229,7 +229,7 @@ def test_what_comes_out_can_be_trained_on(tmp_path, processor_path):
     assert row["extra_info"]["answer_type"] == "rule"
     # The builder's count is what the data set's filter finds, or more.
     from recipe.zppo.data.budget import counter
-    from recipe.zppo.media.parts import parts as media
+    from recipe.zppo.media import parts as media
 
     count = counter(str(processor_path)).count
     closer = len(loaded.tokenizer.encode("\n\n" + prompts.CLOSER.text, add_special_tokens=False))

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from verl.utils import hf_processor, hf_tokenizer
 
 from recipe.zppo.errors import DataError
-from recipe.zppo.media.parts import parts as media
+from recipe.zppo.media import parts as media
 from recipe.zppo.on_verl.dataset import ZPPODataset
 from recipe.zppo.prompts import CLOSER, with_closer
 from tests.images.pictures import picture, png, row

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from recipe.zppo.errors import DataError
-from recipe.zppo.media.parts import parts as media
+from recipe.zppo.media import parts as media
 from recipe.zppo.prompts import bcq_messages, ncq_messages, with_closer
 from tests.images.pictures import picture, png
 

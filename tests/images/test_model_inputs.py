@@ -13,7 +13,7 @@ from verl.utils.tokenizer import build_multimodal_processor_inputs
 from recipe.cpu.hf_generator import HFGenerator
 from recipe.cpu.hf_sampling import SamplingParams
 from recipe.zppo.errors import RolloutError
-from recipe.zppo.media.parts import parts as media
+from recipe.zppo.media import parts as media
 from recipe.zppo.media.pixel_cache import PixelCache
 from recipe.zppo.on_verl.worker import ZPPOAgentLoopWorker
 from recipe.zppo.prompts import bcq_messages, ncq_messages, with_closer

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from recipe.zppo.media.parts import parts as media
+from recipe.zppo.media import parts as media
 from recipe.zppo.replay_buffer.packing import unpack
 from tests.e2e.conftest import Training
 from tests.images.conftest import save_qwen3_5

@@ -19,7 +19,8 @@ ray.init(num_cpus=1, num_gpus=0, include_dashboard=False, runtime_env={"working_
 
 @ray.remote(num_cpus=1)
 def where():
-    import verl, verl.trainer.main_zppo as main, recipe.zppo.config.schema as config, recipe.zppo.config.compose as compose
+    import verl, verl.trainer.main_zppo as main
+    from recipe.zppo.config import compose, schema as config
     return [main.__file__, config.__file__, str(compose.CONFIG_DIR)]
 
 print(json.dumps(ray.get(where.remote(), timeout=100)))

@@ -9,7 +9,7 @@ from PIL import Image
 
 from recipe.zppo import prompts
 from recipe.zppo.data.errors import BuildError
-from recipe.zppo.media.parts import parts as media
+from recipe.zppo.media import parts as media
 
 
 class PromptCounter:

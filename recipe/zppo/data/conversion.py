@@ -16,7 +16,7 @@ from recipe.zppo.data.rows import build_row, text_id
 from recipe.zppo.data.settings import NEEDED, key
 from recipe.zppo.data.verl_files import convert_file
 from recipe.zppo.errors import DataError
-from recipe.zppo.media.parts import parts as media
+from recipe.zppo.media import parts as media
 
 
 @dataclass(frozen=True)

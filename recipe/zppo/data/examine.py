@@ -18,7 +18,7 @@ from recipe.zppo.data.parquet import readable_disk_errors, write_rows
 from recipe.zppo.data.rows import SCHEMA, build_row
 from recipe.zppo.data.scan import READERS, Prepared, place_of, prepare
 from recipe.zppo.errors import DataError
-from recipe.zppo.media.parts import parts as media
+from recipe.zppo.media import parts as media
 from recipe.zppo.run.files import write_atomically
 
 

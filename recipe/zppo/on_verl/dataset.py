@@ -13,8 +13,8 @@ from verl.utils.tokenizer import build_multimodal_processor_inputs, normalize_to
 
 from recipe.zppo import prompts
 from recipe.zppo.errors import DataError, ZPPOError
+from recipe.zppo.media import parts as media
 from recipe.zppo.media.columns import left_encoded, with_one_form
-from recipe.zppo.media.parts import parts as media
 
 
 class ZPPODataset(RLHFDataset):

@@ -32,7 +32,7 @@ from recipe.zppo.errors import (
     one_line,
 )
 from recipe.zppo.judge import Judgement, Verdict, is_judged
-from recipe.zppo.media.parts import parts as media
+from recipe.zppo.media import parts as media
 from recipe.zppo.media.pixel_cache import PixelCache
 from recipe.zppo.on_verl.agent_loop import AGENT_NAME, ZPPOAgentLoop
 from recipe.zppo.on_verl.guards.reward_workers import RewardWorkers

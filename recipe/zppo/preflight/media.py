@@ -68,7 +68,7 @@ def check_media(config: DictConfig, zppo: ZPPOConfig) -> None:
 
 def _first_row_with_media(file: str, key: str, data: DictConfig) -> tuple[str, str]:
     """`<file> row <n>` of the first row with an image or a video, and of that with a video; early rows are opened."""
-    from recipe.zppo.media.parts import parts as media
+    from recipe.zppo.media import parts as media
 
     columns = [data.get("image_key") or "images", data.get("video_key") or "videos"]
     first = video = ""

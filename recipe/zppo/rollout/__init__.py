@@ -1,1 +1,1 @@
-"""A question's way through a step: plain group, teacher, candidates, reformulated groups. May import: the method, config."""
+"""A question's way through a step: plain group, teacher, candidates, extra groups. May import: the method, config."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from recipe.zppo.config.schema import ZPPOConfig
-from recipe.zppo.media.parts import parts as media
+from recipe.zppo.media import parts as media
 from recipe.zppo.teacher.client import TeacherClient, make_gate, sampling, template_options
 from recipe.zppo.teacher.endpoint import Endpoint, EndpointError, EndpointSpec, wire_messages
 from recipe.zppo.teacher.fair_queue import Work

@@ -1,4 +1,4 @@
-"""verl's resource pools, reserved so that each node holds its share of every pool: `recipe.zppo.on_verl.guards.placement`, with Ray.
+"""verl's resource pools, reserved so that each node holds its share of every pool (`guards.placement`, with Ray).
 
 verl asks Ray for one placement group per node of a pool and leaves the node to Ray, pool after pool. Ray packs: two
 student groups of 3 may land on one node of 8, and of two teacher groups of 5 only one then finds room, for which verl
