@@ -25,7 +25,7 @@ setup(
     python_requires=">=3.11,<3.13",
     # Spelled out, it makes an editable install a plain path entry, so that modules added later are found as well.
     package_dir={"": "."},
-    packages=find_namespace_packages(include=["recipe.zppo*", "recipe.cpu*", "verl*"]),
+    packages=find_namespace_packages(include=["recipe.zppo*", "recipe.after_import*", "recipe.cpu*", "verl*"]),
     package_data={"": ["*.yaml", "*.json", "*.jinja", "REQUIRED_VERL.txt"]},
     install_requires=[
         REQUIRED_VERL,

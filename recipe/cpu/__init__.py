@@ -29,8 +29,8 @@ def register() -> None:
     it belongs to is imported, and let verl find vLLM's CPU build where that is installed. Imports nothing but
     `verl.plugin.platform`, which `import verl` has loaded anyway.
     """
+    from recipe.after_import import after_import
     from recipe.cpu import platform  # noqa: F401  (its decorator registers the class)
-    from recipe.cpu.after_import import after_import
 
     def register_replica(module) -> None:
         module.RolloutReplicaRegistry.register("hf", _load_replica)

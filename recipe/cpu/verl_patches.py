@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from types import ModuleType
 
-from recipe.cpu.after_import import after_import
+from recipe.after_import import after_import
 
 
 def apply_when_imported() -> None:

@@ -20,7 +20,6 @@ from enum import StrEnum
 from typing import Any
 
 from recipe.zppo.compression import Tokenizer, bounded_tail
-from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import RewardFunctionError
 from recipe.zppo.prompts import Messages, Template
 from recipe.zppo.reward import extract_answer
@@ -77,14 +76,14 @@ def is_free_form(row: Mapping[str, Any]) -> bool:
     return isinstance(extra, Mapping) and extra.get("answer_type") == FREE_FORM
 
 
-def is_judged(row: Mapping[str, Any], config: ZPPOConfig) -> bool:
-    """Whether the judge is asked for a row.
+def is_judged(row: Mapping[str, Any], enabled: bool) -> bool:
+    """Whether the judge is asked for a row. ``enabled``: there is one (`zppo.judge.enable`).
 
     Raises:
         RewardFunctionError: the row is free-form and there is no judge. Local files are checked before the run.
     """
     free_form = is_free_form(row)
-    if free_form and not config.judge.enable:
+    if free_form and not enabled:
         raise RewardFunctionError(
             f"row {row.get('row')} (prompt_id {row.get('prompt_id')!r}) is free-form and zppo.judge.enable is false"
         )

@@ -11,8 +11,7 @@ import sys
 import traceback
 from pathlib import Path
 
-# The folder that holds `recipe/` and `verl/`: the checkout, or site-packages.
-ROOT = Path(__file__).resolve().parents[2]
+from recipe.zppo.config.paths import ROOT
 
 # Packages of verl that we add files to.
 EXTENDED = ("verl.trainer", "verl.trainer.config")

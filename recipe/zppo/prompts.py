@@ -185,3 +185,11 @@ def _appended(content: Any, block: str) -> str | list[Any]:
         # Chat templates join items without a separator, so the blank line belongs to the new item.
         items.append({"type": "text", "text": f"\n\n{block}"})
     return items
+
+
+def question_text(messages: list[dict]) -> str:
+    """The last user message as text; images and videos show as their type."""
+    content = messages[-1]["content"]
+    if isinstance(content, str):
+        return content
+    return "".join(item.get("text") or f"<{item.get('type')}>" for item in content)

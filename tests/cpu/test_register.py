@@ -73,7 +73,7 @@ def test_the_device_module_answers(name):
 
 def test_after_import_runs_once_and_leaves_the_module_alone():
     code = """
-from recipe.cpu.after_import import after_import
+from recipe.after_import import after_import
 seen = []
 after_import("colorsys", lambda m: seen.append(m.rgb_to_hsv(1, 0, 0)))
 import colorsys

@@ -5,7 +5,7 @@ It only looks: the trainer's `_update_actor` is wrapped to save what TransferQue
 
 import os
 
-from recipe.cpu.after_import import after_import
+from recipe.after_import import after_import
 
 FIELDS = ("prompts", "responses", "response_mask", "loss_mask", "old_log_probs", "rollout_log_probs", "advantages")
 SCORES = ("teacher_ids", "teacher_logprobs")

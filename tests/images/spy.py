@@ -7,7 +7,7 @@ Updates: what the engine hands to the model.
 import os
 from uuid import uuid4
 
-from recipe.cpu.after_import import after_import
+from recipe.after_import import after_import
 
 FIELDS = ("prompts", "responses", "input_ids", "position_ids", "multi_modal_inputs", "old_log_probs")
 FIELDS += ("rollout_log_probs",)

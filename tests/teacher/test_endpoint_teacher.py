@@ -14,10 +14,10 @@ from recipe.zppo.candidates import Draft
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError, JudgeError, RewardFunctionError
 from recipe.zppo.judge import Judgement, Verdict
-from recipe.zppo.preflight.endpoint import check_endpoint, endpoint_specs
+from recipe.zppo.preflight.endpoint import check_endpoint
 from recipe.zppo.prompts import CLOSER
 from recipe.zppo.teacher.client import QUESTION_TEXT
-from recipe.zppo.teacher.endpoint import EndpointSpec
+from recipe.zppo.teacher.endpoint import EndpointSpec, endpoint_specs
 from recipe.zppo.teacher.endpoint_client import EndpointTeacher
 from recipe.zppo.teacher.secret import Secret
 

@@ -204,10 +204,9 @@ def test_the_mark_is_that_of_the_data():
 def test_routing_is_by_row(row, free_form):
     teacher = {"path": "t", "nnodes": 1, "response_length": 8}
     on = validate_zppo({"teacher": teacher, "judge": {"enable": True}})
-    off = validate_zppo({"teacher": teacher})
-    assert is_free_form(row) is is_judged(row, on) is free_form
+    assert is_free_form(row) is is_judged(row, True) is free_form
     if free_form:
         with pytest.raises(RewardFunctionError, match=r"zppo\.judge\.enable is false"):
-            is_judged(row, off)
+            is_judged(row, False)
     else:
-        assert not is_judged(row, off)
+        assert not is_judged(row, False)

@@ -13,10 +13,8 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig
 
+from recipe.zppo.config.paths import CONFIG_DIR
 from recipe.zppo.config.validation import check_key
-from recipe.zppo.plugin import ROOT
-
-CONFIG_DIR = ROOT / "verl" / "trainer" / "config"
 
 
 class ZPPOSearchPath(SearchPathPlugin):

@@ -20,11 +20,11 @@ from recipe.zppo.errors import JudgeError, PromptTooLongError, RewardFunctionErr
 from recipe.zppo.judge import Judgement, is_judged
 from recipe.zppo.local.batching import GenerationError
 from recipe.zppo.local.models import LocalModel
-from recipe.zppo.preflight.endpoint import endpoint_specs
 from recipe.zppo.reward import extract_answer
 from recipe.zppo.rollout.prefix import Given, OpeningTokens
 from recipe.zppo.selection import Kind
 from recipe.zppo.teacher.client import TeacherClient, sampling, template_options, with_question
+from recipe.zppo.teacher.endpoint import endpoint_specs
 from recipe.zppo.teacher.endpoint_client import EndpointTeacher
 from recipe.zppo.teacher.fair_queue import Work
 from recipe.zppo.types import Candidate, Hint, Opening, Question, Rollout, RolloutFailure, TeacherAnswers
@@ -113,7 +113,7 @@ class LocalWorkers:
             for session in range(len(seeds)):
                 yield RolloutFailure(session, "generation", str(error))
             return
-        judged, waiting = is_judged(question.data, self.zppo), []
+        judged, waiting = is_judged(question.data, self.zppo.judge.enable), []
         for session, start in enumerate(given):
             if isinstance(start, RolloutFailure):
                 yield start
@@ -179,7 +179,7 @@ class LocalWorkers:
             JudgeError: the judge gave no verdict.
             RewardFunctionError: see `reward`.
         """
-        if not is_judged(data, self.zppo):
+        if not is_judged(data, self.zppo.judge.enable):
             return self.reward(data, text), None
         if rule_first and self.reward(data, text) == 1:
             return 1.0, None

@@ -9,7 +9,7 @@ from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentL
 from verl.workers.rollout.replica import TokenOutput
 
 from recipe.zppo.errors import DataError, PromptTooLongError
-from recipe.zppo.preflight.media import NO_VIDEO_ON_VLLM
+from recipe.zppo.media.parts import NO_VIDEO_ON_VLLM
 from recipe.zppo.rollout.prefix import Given
 
 AGENT_NAME = "zppo_single_turn"

@@ -12,7 +12,7 @@ from typing import Any
 
 def apply_when_imported() -> None:
     """Have every patch applied when the module that it changes is imported."""
-    from recipe.cpu.after_import import after_import
+    from recipe.after_import import after_import
 
     after_import("verl.utils.fsdp_utils", fused_head_in_the_root_unit)
 

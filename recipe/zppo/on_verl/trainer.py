@@ -29,7 +29,6 @@ from recipe.zppo.on_verl.pipeline_thread import PipelineThread
 from recipe.zppo.on_verl.questions import QuestionSource
 from recipe.zppo.on_verl.teacher_servers import TeacherStart
 from recipe.zppo.on_verl.validation_queue import ValidationQueue
-from recipe.zppo.preflight.endpoint import endpoint_specs
 from recipe.zppo.replay_buffer import PromptReplayBuffer
 from recipe.zppo.rollout.pipeline import QuestionPipeline, StepResult
 from recipe.zppo.rollout.step_state import PipelineSettings
@@ -38,7 +37,7 @@ from recipe.zppo.run.metrics_log import MetricsLog, attach_metrics_log
 from recipe.zppo.run.rollout_log import RolloutLog
 from recipe.zppo.run.status import StatusFile
 from recipe.zppo.selection import reformulation_cap
-from recipe.zppo.teacher.endpoint import EndpointSpec
+from recipe.zppo.teacher.endpoint import EndpointSpec, endpoint_specs
 
 
 @register_trainer("zppo")

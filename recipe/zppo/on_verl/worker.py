@@ -222,7 +222,7 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
         return float(output.reward_score), judgement
 
     def _is_judged(self, data: dict[str, Any]) -> bool:
-        return is_judged(data, self.zppo)
+        return is_judged(data, self.zppo.judge.enable)
 
     async def _score(self, outputs: list[AgentLoopOutput], data: dict, validate: bool) -> Judgement | None:
         """Give the last output its reward: by the reward function, or the judge's verdict, which is returned.

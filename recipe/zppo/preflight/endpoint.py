@@ -6,16 +6,9 @@ import asyncio
 
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import ConfigError
-from recipe.zppo.teacher.endpoint import Endpoint, EndpointError, EndpointSpec
-from recipe.zppo.teacher.secret import Secret
+from recipe.zppo.teacher.endpoint import Endpoint, EndpointError, EndpointSpec, endpoint_specs
 
 _LIMIT_S = 30.0
-
-
-def endpoint_specs(zppo: ZPPOConfig) -> dict[str, EndpointSpec]:
-    """One for each of `teacher_paths`, in their order, with the key from this process's environment."""
-    key = Secret.from_environment(zppo.teacher.api_key_env)
-    return {path: EndpointSpec(zppo.teacher.base_url, path, key) for path in zppo.teacher_paths}
 
 
 def check_endpoint(zppo: ZPPOConfig, limit_s: float = _LIMIT_S) -> None:

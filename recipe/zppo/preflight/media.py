@@ -15,16 +15,12 @@ from omegaconf import DictConfig
 
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import ConfigError
+from recipe.zppo.media.parts import NO_VIDEO_ON_VLLM
 from recipe.zppo.preflight.data_files import local_files, read_json_table
 from recipe.zppo.selection import Kind
 
 OPENED_ROWS = 64
 """Of each file."""
-
-NO_VIDEO_ON_VLLM = (
-    "from verl's prompts vLLM makes other tokens of a video than the trainer has, and would answer another prompt than "
-    "is learnt from (docs/images.md); leave such rows out"
-)
 
 _PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 

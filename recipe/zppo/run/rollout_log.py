@@ -8,6 +8,7 @@ import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from recipe.zppo.prompts import question_text
 from recipe.zppo.rollout.pipeline import StepResult
 from recipe.zppo.run.files import DispensableWrites, write_atomically
 from recipe.zppo.types import Group
@@ -114,11 +115,3 @@ class RolloutLog:
     def _cut(self, text: str) -> str:
         limit = self.text_limit
         return text if limit is None or len(text) <= limit else f"{text[:limit]} [... {len(text) - limit} characters]"
-
-
-def question_text(messages: list[dict]) -> str:
-    """The last user message as text; images and videos show as their type."""
-    content = messages[-1]["content"]
-    if isinstance(content, str):
-        return content
-    return "".join(item.get("text") or f"<{item.get('type')}>" for item in content)

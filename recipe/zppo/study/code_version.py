@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 
-from recipe.zppo.plugin import ROOT
+from recipe.zppo.config.paths import ROOT
 
 _DECIDES = ("recipe/zppo", "recipe/cpu", "verl/trainer")
 _DOES_NOT = ("recipe/zppo/study",)

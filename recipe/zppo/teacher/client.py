@@ -31,8 +31,8 @@ from recipe.zppo.errors import (
 from recipe.zppo.hints import leaks
 from recipe.zppo.judge import TEMPERATURE, TOP_P, Judgement, final_answer, judge_messages, parse_verdict
 from recipe.zppo.media import parts as media
+from recipe.zppo.prompts import question_text
 from recipe.zppo.reward import extract_answer, gold_answer
-from recipe.zppo.run.rollout_log import question_text
 from recipe.zppo.teacher.fair_queue import Work
 from recipe.zppo.teacher.gate import RequestGate, is_server_failure
 from recipe.zppo.types import Candidate, Hint, TeacherAnswers, TeacherRollout

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import ConfigError, RolloutError
 from recipe.zppo.teacher.secret import Secret
 
@@ -60,6 +61,12 @@ class EndpointSpec:
     base_url: str
     model: str
     key: Secret
+
+
+def endpoint_specs(zppo: ZPPOConfig) -> dict[str, EndpointSpec]:
+    """One for each of `teacher_paths`, in their order, with the key from this process's environment."""
+    key = Secret.from_environment(zppo.teacher.api_key_env)
+    return {path: EndpointSpec(zppo.teacher.base_url, path, key) for path in zppo.teacher_paths}
 
 
 class Endpoint:
