@@ -9,7 +9,7 @@ import pytest
 from ray.exceptions import OutOfMemoryError, RayTaskError
 
 from recipe.zppo.errors import ConfigError, plain_message
-from recipe.zppo.launch import find_zppo_error, out_of_memory
+from recipe.zppo.on_verl.causes import find_zppo_error, out_of_memory
 
 from .conftest import Run, row, write_rows
 
@@ -92,7 +92,7 @@ RAISES_IN_A_WORKER = """
 import ray
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.errors import plain_message
-from recipe.zppo.launch import find_zppo_error
+from recipe.zppo.on_verl.causes import find_zppo_error
 
 @ray.remote(num_cpus=0)
 class Inner:

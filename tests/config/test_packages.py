@@ -5,8 +5,8 @@ from omegaconf import DictConfig
 
 from recipe.zppo.config.compose import compose
 from recipe.zppo.errors import ConfigError
-from recipe.zppo.launch import check
 from recipe.zppo.preflight import packages
+from recipe.zppo.preflight.everything import check
 from recipe.zppo.preflight.packages import check_packages, missing_packages
 
 from .conftest import Run

@@ -7,8 +7,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from recipe.zppo.dry_run import plan
-from recipe.zppo.dry_run.planning import Plan
+from recipe.zppo.dry_run.planning import Plan, plan
 from tests.config.conftest import Run, base_config
 
 

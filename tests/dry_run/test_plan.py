@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from recipe.zppo import launch
 from recipe.zppo.config.hardware import GB, parse_hardware
-from recipe.zppo.dry_run import machine, planning
+from recipe.zppo.dry_run import command, machine, planning
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.preflight import models as model_files
 from recipe.zppo.preflight import packages
@@ -130,7 +130,7 @@ def preflight(run: PlannedRun, *changes: str) -> bool:
     for override in run.overrides(*changes):
         key, _, value = override.partition("=")
         OmegaConf.update(config, key.lstrip("+"), yaml.safe_load(value), force_add=key.startswith("+"))
-    return launch.preflight(config)
+    return command.may_start(config)
 
 
 def test_before_a_run_problems_stop_it_and_a_line_says_what_it_does(

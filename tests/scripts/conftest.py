@@ -16,8 +16,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from recipe.zppo.config.compose import compose
-from recipe.zppo.dry_run import plan
-from recipe.zppo.dry_run.planning import Plan
+from recipe.zppo.dry_run.planning import Plan, plan
 from recipe.zppo.preflight import models as model_files
 from recipe.zppo.preflight import packages
 from recipe.zppo.world.tokenizer import build_tokenizer

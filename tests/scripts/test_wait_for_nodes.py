@@ -3,7 +3,7 @@
 import pytest
 
 from recipe.zppo.errors import ZPPOError
-from recipe.zppo.wait_for_nodes import wait_for_nodes
+from recipe.zppo.preflight.wait_for_nodes import wait_for_nodes
 
 
 class Cluster:

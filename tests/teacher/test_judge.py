@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.data import rows
 from recipe.zppo.errors import RewardFunctionError
 from recipe.zppo.judge import FREE_FORM, Verdict, final_answer, is_free_form, is_judged, judge_messages, parse_verdict
@@ -202,8 +201,6 @@ def test_the_mark_is_that_of_the_data():
     ],
 )
 def test_routing_is_by_row(row, free_form):
-    teacher = {"path": "t", "nnodes": 1, "response_length": 8}
-    on = validate_zppo({"teacher": teacher, "judge": {"enable": True}})
     assert is_free_form(row) is is_judged(row, True) is free_form
     if free_form:
         with pytest.raises(RewardFunctionError, match=r"zppo\.judge\.enable is false"):

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from recipe.zppo import candidate_match
-from recipe.zppo.candidate_match import candidate_match as audit
-from recipe.zppo.candidate_match import folded
 from recipe.zppo.run.folder import RunFolder, read_json_lines
+from recipe.zppo.view import candidate_match
+from recipe.zppo.view.candidate_match import candidate_match as audit
+from recipe.zppo.view.candidate_match import folded
 
 
 def group(kind: str, candidates: list[tuple[bool, str]], responses: list[tuple[float, str]]) -> dict:

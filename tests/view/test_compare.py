@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from recipe.zppo import compare
 from recipe.zppo.bootstrap import bootstrap_difference
+from recipe.zppo.view import compare
 
 
 def test_the_interval_is_that_of_a_slow_bootstrap() -> None:

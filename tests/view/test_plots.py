@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from recipe.zppo import plots
 from recipe.zppo.run.folder import RunFolder
+from recipe.zppo.view import plots
 
 figures = pytest.importorskip("recipe.zppo.view.figures")
 

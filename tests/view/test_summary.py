@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from recipe.zppo import summary
 from recipe.zppo.run.status import StatusFile
+from recipe.zppo.view import summary
 
 
 def run(capsys: pytest.CaptureFixture, *arguments: str) -> tuple[int, str, str]:

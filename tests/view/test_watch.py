@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from recipe.zppo import watch
 from recipe.zppo.run.folder import RunFolder
 from recipe.zppo.run.metrics_log import MetricsLog
 from recipe.zppo.run.status import StatusFile
+from recipe.zppo.view import watch
 from recipe.zppo.view.progress import ProgressReader, clock
 
 ENDED = 2**22 + 1  # more than the largest process number of Linux

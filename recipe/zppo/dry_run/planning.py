@@ -39,7 +39,7 @@ from recipe.zppo.dry_run.memory import (
 from recipe.zppo.dry_run.verdicts import context_warnings, disk_verdicts, memory_verdicts, serving_verdicts
 from recipe.zppo.dry_run.workload import Rows, Workload, rows_of, workload_of
 from recipe.zppo.errors import ConfigError
-from recipe.zppo.launch import check_with_verl
+from recipe.zppo.on_verl.config_check import check_with_verl
 from recipe.zppo.preflight.models import planned_elsewhere
 from recipe.zppo.preflight.packages import missing_packages, packages_problem
 from recipe.zppo.preflight.settings import find_problems

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from recipe.zppo.errors import ConfigError, ZPPOError, plain_message
-from recipe.zppo.launch import check, dry_run, set_platform
 from recipe.zppo.preflight.data_folders import list_folders
+from recipe.zppo.preflight.everything import check
+from recipe.zppo.preflight.platform import set_platform
 
 if TYPE_CHECKING:
     from recipe.zppo.local.models import LocalModel
@@ -23,7 +24,9 @@ def launch(config: DictConfig, models: dict[str, LocalModel] | None = None) -> i
         set_platform(config)
         list_folders(config.data)
         if config.zppo.get("dry_run") is True:
-            return dry_run(config)
+            from recipe.zppo.dry_run.command import print_plan
+
+            return print_plan(config)
         check(config)
         if config.trainer.resume_mode == "resume_path":
             raise ConfigError(

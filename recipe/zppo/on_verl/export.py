@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 
-from recipe.zppo.merge_adapter import ADAPTER
+from recipe.zppo.on_verl.merge_adapter import ADAPTER
 from recipe.zppo.run.checkpoint_files import latest_complete
 
 logger = logging.getLogger(__name__)

@@ -59,8 +59,9 @@ def load_backend(name: str) -> Backend:
 class LocalBackend:
     def __init__(self) -> None:
         from recipe.zppo.config.compose import compose
-        from recipe.zppo.launch import check, set_platform
         from recipe.zppo.local.run import run
+        from recipe.zppo.preflight.everything import check
+        from recipe.zppo.preflight.platform import set_platform
 
         self._compose, self._set_platform, self._check, self._run = compose, set_platform, check, run
         self._models: dict[str, Any] = {}  # the teachers, which the runs share

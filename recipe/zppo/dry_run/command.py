@@ -1,0 +1,35 @@
+"""The plan as a page of its own (``zppo.dry_run=true``), and as the last check before a run."""
+
+import sys
+
+from omegaconf import DictConfig
+
+from recipe.zppo.config.validation import validate_zppo
+from recipe.zppo.dry_run.page import summary
+from recipe.zppo.dry_run.planning import Plan, add_numbers, plan
+
+
+def print_plan(config: DictConfig) -> int:
+    """Print what the run would do, and whether it would; the exit status."""
+    result = plan(config)
+    print(result.page(), end="")
+    return 2 if result.problems else 0
+
+
+def may_start(config: DictConfig) -> bool:
+    """The dry run's numbers before a run, whose checks have passed: problems, warnings, a line; True if it may start.
+
+    Without accelerators, where nothing is large, only problems are said.
+    """
+    plan = Plan()
+    try:
+        add_numbers(plan, config, validate_zppo(config.zppo), join=False)
+    except Exception as error:  # the checks have passed: what can't be counted is no reason not to run
+        print(f"zppo: warning: the run could not be planned: {type(error).__name__}: {error}", file=sys.stderr)
+        return True
+    lines = list(plan.problems)
+    if config.trainer.device != "cpu" and not lines:
+        lines = [*(f"warning: {warning}" for warning in plan.warnings), f"plan: {summary(plan)}"]
+    for line in lines:
+        print(f"zppo: {line}", file=sys.stderr)
+    return not plan.problems

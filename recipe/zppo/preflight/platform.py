@@ -1,0 +1,39 @@
+"""Which platform verl runs on in this process: chosen before anything of verl that decides on one is imported."""
+
+import os
+
+from omegaconf import DictConfig, open_dict
+
+from recipe.zppo.config.validation import validate_zppo
+from recipe.zppo.errors import ConfigError
+
+
+def set_platform(config: DictConfig) -> None:
+    """Choose verl's platform in this process, and let what Ray's workers find in their environment hold here too.
+
+    verl decides on its platform once, on the import of `verl.trainer.main_ppo` at the latest: call this before.
+    """
+    runtime_env = config.ray_kwargs.ray_init.runtime_env
+    if config.trainer.device == "cpu":
+        with open_dict(runtime_env):
+            runtime_env.setdefault("env_vars", {})
+            runtime_env.env_vars.setdefault("VERL_PLATFORM", "cpu")
+    for name, value in (runtime_env.get("env_vars") or {}).items():
+        os.environ.setdefault(name, str(value))
+    if config.trainer.device == "cpu":
+        from recipe.cpu import use_cpu
+
+        use_cpu()
+        _declare_slots(config)
+
+
+def _declare_slots(config: DictConfig) -> None:
+    """Without accelerators Ray's "GPU" is a logical resource: as many as student and teacher ask for."""
+    slots = int(config.trainer.n_gpus_per_node) * int(config.trainer.nnodes)
+    try:
+        zppo = validate_zppo(config.zppo)
+    except ConfigError:
+        return  # `check` comes next and says so
+    slots += len(zppo.placed_teachers) * zppo.teacher.n_gpus_per_node * zppo.teacher.nnodes
+    with open_dict(config.ray_kwargs.ray_init):
+        config.ray_kwargs.ray_init.num_gpus = max(int(config.ray_kwargs.ray_init.get("num_gpus") or 0), slots)

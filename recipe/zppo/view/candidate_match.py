@@ -1,0 +1,123 @@
+"""Whose answer the student gives under candidates (App. F.7): ``python -m recipe.zppo.candidate_match RUN_DIR``.
+
+If the candidates gave the answer away, BCQ accuracy would be near 100%; if they were not read, responses would not give
+the candidates' answers. Reads the rollout files of the run. Exit status 2, with one line, where there are none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from recipe.zppo.errors import ZPPOError
+from recipe.zppo.reward import extract_answer
+from recipe.zppo.run.folder import RunFolder, RunFolderError, read_json_lines
+
+_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
+
+
+@dataclass
+class Share:
+    """``part`` of ``whole`` responses."""
+
+    part: int = 0
+    whole: int = 0
+
+    def count(self, holds: bool) -> None:
+        self.part += holds
+        self.whole += 1
+
+    def __str__(self) -> str:
+        return f"{self.part / self.whole:.1%} of {self.whole:,}" if self.whole else "-"
+
+
+class CandidateMatch:
+    """The shares of the audit, over all BCQ and NCQ groups that are added.
+
+    Attributes:
+        bcq_right: BCQ responses that are right.
+        right_gives_positive: right BCQ responses that give the right candidate's answer.
+        wrong_gives_negative: wrong BCQ responses that give the wrong candidate's answer.
+        ncq_right: NCQ responses that are right.
+        ncq_repeats: NCQ responses that give one of the listed answers, all of which are wrong.
+
+    A response without an answer counts, and matches nothing. A candidate without one leaves its group out of the share
+    that is about it; of an NCQ only if no candidate has one.
+    """
+
+    def __init__(self) -> None:
+        self.bcq_right, self.right_gives_positive, self.wrong_gives_negative = Share(), Share(), Share()
+        self.ncq_right, self.ncq_repeats = Share(), Share()
+
+    def add(self, group: dict[str, Any]) -> None:
+        """One line of a rollout file; lines of other kinds change nothing."""
+        kind = group.get("kind")
+        if kind not in ("bcq", "ncq"):
+            return
+        shown = {correct: set() for correct in (True, False)}
+        for candidate in group["candidates"]:
+            if answer := folded(_candidate_answer(candidate)):
+                shown[bool(candidate["correct"])].add(answer)
+        for response in group["responses"]:
+            answer, right = folded(response.get("answer")), response["reward"] > 0
+            if kind == "ncq":
+                self.ncq_right.count(right)
+                if shown[False]:
+                    self.ncq_repeats.count(answer in shown[False])
+                continue
+            self.bcq_right.count(right)
+            if shown[right]:
+                (self.right_gives_positive if right else self.wrong_gives_negative).count(answer in shown[right])
+
+    def rows(self) -> list[tuple[str, Share, str]]:
+        """What is counted, and the paper's number."""
+        return [
+            ("BCQ responses that are right", self.bcq_right, "36 to 69%"),
+            ("  right ones that give the right candidate's answer", self.right_gives_positive, "78 to 91%"),
+            ("  wrong ones that give the wrong candidate's answer", self.wrong_gives_negative, "77 to 97%"),
+            ("NCQ responses that are right", self.ncq_right, ""),
+            ("  that repeat a listed wrong answer", self.ncq_repeats, "82.7% at 0.8B, less at larger scales"),
+        ]
+
+
+def folded(answer: Any) -> str:
+    r"""An answer as the audit compares it: lower case, white space folded, ``\text{}`` stripped."""
+    return " ".join(_TEXT.sub(r"\1", str(answer or "")).lower().split())
+
+
+def _candidate_answer(candidate: dict[str, Any]) -> str | None:
+    """A summary may box another answer than the response it is of; the student reads the summary."""
+    return extract_answer(str(candidate.get("text") or "")) or candidate.get("answer")
+
+
+def candidate_match(groups: Iterable[dict[str, Any]]) -> CandidateMatch:
+    match = CandidateMatch()
+    for group in groups:
+        match.add(group)
+    return match
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m recipe.zppo.candidate_match", description=__doc__.split("\n")[0])
+    parser.add_argument("run_dir", help="folder of the run (its trainer.default_local_dir)")
+    options = parser.parse_args(arguments)
+    try:
+        files = RunFolder(options.run_dir).rollout_files()
+        if not files:
+            raise RunFolderError(f"{options.run_dir} has no rollout files (zppo.logging.rollouts_dir)")
+        match = candidate_match(line for path in files for line in read_json_lines(path))
+    except ZPPOError as error:
+        print(f"zppo: {error}", file=sys.stderr)
+        return 2
+    table = Table("", "this run", "the paper", box=None)
+    for text, share, paper in match.rows():
+        table.add_row(text, str(share), paper)
+    Console().print(table)
+    return 0
