@@ -41,7 +41,7 @@ study: $(STAMP) ## Compare the methods on the embedded world (ARGS="plan=baselin
 
 # Two parts of the tests at a time, the longest first: a training run under Ray waits a lot and leaves room on the second
 # core. Each part's output is shown when it has ended; until then it is in .test-logs.
-RAY_TESTS := e2e/test_resume.py e2e/test_methods.py e2e/test_failures.py images/test_train_images.py e2e/test_train.py \
+RAY_TESTS := e2e/test_resume.py e2e/test_methods.py e2e/test_failures.py e2e/test_train_images.py e2e/test_train.py \
 	e2e/test_endpoint.py e2e/test_lora.py cpu/test_grpo_cpu.py packaging e2e/test_parity.py e2e/test_placement.py
 TEST_PARTS := $(firstword $(RAY_TESTS)) others $(wordlist 2,99,$(RAY_TESTS))
 

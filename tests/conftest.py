@@ -1,7 +1,10 @@
 """For all tests."""
 
 import os
+from pathlib import Path
 
+import pytest
+from hypothesis import settings
 from verl.plugin.platform import get_platform
 
 from recipe.cpu import use_cpu
@@ -18,3 +21,56 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 
 # A cluster of its own for each run: Ray would join one that another test has started on this machine.
 os.environ.setdefault("RAY_ADDRESS", "local")
+
+# A shared machine may be slow.
+settings.register_profile("no_deadline", deadline=None)
+settings.load_profile("no_deadline")
+
+
+@pytest.fixture
+def run(tmp_path: Path):
+    """A configuration that passes every check, to be spoilt."""
+    from tests.runnable import Run
+
+    return Run(tmp_path)
+
+
+@pytest.fixture
+def reasoning_gym():
+    """Optional: one of its requirements is built from C source."""
+    return pytest.importorskip("reasoning_gym", reason="reasoning-gym (extra `recipes`) is not installed")
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    from tests.tiny_models import make_tokenizer
+
+    return make_tokenizer()
+
+
+@pytest.fixture(scope="session")
+def qwen3_path(tmp_path_factory, tokenizer) -> Path:
+    from tests.tiny_models import make_qwen3
+
+    path = tmp_path_factory.mktemp("qwen3")
+    make_qwen3(len(tokenizer)).save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def qwen2_vl_path(tmp_path_factory, tokenizer) -> Path:
+    import json
+
+    from tests.tiny_models import make_qwen2_vl
+
+    path = tmp_path_factory.mktemp("qwen2_vl")
+    make_qwen2_vl(tokenizer).save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    image_processor = {
+        "image_processor_type": "Qwen2VLImageProcessor",
+        "processor_class": "Qwen2VLProcessor",
+        "size": {"shortest_edge": 28 * 28, "longest_edge": 112 * 112},
+    }
+    (path / "preprocessor_config.json").write_text(json.dumps(image_processor))
+    return path

@@ -9,7 +9,7 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 from recipe.cpu.grouped_attention import GROUPED
 from recipe.cpu.hf_generator import HFGenerator
 from recipe.cpu.hf_sampling import SamplingParams
-from tests.cpu.conftest import make_tokenizer
+from tests.tiny_models import make_tokenizer
 
 
 def model(implementation: str, kv_heads: int) -> Qwen3ForCausalLM:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from recipe.cpu.hf_generator import HFGenerator
 from recipe.cpu.hf_sampling import BatchSampler, SamplingParams
-from tests.cpu.conftest import make_qwen3
+from tests.tiny_models import make_qwen3
 
 DEFAULTS = SamplingParams(temperature=1.0, top_p=1.0, top_k=0, max_tokens=8)
 

@@ -97,7 +97,7 @@ def test_what_does_not_match_is_refused(generator, prompt):
 
 
 def test_a_text_model_takes_no_images(tokenizer):
-    from tests.cpu.conftest import make_qwen3
+    from tests.tiny_models import make_qwen3
 
     generator = HFGenerator(make_qwen3(len(tokenizer)), tokenizer, max_model_len=64)
     with pytest.raises(ValueError, match="image"):

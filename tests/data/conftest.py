@@ -131,7 +131,7 @@ def write_shards(folder: Path, rows: list[dict], schema: pa.Schema, shards: int,
 @pytest.fixture(scope="session")
 def processor_path(tmp_path_factory) -> Path:
     """A Qwen2-VL processor; a picture of 112 x 112 pixels is 16 tokens, more are never used."""
-    from tests.cpu.conftest import make_tokenizer
+    from tests.tiny_models import make_tokenizer
 
     path = tmp_path_factory.mktemp("processor")
     make_tokenizer().save_pretrained(path)

@@ -8,7 +8,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from recipe.zppo.dry_run.planning import Plan, plan
-from tests.config.conftest import Run, base_config
+from tests.runnable import Run, base_config
 
 
 class PlannedRun(Run):

@@ -15,7 +15,7 @@ from recipe.zppo.dry_run import command, machine, planning
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.preflight import models as model_files
 from recipe.zppo.preflight import packages
-from tests.config.conftest import base_config
+from tests.runnable import base_config
 
 from .conftest import PlannedRun
 

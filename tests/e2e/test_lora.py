@@ -1,6 +1,6 @@
 """Two steps of a LoRA student on the whole stack, and what they leave.
 
-Sharding and resuming are in tests/cpu/test_lora_engine.py.
+Sharding and resuming are in tests/on_verl/test_lora_engine.py.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Changes to verl 0.9.1 that no hook can make, on accelerators as well; those for the CPU are in `recipe.cpu`.
 
-Each names the place that it works around; tests/cpu/test_fused_head.py fails when it is no longer needed.
+Each names the place that it works around; tests/on_verl/test_patches.py fails when it is no longer needed.
 """
 
 from __future__ import annotations

@@ -13,9 +13,9 @@ import torch
 from recipe.zppo.media import parts as media
 from recipe.zppo.replay_buffer.packing import unpack
 from tests.e2e.conftest import Training
-from tests.images.conftest import save_qwen3_5
-from tests.images.pictures import picture, png
-from tests.images.pictures import row as data_row
+from tests.media.conftest import save_qwen3_5
+from tests.media.pictures import picture, png
+from tests.media.pictures import row as data_row
 
 pytestmark = pytest.mark.e2e
 
@@ -62,10 +62,10 @@ def finished(tmp_path_factory):
     root = str(Path(__file__).parents[2])
     spied = folder / "spy"
     spied.mkdir()
-    env = {"VERL_USE_EXTERNAL_MODULES": "tests.images.spy", "ZPPO_SPY_DIR": str(spied), "PYTHONPATH": root}
+    env = {"VERL_USE_EXTERNAL_MODULES": "tests.media.spy", "ZPPO_SPY_DIR": str(spied), "PYTHONPATH": root}
     training.run(
         "actor_rollout_ref.model.use_remove_padding=false",
-        f"reward.custom_reward_function.path={Path(__file__).parent / 'graded_by_hash.py'}",
+        f"reward.custom_reward_function.path={Path(__file__).parents[1] / 'media' / 'graded_by_hash.py'}",
         "data.max_prompt_length=512",
         "data.max_response_length=16",
         "data.val_max_samples=4",

@@ -17,7 +17,7 @@ from recipe.zppo.media import parts as media
 from recipe.zppo.media.pixel_cache import PixelCache
 from recipe.zppo.on_verl.worker import ZPPOAgentLoopWorker
 from recipe.zppo.prompts import bcq_messages, ncq_messages, with_closer
-from tests.images.pictures import picture
+from tests.media.pictures import picture
 
 PARAMS = SamplingParams(1.0, 1.0, 0, 12, seed=5, logprobs=True, ignore_eos=True)
 MOVIE = {"video": [picture(20 + i, (32, 48)) for i in range(3)], "fps": 2.0}

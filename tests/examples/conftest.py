@@ -20,7 +20,7 @@ from recipe.zppo.dry_run.planning import Plan, plan
 from recipe.zppo.preflight import models as model_files
 from recipe.zppo.preflight import packages
 from recipe.zppo.world.tokenizer import build_tokenizer
-from tests.config.conftest import row, write_rows
+from tests.runnable import row, write_rows
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"

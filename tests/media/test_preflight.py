@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from tests.config.conftest import BATCH, Run, row, write_rows
-from tests.config.test_checks import refused
-from tests.images.pictures import picture, png
+from tests.media.pictures import picture, png
+from tests.preflight.test_settings import refused
+from tests.runnable import BATCH, Run, row, write_rows
 
 
 @pytest.fixture

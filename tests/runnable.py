@@ -8,7 +8,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
@@ -72,8 +71,3 @@ class Run:
 def base_config() -> DictConfig:
     """Composing takes Hydra a second: done once, and overridden by hand."""
     return compose()
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    return Run(tmp_path)

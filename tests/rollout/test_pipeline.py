@@ -9,7 +9,7 @@ from recipe.zppo.errors import CheckpointError, RewardFunctionError, RolloutErro
 from recipe.zppo.rollout.pipeline import QuestionPipeline
 from recipe.zppo.selection import HardQuestion, Kind, Reformulation, reformulation_cap, select_reformulations
 from recipe.zppo.types import RolloutFailure
-from tests.pipeline.simulated import SimulatedWorkers, make_questions, settings
+from tests.rollout.simulated import SimulatedWorkers, make_questions, settings
 
 NAMES = [f"q{i}" for i in range(12)]
 

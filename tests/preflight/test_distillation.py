@@ -10,7 +10,7 @@ from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.preflight.models import check_vocabularies
 from recipe.zppo.preflight.settings import check_distillation
-from tests.cpu.conftest import SPECIAL, make_tokenizer
+from tests.tiny_models import SPECIAL, make_tokenizer
 
 
 @pytest.fixture

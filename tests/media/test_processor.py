@@ -12,7 +12,7 @@ from transformers.utils import is_torchvision_available
 from verl.utils import hf_processor
 
 from recipe.cpu.video_processor import Qwen2VLVideoProcessorTorch, load_video_processor
-from tests.images.pictures import picture
+from tests.media.pictures import picture
 
 without_torchvision = pytest.mark.skipif(is_torchvision_available(), reason="transformers' own video processors work")
 

@@ -12,7 +12,7 @@ from PIL import Image
 from recipe.zppo.errors import DataError
 from recipe.zppo.media import parts as media
 from recipe.zppo.prompts import bcq_messages, ncq_messages, with_closer
-from tests.images.pictures import picture, png
+from tests.media.pictures import picture, png
 
 
 def pixels(image: Image.Image) -> bytes:

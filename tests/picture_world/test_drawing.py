@@ -9,7 +9,7 @@ from PIL import Image
 from recipe.zppo.picture_world.drawing import COLOURS, FAMILIES, SIZE, draw, png
 from recipe.zppo.picture_world.questions import Names
 from recipe.zppo.picture_world.settings import WRONG_NAME_PROBABILITIES
-from tests.world_pictures import slow_reading
+from tests.picture_world import slow_reading
 
 SEVERAL = 60
 

@@ -10,8 +10,7 @@ from ray.exceptions import OutOfMemoryError, RayTaskError
 
 from recipe.zppo.errors import ConfigError, plain_message
 from recipe.zppo.on_verl.causes import find_zppo_error, out_of_memory
-
-from .conftest import Run, row, write_rows
+from tests.runnable import Run, row, write_rows
 
 
 def main_zppo(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from recipe.zppo.errors import ConfigError
-
-from .conftest import Run
+from tests.runnable import Run
 
 MODEL = "actor_rollout_ref.model"
 RANK = f"{MODEL}.lora_rank=8"

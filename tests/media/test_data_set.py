@@ -11,7 +11,7 @@ from recipe.zppo.errors import DataError
 from recipe.zppo.media import parts as media
 from recipe.zppo.on_verl.dataset import ZPPODataset
 from recipe.zppo.prompts import CLOSER, with_closer
-from tests.images.pictures import picture, png, row
+from tests.media.pictures import picture, png, row
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,7 @@ import pickle
 
 from recipe.zppo.on_verl.task_runner import TaskRunnerWith, ZPPOTaskRunner
 from recipe.zppo.teacher.secret import Secret
-
-from .fake_endpoint import KEY
+from tests.teacher.fake_endpoint import KEY
 
 
 class Actor:

@@ -11,9 +11,8 @@ import verl as verl_package
 
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.preflight.settings import UNREAD
-from tests.images.pictures import picture, png
-
-from .conftest import BATCH, Run, row, write_rows
+from tests.media.pictures import picture, png
+from tests.runnable import BATCH, Run, row, write_rows
 
 
 def refused(run: Run, *changes: str) -> str:

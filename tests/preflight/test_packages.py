@@ -8,8 +8,7 @@ from recipe.zppo.errors import ConfigError
 from recipe.zppo.preflight import packages
 from recipe.zppo.preflight.everything import check
 from recipe.zppo.preflight.packages import check_packages, missing_packages
-
-from .conftest import Run
+from tests.runnable import Run
 
 MODELS = ("actor_rollout_ref.model.path=student", "zppo.teacher.path=teacher")
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from .conftest import ROOT, composed
+from tests.examples.conftest import ROOT, composed
 
 PAGE = (ROOT / "docs" / "paper-map.md").read_text()
 KEY = re.compile(r"((?:data|actor_rollout_ref|algorithm|reward|trainer|zppo)\.[a-zA-Z0-9_.]+)(?:=(\S+))?")

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-
-import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -93,32 +90,3 @@ def make_qwen2_vl(tokenizer):
         vision_end_token_id=ids["<|vision_end|>"],
     )
     return Qwen2VLForConditionalGeneration(config)
-
-
-@pytest.fixture(scope="session")
-def tokenizer():
-    return make_tokenizer()
-
-
-@pytest.fixture(scope="session")
-def qwen3_path(tmp_path_factory, tokenizer) -> Path:
-    path = tmp_path_factory.mktemp("qwen3")
-    make_qwen3(len(tokenizer)).save_pretrained(path)
-    tokenizer.save_pretrained(path)
-    return path
-
-
-@pytest.fixture(scope="session")
-def qwen2_vl_path(tmp_path_factory, tokenizer) -> Path:
-    import json
-
-    path = tmp_path_factory.mktemp("qwen2_vl")
-    make_qwen2_vl(tokenizer).save_pretrained(path)
-    tokenizer.save_pretrained(path)
-    image_processor = {
-        "image_processor_type": "Qwen2VLImageProcessor",
-        "processor_class": "Qwen2VLProcessor",
-        "size": {"shortest_edge": 28 * 28, "longest_edge": 112 * 112},
-    }
-    (path / "preprocessor_config.json").write_text(json.dumps(image_processor))
-    return path
