@@ -33,9 +33,8 @@ from benchmarks.bench_schedule_sim import _length as length_of
 from benchmarks.paper_step import RESPONSE_TOKENS
 from benchmarks.virtual_time import generate, run_in_virtual_time
 from recipe.zppo.candidates import Draft
-from recipe.zppo.selection import Kind
 from recipe.zppo.teacher.fair_queue import FairQueue, Work
-from recipe.zppo.types import Candidate, Question, Rollout, TeacherAnswers, TeacherRollout
+from recipe.zppo.types import Candidate, Kind, Question, Rollout, TeacherAnswers, TeacherRollout
 
 VERDICT_TOKENS = 12
 """That a verdict has; asked for are up to `BUDGET`."""

@@ -31,10 +31,11 @@ from benchmarks.instant_workers import paper_settings
 from benchmarks.paper_step import FRACTION, NUM_NEW, NUM_REPLAYED, RESPONSE_TOKENS, THRESHOLD
 from benchmarks.virtual_time import Server, generate, run_in_virtual_time
 from recipe.zppo.candidates import Draft, draw_candidates
+from recipe.zppo.methods import METHODS
 from recipe.zppo.randomness import derive_seed
 from recipe.zppo.rollout.pipeline import QuestionPipeline
-from recipe.zppo.selection import HardQuestion, Kind, reformulation_cap, select_reformulations
-from recipe.zppo.types import Candidate, Group, Question, Rollout, TeacherAnswers, TeacherRollout
+from recipe.zppo.selection import HardQuestion, reformulation_cap, select_reformulations
+from recipe.zppo.types import Candidate, Group, Kind, Question, Rollout, TeacherAnswers, TeacherRollout
 
 STUDENT_GPUS, TEACHER_GPUS, SLOTS = 48, 16, 256
 STUDENT_MS, STUDENT_REQUEST_MS = 6.0, 0.08
@@ -152,7 +153,9 @@ async def run_barriers(kind: str, workers: SimulatedWorkers, steps: list[list[Qu
         drafts = {}
         for item in chosen:
             rollouts = teacher[item.prompt_id].rollouts
-            for draft in draw_candidates(item.kind, plain[item.prompt_id], rollouts, seed=seed, step=step):
+            for draft in draw_candidates(
+                plain[item.prompt_id], rollouts, right=METHODS[item.kind].needs_help, seed=seed, step=step
+            ):
                 drafts[item.prompt_id, draft.source, draft.index] = draft
         await asyncio.gather(*(workers.compress(draft, seed=0, teacher=True) for draft in drafts.values()))
         await asyncio.gather(*(roll_out(plain[item.prompt_id].question, item.kind, step) for item in chosen))

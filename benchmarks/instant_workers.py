@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from benchmarks.paper_step import FRACTION, GROUP_SIZE, TEACHER_ROLLOUTS, THRESHOLD, PaperStep
 from recipe.zppo.candidates import Draft
 from recipe.zppo.rollout.step_state import PipelineSettings
-from recipe.zppo.selection import Kind
-from recipe.zppo.types import Candidate, Question, Rollout, TeacherAnswers
+from recipe.zppo.types import Candidate, Kind, Question, Rollout, TeacherAnswers
 
 
 def paper_settings(**changes) -> PipelineSettings:

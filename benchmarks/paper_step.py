@@ -13,8 +13,7 @@ import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from recipe.zppo.selection import Kind
-from recipe.zppo.types import Group, Question, Rollout, TeacherAnswers, TeacherRollout
+from recipe.zppo.types import Group, Kind, Question, Rollout, TeacherAnswers, TeacherRollout
 
 NUM_NEW, NUM_REPLAYED, NUM_REFORMULATED = 384, 96, 96
 GROUP_SIZE, TEACHER_ROLLOUTS = 8, 4

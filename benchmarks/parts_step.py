@@ -118,7 +118,8 @@ def measure_pipeline(parts: Parts, step: PaperStep, save_freq: int) -> StepResul
         plain=step.plain,
         reformulated=step.reformulated,
         teacher=step.teacher,
-        builder=result.builder,
+        source_step=result.source_step,
+        source_plain=result.source_plain,
         counts=result.counts,
         seconds=result.seconds,
     )

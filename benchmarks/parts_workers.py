@@ -7,12 +7,12 @@ from functools import partial
 from benchmarks.measure import Parts
 from benchmarks.paper_step import CANDIDATE_TOKENS, NUM_ROLLOUTS, PaperStep
 from recipe.zppo import prompts
-from recipe.zppo.candidates import Draft, draw_candidates, shown_messages
+from recipe.zppo.candidates import Draft, draw_candidates
 from recipe.zppo.compression import Accepted, accept_summary, bounded_tail, parse_summary
+from recipe.zppo.methods import METHODS
 from recipe.zppo.reward import compute_score, is_correct
 from recipe.zppo.sanitize import sanitize
-from recipe.zppo.selection import Kind
-from recipe.zppo.types import Candidate, Group
+from recipe.zppo.types import Candidate, Group, Kind
 
 
 def measure_texts(parts: Parts, step: PaperStep, tokenizer) -> None:
@@ -51,7 +51,13 @@ def measure_candidates(parts: Parts, step: PaperStep, tokenizer) -> None:
     instances = [(group.kind, plain) for plain in step.plain for group in step.reformulated if _same(group, plain)]
     with parts.part("candidates: draw"):
         drawn = [
-            draw_candidates(kind, plain, step.teacher[plain.question.prompt_id].rollouts, seed=0, step=1)
+            draw_candidates(
+                plain,
+                step.teacher[plain.question.prompt_id].rollouts,
+                right=METHODS[kind].needs_help,
+                seed=0,
+                step=1,
+            )
             for kind, plain in instances
         ]
     drafts: dict[tuple, Draft] = {}
@@ -78,7 +84,7 @@ def measure_candidates(parts: Parts, step: PaperStep, tokenizer) -> None:
             name = plain.question.prompt_id
             shown = [Candidate(summaries[name, d.source, d.index], d.source, d.correct, "", "teacher") for d in chosen]
             group = Group(name, kind, plain.question, 1, candidates=tuple(shown))
-            prompts.with_closer(shown_messages(group, [rollout.answer for rollout in plain.wrong]))
+            prompts.with_closer(METHODS[kind].messages(group, plain))
 
 
 def _same(group, plain) -> bool:

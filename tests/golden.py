@@ -246,7 +246,7 @@ def digest(folder: Path) -> dict[str, str]:
     found = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        if path.is_dir() or name.startswith("resume/"):
+        if path.is_dir() or name.startswith("resume/") or "/outputs/" in name:
             continue
         if path.name == "metrics.jsonl":
             rows = [json.loads(line) for line in path.read_text().splitlines()]

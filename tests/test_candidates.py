@@ -5,8 +5,7 @@ from collections import Counter
 import pytest
 
 from recipe.zppo.candidates import draw_candidates
-from recipe.zppo.selection import Kind
-from recipe.zppo.types import Group, Question, Rollout, TeacherRollout
+from recipe.zppo.types import Group, Kind, Question, Rollout, TeacherRollout
 
 
 def group(name: str, rewards: list[float]) -> Group:
@@ -21,7 +20,7 @@ TEACHER = [TeacherRollout(f"teacher {i}", float(i != 1), 1) for i in range(3)]
 def test_bcq_draws_each_uniformly_and_shuffles():
     drawn = Counter()
     for i in range(4000):
-        pair = draw_candidates(Kind.BCQ, group(f"q{i}", [0, 1, 0, 0]), TEACHER, seed=0, step=1)
+        pair = draw_candidates(group(f"q{i}", [0, 1, 0, 0]), TEACHER, right=True, seed=0, step=1)
         assert {(draft.source, draft.correct) for draft in pair} == {("teacher", True), ("student", False)}
         drawn[tuple(draft.text for draft in pair)] += 1
     # 2 correct teacher rollouts x 3 wrong student rollouts x 2 orders; 4000 / 12 = 333, standard deviation 17.5
@@ -30,22 +29,22 @@ def test_bcq_draws_each_uniformly_and_shuffles():
 
 
 def test_the_draw_depends_on_seed_step_and_question_only():
-    one = draw_candidates(Kind.BCQ, group("q", [0, 0, 0, 0]), TEACHER, seed=0, step=1)
+    one = draw_candidates(group("q", [0, 0, 0, 0]), TEACHER, right=True, seed=0, step=1)
     shuffled = group("q", [0, 0, 0, 0])
     shuffled.rollouts.reverse()  # finished in another order
-    assert draw_candidates(Kind.BCQ, shuffled, TEACHER, seed=0, step=1) == one
+    assert draw_candidates(shuffled, TEACHER, right=True, seed=0, step=1) == one
     others = [
-        draw_candidates(Kind.BCQ, group("q", [0] * 4), TEACHER, seed=s, step=t) for s, t in ((1, 1), (0, 2), (2, 3))
+        draw_candidates(group("q", [0] * 4), TEACHER, right=True, seed=s, step=t) for s, t in ((1, 1), (0, 2), (2, 3))
     ]
     assert any(other != one for other in others)
 
 
 def test_ncq_shows_every_wrong_rollout_in_the_order_of_the_group():
-    drafts = draw_candidates(Kind.NCQ, group("q", [0, 1, 0, 0]), [], seed=0, step=1)
+    drafts = draw_candidates(group("q", [0, 1, 0, 0]), [], right=False, seed=0, step=1)
     assert [draft.text for draft in drafts] == ["student 0", "student 2", "student 3"]
 
 
 @pytest.mark.parametrize(("rewards", "teacher"), [([1, 1], TEACHER), ([0, 0], TEACHER[1:2])])
 def test_inadmissible_bcq_is_an_error(rewards, teacher):
     with pytest.raises(ValueError, match="has no"):
-        draw_candidates(Kind.BCQ, group("q", rewards), teacher, seed=0, step=1)
+        draw_candidates(group("q", rewards), teacher, right=True, seed=0, step=1)

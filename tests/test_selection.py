@@ -11,14 +11,9 @@ from hypothesis import strategies as st
 
 from recipe.zppo.errors import SelectionError
 from recipe.zppo.randomness import derive_seed
-from recipe.zppo.selection import (
-    HardQuestion,
-    Kind,
-    Reformulation,
-    reformulation_cap,
-    select_reformulations,
-)
+from recipe.zppo.selection import HardQuestion, Reformulation, reformulation_cap, select_reformulations
 from recipe.zppo.streaming_selection import StreamingSelection
+from recipe.zppo.types import Kind
 
 BOTH = (Kind.BCQ, Kind.NCQ)
 RIVALS = [(Kind.HINT,), (Kind.PREFIX,), (Kind.HINT, Kind.NCQ)]

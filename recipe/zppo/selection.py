@@ -10,35 +10,17 @@ NCQ; the first `cap` instances are the step's reformulations (post-cap).
 import math
 from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TypeAlias
 
 from recipe.zppo.errors import SelectionError
+from recipe.zppo.methods import DEFAULT_KINDS, HELPED, WALK
 from recipe.zppo.randomness import derive_seed
+from recipe.zppo.types import Kind, PromptId
 
-PromptId: TypeAlias = str | int
 WalkKey: TypeAlias = tuple[float, int, str]
 
-
-class Kind(StrEnum):
-    """What a group of rollouts was drawn from."""
-
-    PLAIN = "plain"
-    BCQ = "bcq"
-    NCQ = "ncq"
-    HINT = "hint"
-    """The question with the teacher's hint (App. D.2)."""
-    PREFIX = "prefix"
-    """The question, its response begun by the teacher (App. D.2)."""
-    TEACHER = "teacher"
-    """No rollouts of the student: the teacher's, as sequences to learn from (off-policy distillation)."""
-
-
-HELPED = (Kind.BCQ, Kind.HINT, Kind.PREFIX)
-"""Kinds that need a correct teacher rollout. A run has at most one of them."""
-
-WALK = (*HELPED, Kind.NCQ)  # the order within a question
-DEFAULT_KINDS = (Kind.BCQ, Kind.NCQ)
+__all__ = ["HardQuestion", "Kind", "PromptId", "Reformulation", "WalkKey", "check_limits", "reformulation_cap"]
+__all__ += ["select_reformulations", "walk_key"]
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from recipe.zppo.errors import SelectionError
-from recipe.zppo.selection import (
-    DEFAULT_KINDS,
-    HELPED,
-    WALK,
-    Kind,
-    PromptId,
-    Reformulation,
-    WalkKey,
-    check_limits,
-    walk_key,
-)
+from recipe.zppo.methods import DEFAULT_KINDS, HELPED, WALK
+from recipe.zppo.selection import Reformulation, WalkKey, check_limits, walk_key
+from recipe.zppo.types import Kind, PromptId
 
 
 @dataclass(slots=True)

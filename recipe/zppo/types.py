@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeAlias
 
-from recipe.zppo.selection import Kind
+PromptId: TypeAlias = str | int
+
+
+class Kind(StrEnum):
+    """What a group of rollouts was drawn from."""
+
+    PLAIN = "plain"
+    BCQ = "bcq"
+    NCQ = "ncq"
+    HINT = "hint"
+    """The question with the teacher's hint (App. D.2)."""
+    PREFIX = "prefix"
+    """The question, its response begun by the teacher (App. D.2)."""
+    TEACHER = "teacher"
+    """No rollouts of the student: the teacher's, as sequences to learn from (off-policy distillation)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,3 +179,25 @@ class Group:
     @property
     def wrong(self) -> list[Rollout]:
         return [rollout for rollout in self.rollouts if not rollout.correct]
+
+
+@dataclass(slots=True)
+class StepResult:
+    """All groups of a step, in an order that does not depend on which was finished first, and what was seen on the way.
+
+    ``teacher``, by prompt id, and ``source_plain`` are of the step ``source_step`` whose hard questions were
+    reformulated: this one, with ``schedule=next_step`` the one before it (0 where there is none).
+    """
+
+    step: int
+    plain: list[Group]
+    reformulated: list[Group]
+    counts: Counter[str]
+    seconds: dict[str, float]
+    teacher: dict[str, TeacherAnswers] = field(default_factory=dict)
+    source_step: int = 0
+    source_plain: dict[str, Group] = field(default_factory=dict)
+
+    @property
+    def groups(self) -> list[Group]:
+        return [*self.plain, *self.reformulated]

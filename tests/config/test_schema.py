@@ -11,7 +11,7 @@ from recipe.zppo.config.compose import CONFIG_DIR, check_overrides, compose
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError
-from recipe.zppo.selection import Kind
+from recipe.zppo.types import Kind
 
 VALID = {"teacher": {"path": "t", "nnodes": 1, "response_length": 8}}
 

@@ -11,7 +11,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from recipe.zppo.prompts import BCQ, CLOSER, with_closer
 from recipe.zppo.reward import extract_answer
-from recipe.zppo.selection import HardQuestion, Kind, Reformulation, select_reformulations
+from recipe.zppo.selection import HardQuestion, Reformulation, select_reformulations
+from recipe.zppo.types import Kind
 from tests.e2e.conftest import Training
 
 pytestmark = pytest.mark.e2e

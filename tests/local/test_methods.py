@@ -6,7 +6,7 @@ import pytest
 
 from recipe.zppo import prompts
 from recipe.zppo.hints import leaks
-from recipe.zppo.selection import Kind
+from recipe.zppo.types import Kind
 
 REPLAYS = {"grpo": False, "grpo_both": False, "off_distill": False, "on_distill": False}
 KINDS = {

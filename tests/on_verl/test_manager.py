@@ -11,8 +11,7 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError
 from recipe.zppo.errors import RolloutError
 from recipe.zppo.on_verl import manager as workers
 from recipe.zppo.on_verl.manager import ZPPOAgentLoopManager
-from recipe.zppo.selection import Kind
-from recipe.zppo.types import Question, RolloutFailure
+from recipe.zppo.types import Kind, Question, RolloutFailure
 
 LOST = ActorUnavailableError("connection reset", None)
 QUESTION = Question("q", 0, False, {"raw_prompt": [], "row": 0})

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Sequence
 
 from recipe.zppo.candidates import Draft
 from recipe.zppo.rollout.step_state import PipelineSettings
-from recipe.zppo.selection import Kind
 from recipe.zppo.types import (
     Candidate,
     Hint,
+    Kind,
     Opening,
     Question,
     Rollout,

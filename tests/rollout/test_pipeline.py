@@ -7,8 +7,8 @@ import pytest
 
 from recipe.zppo.errors import CheckpointError, RewardFunctionError, RolloutError, WaitTimeoutError
 from recipe.zppo.rollout.pipeline import QuestionPipeline
-from recipe.zppo.selection import HardQuestion, Kind, Reformulation, reformulation_cap, select_reformulations
-from recipe.zppo.types import RolloutFailure
+from recipe.zppo.selection import HardQuestion, Reformulation, reformulation_cap, select_reformulations
+from recipe.zppo.types import Kind, RolloutFailure
 from tests.rollout.simulated import SimulatedWorkers, make_questions, settings
 
 NAMES = [f"q{i}" for i in range(12)]

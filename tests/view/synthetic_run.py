@@ -10,13 +10,11 @@ from pathlib import Path
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.replay_buffer import PromptReplayBuffer
 from recipe.zppo.rollout.pipeline import StepResult
-from recipe.zppo.rollout.step_state import StepWork
 from recipe.zppo.run.metrics import step_metrics, validation_counts
 from recipe.zppo.run.metrics_log import MetricsLog
 from recipe.zppo.run.rollout_log import RolloutLog
 from recipe.zppo.run.status import StatusFile
-from recipe.zppo.selection import Kind
-from recipe.zppo.types import Candidate, Group, Question, Rollout, TeacherAnswers, TeacherRollout
+from recipe.zppo.types import Candidate, Group, Kind, Question, Rollout, TeacherAnswers, TeacherRollout
 
 GROUP = 8
 VAL_QUESTIONS = 256
@@ -69,7 +67,8 @@ def write_run(
             plain=plain,
             reformulated=reformulated,
             teacher=teacher,
-            builder=StepWork(step, 4, {}, {}, None, plain={g.question.prompt_id: g for g in plain}),
+            source_step=step,
+            source_plain={g.question.prompt_id: g for g in plain},
             counts=counts,
             seconds={"plain": 1.5, "rollout": 2.0, "wait": 2.2, "teacher": 1.0, "exposed": 0.1},
         )

@@ -9,7 +9,9 @@ Defaults such as `${trainer.nnodes}` are OmegaConf interpolations, resolved when
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from recipe.zppo.selection import Kind
+from recipe.zppo.methods import METHODS, WALK
+from recipe.zppo.selection import reformulation_cap
+from recipe.zppo.types import Kind
 
 
 def bounded(default: Any, *, ge: float | None = None, gt: float | None = None, le: float | None = None) -> Any:
@@ -304,19 +306,31 @@ class ZPPOConfig:
         if self.distillation.mode == "off_policy":
             return (Kind.TEACHER,)
         chosen = self.reformulation
-        switches = {Kind.BCQ: chosen.bcq, Kind.HINT: chosen.hint, Kind.PREFIX: chosen.prefix, Kind.NCQ: chosen.ncq}
-        return tuple(kind for kind, on in switches.items() if on and chosen.enable)
+        return tuple(kind for kind in WALK if chosen.enable and getattr(chosen, kind.value))
+
+    def num_replayed(self, num_new: int) -> int | None:
+        """Questions drawn from the buffer beside ``num_new`` new ones; None without replay."""
+        return reformulation_cap(self.replay.fraction, num_new) if self.replay.enable else None
 
     @property
     def compresses(self) -> bool:
         """The teacher summarises candidates."""
-        return self.compression.mode == "teacher" and bool({Kind.BCQ, Kind.NCQ} & set(self.kinds))
+        return self.compression.mode == "teacher" and any(METHODS[kind].fewest_candidates for kind in self.kinds)
+
+    @property
+    def writes_hint(self) -> bool:
+        """The teacher writes hints."""
+        return any(METHODS[kind].writes_hint for kind in self.kinds)
+
+    @property
+    def asks_teacher(self) -> bool:
+        """The teacher is asked for rollouts of questions."""
+        return any(METHODS[kind].asks_teacher for kind in self.kinds)
 
     @property
     def needs_teacher(self) -> bool:
         """Somebody asks the teacher: for rollouts, summaries or verdicts, or to score the student's."""
-        asked = any(kind is not Kind.NCQ for kind in self.kinds)
-        return asked or self.compresses or self.judge.enable or self.distillation.mode == "on_policy"
+        return self.asks_teacher or self.compresses or self.judge.enable or self.distillation.mode == "on_policy"
 
     @property
     def teacher_paths(self) -> list[str]:

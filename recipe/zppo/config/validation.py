@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from recipe.zppo.config.hardware import parse_hardware
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import ConfigError
-from recipe.zppo.selection import Kind
+from recipe.zppo.methods import HELPED
 
 
 def validate_zppo(node: DictConfig | Mapping[str, Any]) -> ZPPOConfig:
@@ -116,7 +116,7 @@ def _bounds(bounds: Mapping[str, float | None], value: Any) -> Iterator[tuple[st
 
 def _check_combinations(config: ZPPOConfig) -> None:
     reformulation, mode = config.reformulation, config.distillation.mode
-    helped = [name for name in ("bcq", "hint", "prefix") if getattr(reformulation, name)]
+    helped = [kind.value for kind in HELPED if getattr(reformulation, kind.value)]
     if reformulation.enable and not helped and not reformulation.ncq:
         raise ConfigError(
             "zppo.reformulation.enable: nothing to build with bcq, ncq, hint and prefix all false; "
@@ -147,7 +147,7 @@ def _check_combinations(config: ZPPOConfig) -> None:
             "zppo.teacher.path: this method needs a teacher; set it to a model folder or hub id, "
             "or choose one without (method=grpo_replay, method=grpo, with zppo.judge.enable=false)"
         )
-    if config.teacher.more and not any(kind is not Kind.NCQ for kind in config.kinds):
+    if config.teacher.more and not config.asks_teacher:
         raise ConfigError(
             "zppo.teacher.more: nothing asks a second teacher here; leave it empty, or build BCQ, hints or prefixes"
         )

@@ -10,9 +10,10 @@ from omegaconf import DictConfig
 
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.judge import JUDGE
+from recipe.zppo.methods import METHODS, Method
 from recipe.zppo.preflight.models import TEMPLATE_TOKENS
-from recipe.zppo.prompts import BCQ, COMPRESSION, HINT, HINT_REQUEST, ncq_messages
-from recipe.zppo.selection import Kind
+from recipe.zppo.prompts import COMPRESSION, HINT_REQUEST
+from recipe.zppo.types import Candidate, Group, Question
 
 CANDIDATE_TEMPLATE_TOKENS = 16
 """Tokens around one more candidate, where no tokenizer is at hand to count them."""
@@ -78,26 +79,25 @@ def contexts_of(config: DictConfig, zppo: ZPPOConfig, teacher_context: int | Non
     each = zppo.reformulation.max_candidate_tokens
     budgets = [Budget("student", "plain", question, response, context, "data.max_prompt_length")]
     fitting = None
-    if Kind.BCQ in zppo.kinds:
-        template = tokens.count(BCQ.fill(candidate_1="", candidate_2=""), TEMPLATE_TOKENS)
-        prompt = question + 2 * each + template if bounded else None
-        parts = f"{question} + 2 x {each} + {template} template" if bounded else "whole responses as candidates"
-        budgets.append(Budget("student", "BCQ", prompt, response, context, parts))
-    if Kind.NCQ in zppo.kinds:
-        most = config.actor_rollout_ref.rollout.n
-        sizes = [question + n * each + tokens.ncq(n) for n in range(1, most + 1)]
-        prompt = sizes[-1] if bounded else None
-        parts = f"{question} + {most} x {each} + {tokens.ncq(most)} template, and the wrong answers"
-        budgets.append(
-            Budget("student", f"NCQ, {most} wrong", prompt, response, context, parts if bounded else "whole responses")
-        )
-        if bounded and context is not None and prompt + response > context:
+    for method in (METHODS[kind] for kind in zppo.kinds):
+        most = method.most_candidates(config.actor_rollout_ref.rollout.n)
+        shown = zppo.compression.max_tokens if method.writes_hint else 0
+        if not most and not shown:
+            continue
+        sizes = [
+            question + n * each + shown + tokens.block(method, n) for n in range(method.fewest_candidates, most + 1)
+        ]
+        prompt, template = sizes[-1] if bounded or shown else None, tokens.block(method, most)
+        varies = most > method.fewest_candidates
+        parts = f"{question} + {f'{most} x {each}' if most else shown} + {template} template"
+        if most and not bounded:
+            parts = "whole responses" + ("" if varies else " as candidates")
+        elif varies:
+            parts += ", and the wrong answers"
+        what = f"{method.label}, {most} wrong" if varies else method.label
+        budgets.append(Budget("student", what, prompt, response, context, parts))
+        if varies and bounded and context is not None and prompt + response > context:
             fitting = sum(size + response <= context for size in sizes)
-    if Kind.HINT in zppo.kinds:
-        template = tokens.count(HINT.fill(hint=""), 16)
-        prompt = question + zppo.compression.max_tokens + template
-        parts = f"{question} + {zppo.compression.max_tokens} + {template} template"
-        budgets.append(Budget("student", "hint", prompt, response, context, parts))
     budgets += _teacher(config, zppo, teacher_context, tokens) if zppo.needs_teacher else []
     return Contexts(tuple(budgets), tokens.counted, fitting)
 
@@ -106,7 +106,7 @@ def _teacher(config: DictConfig, zppo: ZPPOConfig, context: int | None, tokens: 
     question, longest = config.data.max_prompt_length, config.data.max_response_length
     response, summary = zppo.teacher.response_length, zppo.compression.max_tokens
     budgets = []
-    if any(kind is not Kind.NCQ for kind in zppo.kinds):
+    if zppo.asks_teacher:
         budgets.append(Budget("teacher", "rollout", question, response, context, "data.max_prompt_length"))
         longest = max(longest, response)
     if zppo.compresses:
@@ -114,7 +114,7 @@ def _teacher(config: DictConfig, zppo: ZPPOConfig, context: int | None, tokens: 
         budgets.append(
             Budget("teacher", "summary", longest + template, summary, context, f"{longest} + {template} template")
         )
-    if Kind.HINT in zppo.kinds:
+    if zppo.writes_hint:
         template = tokens.count(HINT_REQUEST.fill(teacher_response=""), TEMPLATE_TOKENS)
         budgets.append(
             Budget("teacher", "hint", response + template, summary, context, f"{response} + {template} template")
@@ -148,7 +148,10 @@ class _Templates:
     def count(self, text: str, otherwise: int) -> int:
         return len(self._tokenizer.encode(text, add_special_tokens=False)) if self.counted else otherwise
 
-    def ncq(self, candidates: int) -> int:
-        """Tokens of an NCQ block with so many empty candidates and without answers."""
-        (message,) = ncq_messages([{"role": "user", "content": "?"}], [], [""] * candidates)
-        return self.count(message["content"][1:], TEMPLATE_TOKENS + CANDIDATE_TEMPLATE_TOKENS * (candidates - 1))
+    def block(self, method: Method, candidates: int) -> int:
+        """Tokens that a method's prompt adds to the question, with so many empty candidates and without answers."""
+        question = Question("", 0, False, {"raw_prompt": [{"role": "user", "content": "?"}]})
+        empty = (Candidate("", "", False, "", ""),) * candidates
+        (message,) = method.messages(Group("", method.kind, question, 0, candidates=empty), None)
+        otherwise = TEMPLATE_TOKENS + CANDIDATE_TEMPLATE_TOKENS * (candidates - method.fewest_candidates)
+        return self.count(message["content"][1:].strip("\n"), otherwise if candidates else CANDIDATE_TEMPLATE_TOKENS)

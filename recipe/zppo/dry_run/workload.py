@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 from omegaconf import DictConfig, ListConfig
 
 from recipe.zppo.config.schema import ZPPOConfig
-from recipe.zppo.selection import Kind, reformulation_cap
+from recipe.zppo.methods import METHODS
+from recipe.zppo.selection import reformulation_cap
 
 
 @dataclass(frozen=True)
@@ -86,22 +87,22 @@ def workload_of(config: DictConfig, zppo: ZPPOConfig, rows: int | None) -> Workl
     steps = trainer.total_training_steps
     if steps is None and rows is not None:
         steps = rows // size * trainer.total_epochs
-    replayed = reformulation_cap(zppo.replay.fraction, size) if zppo.replay.enable else 0
+    replayed = zppo.num_replayed(size) or 0
     plain = size + replayed
     cap = reformulation_cap(zppo.reformulation.fraction, size) if zppo.reformulation.enable and zppo.kinds else 0
-    asked = any(kind is not Kind.NCQ for kind in zppo.kinds)
-    shown = max(2 * (Kind.BCQ in zppo.kinds), config.actor_rollout_ref.rollout.n * (Kind.NCQ in zppo.kinds))
+    methods = [METHODS[kind] for kind in zppo.kinds]
+    shown = max((method.most_candidates(config.actor_rollout_ref.rollout.n) for method in methods), default=0)
     # Instances share one cap, and each shows a pair, or all wrong rollouts of a group.
-    summaries = cap * shown if zppo.compresses else cap * (Kind.HINT in zppo.kinds)
+    summaries = cap * shown if zppo.compresses else cap * zppo.writes_hint
     return Workload(
         steps=steps,
         updates_per_step=zppo.updates_per_step,
         prompts=size,
         replayed=replayed,
-        extra_groups=plain if Kind.TEACHER in zppo.kinds else cap,
+        extra_groups=plain if any(method.off_policy for method in methods) else cap,
         group_size=config.actor_rollout_ref.rollout.n,
         response=config.data.max_response_length,
-        teacher_rollouts=plain * zppo.teacher.n_rollouts if asked else 0,
+        teacher_rollouts=plain * zppo.teacher.n_rollouts if zppo.asks_teacher else 0,
         teacher_response=zppo.teacher.response_length,
         summaries=summaries,
         summary=zppo.compression.max_tokens,

@@ -1,10 +1,11 @@
-"""Algorithm 1 in one process. `LocalTrainer.step` is the algorithm; the rest is files and validation."""
+"""Algorithm 1 (`recipe.zppo.step`) in one process: models, files and validation around it."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from verl.trainer.ppo.utils import create_rl_dataset, create_rl_sampler
 from verl.utils.dataset.rl_dataset import collate_fn
 
 from recipe.zppo.advantage import two_step_advantage
-from recipe.zppo.batch import training_groups
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.local.checkpoint import load_state, remove_state, save_state
 from recipe.zppo.local.learner import Learner
@@ -23,14 +23,14 @@ from recipe.zppo.local.validation import validate
 from recipe.zppo.local.workers import LocalWorkers
 from recipe.zppo.on_verl.questions import QuestionSource
 from recipe.zppo.replay_buffer import PromptReplayBuffer
-from recipe.zppo.rollout.pipeline import QuestionPipeline, StepResult
+from recipe.zppo.rollout.pipeline import QuestionPipeline
 from recipe.zppo.rollout.step_state import PipelineSettings
 from recipe.zppo.run import metrics as zppo_metrics
 from recipe.zppo.run.metrics_log import MetricsLog
 from recipe.zppo.run.rollout_log import RolloutLog
 from recipe.zppo.run.status import StatusFile
-from recipe.zppo.selection import reformulation_cap
-from recipe.zppo.types import Group
+from recipe.zppo.step import Step
+from recipe.zppo.types import Group, Question, StepResult
 
 
 class LocalTrainer:
@@ -75,43 +75,42 @@ class LocalTrainer:
         self.questions = QuestionSource(self.train_data, self.dataloader)
         self.buffer = PromptReplayBuffer(zppo.replay.capacity, zppo.threshold, zppo.seed, weights=zppo.replay.weights)
         self.pipeline = QuestionPipeline(self.workers, PipelineSettings.of(config, zppo))
+        self.algorithm = Step(
+            questions=self.questions,
+            roll_out=self._roll_out,
+            learn=self._learn,
+            buffer=self.buffer,
+            num_replay=zppo.num_replayed(config.data.train_batch_size),
+            kinds=zppo.kinds,
+            dynamic_sampling=zppo.dynamic_sampling,
+        )
         steps = config.trainer.total_training_steps
         self.total_steps = int(steps or len(self.dataloader) * config.trainer.total_epochs)
         self.status.total_steps = self.total_steps
         self.step_number = 0
 
-    # ------------------------------------------------------------------ Algorithm 1
+    # ------------------------------------------------------------------ one step
 
-    async def step(self) -> dict[str, float]:
-        """One training step; gives its metrics. The number of each part is the paper's."""
-        step, times = self.step_number, _Times()
+    def step(self) -> dict[str, float]:
+        """One step of `recipe.zppo.step`, which calls `_roll_out` and `_learn` below; gives its metrics."""
+        self._times, self._update_metrics = _Times(), {}
+        outcome = self.algorithm(self.step_number)
+        self._keep_books(outcome.result)
+        metrics = self._update_metrics | {"zppo/rollouts/files_failed": self.rollout_log.failed}
+        metrics |= zppo_metrics.step_metrics(outcome.result, outcome.report, self.buffer, self.zppo)
+        metrics |= self.questions.metrics() | self._times.metrics()
+        return metrics | {"training/global_step": self.step_number}
 
-        # 1. X = X_new + X_replay
-        questions, num_new = self.questions.next_step(self.buffer, self._num_replay())
-
-        # 1.-5. plain groups; teacher on the hard ones; BCQ and NCQ groups, all by the same policy, as they get ready
-        with times("gen"), self.status.stage(step, "generate"):
+    def _roll_out(self, step: int, questions: Sequence[Question], num_new: int) -> StepResult:
+        with self._times("gen"), self.status.stage(step, "generate"):
             self.student.model.eval()
-            result = await self.pipeline.run_step(step, questions, num_new)
+            return self._wait(self.pipeline.run_step(step, questions, num_new))
 
-        # 6. advantages over the whole batch, then I updates
-        mode = self.zppo.distillation.mode
-        groups = training_groups(result.groups, distillation=mode, dynamic_sampling=self.zppo.dynamic_sampling)
-        with times("update_actor"), self.status.stage(step, "update"):
-            await self.student.server.idle()
+    def _learn(self, step: int, groups: list[Group]) -> None:
+        with self._times("update_actor"), self.status.stage(step, "update"):
+            self._wait(self.student.server.idle())
             self.student.model.train()
-            metrics = self._update(groups, step) if groups else {"zppo/batch/skipped_updates": 1.0}
-
-        # 6. B follows the plain groups only
-        report = None
-        if self.zppo.replay.enable:
-            outcomes = [(g.question.prompt_id, g.accuracy, g.question.row) for g in result.plain]
-            report = self.buffer.update(step, outcomes)
-
-        self._keep_books(result)
-        metrics["zppo/rollouts/files_failed"] = self.rollout_log.failed
-        metrics |= zppo_metrics.step_metrics(result, report, self.buffer, self.zppo) | self.questions.metrics()
-        return metrics | times.metrics() | {"training/global_step": step}
+            self._update_metrics = self._update(groups, step) if groups else {"zppo/batch/skipped_updates": 1.0}
 
     def _update(self, groups: list[Group], step: int) -> dict[str, float]:
         rollouts = [(rollout, group.uid) for group in groups for rollout in group.rollouts]
@@ -128,43 +127,36 @@ class LocalTrainer:
         )
         return self.learner.policy_update(batch, advantages, updates=updates, step=step)
 
-    def _num_replay(self) -> int:
-        if not self.zppo.replay.enable:
-            return 0
-        return reformulation_cap(self.zppo.replay.fraction, self.config.data.train_batch_size)
-
     # ------------------------------------------------------------------ the run
 
     def fit(self) -> None:
         """All steps, from the last checkpoint if there is one; then the model as a Hugging Face checkpoint."""
         with asyncio.Runner() as runner:
-            runner.run(self._fit_and_close())
+            self._wait = runner.run
+            try:
+                self._fit()
+            finally:
+                self._wait(self.workers.close())
 
-    async def _fit_and_close(self) -> None:
-        try:
-            await self._fit()
-        finally:
-            await self.workers.close()
-
-    async def _fit(self) -> None:
+    def _fit(self) -> None:
         trainer = self.config.trainer
         if trainer.resume_mode == "disable":
             remove_state(self)  # or a later start would take up the run before this one
         else:
-            await load_state(self)
+            self._wait(load_state(self))
         self.metrics_log.resume(self.step_number)
         if trainer.val_before_train and (self.step_number == 0 or trainer.val_only):
-            self.metrics_log.log(await self._validate(), step=self.step_number)
+            self.metrics_log.log(self._validate(), step=self.step_number)
         if trainer.val_only:  # as in verl
             return self._finish()
         while self.step_number < self.total_steps:
             self.step_number += 1
             started = time.monotonic()
-            metrics = await self.step()
+            metrics = self.step()
             metrics["timing_s/step"] = time.monotonic() - started
             last = self.step_number == self.total_steps
             if trainer.test_freq > 0 and (last or self.step_number % trainer.test_freq == 0):
-                metrics |= await self._validate()
+                metrics |= self._validate()
             self.metrics_log.log(metrics, step=self.step_number)
             if trainer.save_freq > 0 and (last or self.step_number % trainer.save_freq == 0):
                 with self.status.stage(self.step_number, "checkpoint"):
@@ -179,10 +171,11 @@ class LocalTrainer:
         self.metrics_log.finish()
         self.status.write(self.total_steps, "done")
 
-    async def _validate(self) -> dict[str, float]:
+    def _validate(self) -> dict[str, float]:
         self.status.write(self.step_number, "validate")
         self.student.model.eval()
-        return await validate(self.val_data, self.workers, self.config.actor_rollout_ref.rollout.val_kwargs)
+        decoding = self.config.actor_rollout_ref.rollout.val_kwargs
+        return self._wait(validate(self.val_data, self.workers, decoding))
 
     def _keep_books(self, result: StepResult) -> None:
         self.rollout_log.write(result)

@@ -22,12 +22,11 @@ from recipe.zppo.local.batching import GenerationError
 from recipe.zppo.local.models import LocalModel
 from recipe.zppo.reward import extract_answer
 from recipe.zppo.rollout.prefix import Given, OpeningTokens
-from recipe.zppo.selection import Kind
 from recipe.zppo.teacher.client import TeacherClient, sampling, template_options, with_question
 from recipe.zppo.teacher.endpoint import endpoint_specs
 from recipe.zppo.teacher.endpoint_client import EndpointTeacher
 from recipe.zppo.teacher.fair_queue import Work
-from recipe.zppo.types import Candidate, Hint, Opening, Question, Rollout, RolloutFailure, TeacherAnswers
+from recipe.zppo.types import Candidate, Hint, Kind, Opening, Question, Rollout, RolloutFailure, TeacherAnswers
 
 logger = logging.getLogger(__name__)
 

@@ -20,9 +20,8 @@ from recipe.zppo.errors import RolloutError, one_line
 from recipe.zppo.judge import is_free_form
 from recipe.zppo.on_verl.worker import ZPPOAgentLoopWorker
 from recipe.zppo.prompts import question_text
-from recipe.zppo.selection import Kind
 from recipe.zppo.teacher.client import QUESTION_TEXT
-from recipe.zppo.types import Candidate, Hint, Opening, Question, Rollout, RolloutFailure, TeacherAnswers
+from recipe.zppo.types import Candidate, Hint, Kind, Opening, Question, Rollout, RolloutFailure, TeacherAnswers
 
 logger = logging.getLogger(__name__)
 

@@ -1,9 +1,9 @@
-"""ZPPO on verl's V1 trainer. `ZPPOTrainer.step` is Algorithm 1; everything else connects it to verl."""
+"""ZPPO on verl's V1 trainer: it connects Algorithm 1 (`recipe.zppo.step`) to verl's servers and engines."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +16,6 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.debug import marked_timer
 
 import recipe.zppo.on_verl.estimator  # noqa: F401  (registers the estimator "zppo" with verl)
-from recipe.zppo.batch import training_groups
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.on_verl.checkpoint import CheckpointMixin
@@ -30,19 +29,20 @@ from recipe.zppo.on_verl.questions import QuestionSource
 from recipe.zppo.on_verl.teacher_servers import TeacherStart
 from recipe.zppo.on_verl.validation_queue import ValidationQueue
 from recipe.zppo.replay_buffer import PromptReplayBuffer
-from recipe.zppo.rollout.pipeline import QuestionPipeline, StepResult
+from recipe.zppo.rollout.pipeline import QuestionPipeline
 from recipe.zppo.rollout.step_state import PipelineSettings
 from recipe.zppo.run import metrics as zppo_metrics
 from recipe.zppo.run.metrics_log import MetricsLog, attach_metrics_log
 from recipe.zppo.run.rollout_log import RolloutLog
 from recipe.zppo.run.status import StatusFile
-from recipe.zppo.selection import reformulation_cap
+from recipe.zppo.step import Step
 from recipe.zppo.teacher.endpoint import EndpointSpec, endpoint_specs
+from recipe.zppo.types import Group, Question, StepResult
 
 
 @register_trainer("zppo")
 class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
-    """Synchronous verl trainer whose step is Algorithm 1 of the paper.
+    """Synchronous verl trainer whose step is `recipe.zppo.step.Step`, Algorithm 1 of the paper.
 
     verl runs the servers, the engines, log-probs, loss and validation. Ours are the questions of a step, the
     pipeline that rolls them out (`recipe.zppo.rollout.pipeline`), the prompt replay buffer, and the number of updates.
@@ -72,48 +72,40 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
     # ------------------------------------------------------------------ Algorithm 1
 
     def step(self, metrics: dict, timing_raw: dict) -> KVBatchMeta:
-        """One training step. The number of each part is the paper's."""
-        self.step_metrics = metrics
-
-        # 1. X = X_new + X_replay
-        questions, num_new = self.questions.next_step(self.buffer, self._num_replay())
-
-        # 1.-5. plain groups; teacher on the hard ones; BCQ and NCQ groups, all by the same policy, as they get ready
-        with marked_timer("gen", timing_raw, color="red"), self.status.stage(self.global_steps, "generate"):
-            result = self.pipeline.run_step(self.global_steps, questions, num_new)
-            self.on_sample_end()
-        with self._limited("the batch"):
-            batch, trains = self._train_batch(result)
-
-        # 6. advantages over the whole batch, then I updates
-        metrics["zppo/batch/skipped_updates"] = int(not trains)
-        if trains:
-            batch = self._learn(batch, metrics, timing_raw)
-
-        # 6. B follows the plain groups only
-        report = None
-        if self.zppo.replay.enable:
-            outcomes = [(g.question.prompt_id, g.accuracy, g.question.row) for g in result.plain]
-            report = self.buffer.update(self.global_steps, outcomes)
-
-        metrics.update(zppo_metrics.step_metrics(result, report, self.buffer, self.zppo))
+        """verl's hook: one step of `recipe.zppo.step`, which calls `_roll_out` and `_learn` below."""
+        self.step_metrics, self.step_timing = metrics, timing_raw
+        outcome = self.algorithm(self.global_steps)
+        metrics.update(zppo_metrics.step_metrics(outcome.result, outcome.report, self.buffer, self.zppo))
         metrics.update(self.questions.metrics())
-        self.rollout_log.write(result)
+        metrics["zppo/batch/skipped_updates"] = int(not outcome.trained)
+        self.rollout_log.write(outcome.result)
         metrics["zppo/rollouts/files_failed"] = self.rollout_log.failed
-        return batch
+        return self.batch
 
-    def _learn(self, batch: KVBatchMeta, metrics: dict, timing_raw: dict) -> KVBatchMeta:
+    def _roll_out(self, step: int, questions: Sequence[Question], num_new: int) -> StepResult:
+        with marked_timer("gen", self.step_timing, color="red"), self.status.stage(step, "generate"):
+            result = self.pipeline.run_step(step, questions, num_new)
+            self.on_sample_end()
+        return result
+
+    def _learn(self, step: int, groups: list[Group]) -> None:
+        """Advantages and updates by verl's engines; the batch is kept for verl, which clears it."""
+        metrics, timing = self.step_metrics, self.step_timing
+        with self._limited("the batch"):
+            self.batch = batch = self._train_batch(groups)
+        if not groups:
+            return
         with self._limited("the batch"):
             batch = self._balance_batch(batch, metrics=metrics)
-        with marked_timer("old_log_prob", timing_raw, color="blue"), self._engine("log_probs"):
+        with marked_timer("old_log_prob", timing, color="blue"), self._engine("log_probs"):
             batch = self._compute_old_log_prob(batch, metrics=metrics)
         if self.use_reference_policy:
-            with marked_timer("ref", timing_raw, color="olive"), self._engine("ref_log_probs"):
+            with marked_timer("ref", timing, color="olive"), self._engine("ref_log_probs"):
                 batch = self._compute_ref_log_prob(batch, metrics=metrics)
-        with marked_timer("adv", timing_raw, color="brown"), self._limited("the advantages"):
+        with marked_timer("adv", timing, color="brown"), self._limited("the advantages"):
             batch = self._compute_advantage(batch, metrics=metrics)
-        with marked_timer("update_actor", timing_raw, color="red"), self._engine("update"):
-            return self._update_actor(batch, metrics=metrics)
+        with marked_timer("update_actor", timing, color="red"), self._engine("update"):
+            self.batch = self._update_actor(batch, metrics=metrics)
 
     def _limited(self, what: str) -> WaitLimit:
         """For calls of verl's that wait for engines, servers or TransferQueue, and have no limit of their own."""
@@ -130,21 +122,13 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         with self.status.stage(self.global_steps, stage), self._limited(stage):
             yield
 
-    def _num_replay(self) -> int:
-        if not self.zppo.replay.enable:
-            return 0
-        return reformulation_cap(self.zppo.replay.fraction, self.config.data.train_batch_size)
-
     # ------------------------------------------------------------------ batch
 
-    def _train_batch(self, result: StepResult) -> tuple[KVBatchMeta, bool]:
-        """The trajectories that have a loss, in an order that does not depend on which was finished first; and whether
-        there are any. If not, those without: verl's fit() clears what it gets from a step, and can't clear nothing.
+    def _train_batch(self, groups: list[Group]) -> KVBatchMeta:
+        """The groups' trajectories, in an order that does not depend on which was finished first. Where no group
+        trains, those that do not: verl's fit() clears what it gets from a step, and can't clear nothing.
         """
         tags = tq.kv_list("train").get("train", {})
-        groups = training_groups(
-            result.groups, distillation=self.zppo.distillation.mode, dynamic_sampling=self.zppo.dynamic_sampling
-        )
         keys = [rollout.key for group in groups for rollout in group.rollouts]
         left_over = sorted(tags.keys() - set(keys))  # of groups that do not train, or were dropped
         if keys and left_over:
@@ -152,7 +136,7 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         kept = keys or left_over
         batch = KVBatchMeta(partition_id="train", keys=kept, tags=[dict(tags[key]) for key in kept])
         batch.extra_info["temperature"] = self.config.actor_rollout_ref.rollout.temperature
-        return batch, bool(keys)
+        return batch
 
     def _get_required_batch_multiple(self, dp_size: int) -> int:
         """Every rank gets I equal mini-batches, whatever the number of groups; verl pads what is missing."""
@@ -240,6 +224,15 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         settings = PipelineSettings.of(self.config, self.zppo)
         self.pipeline = PipelineThread(QuestionPipeline(agent_loop_manager, settings), agent_loop_manager)
         self.pipeline.load_state_dict(self.pending_state, self.questions)
+        self.algorithm = Step(
+            questions=self.questions,
+            roll_out=self._roll_out,
+            learn=self._learn,
+            buffer=self.buffer,
+            num_replay=self.zppo.num_replayed(self.config.data.train_batch_size),
+            kinds=self.zppo.kinds,
+            dynamic_sampling=self.zppo.dynamic_sampling,
+        )
         try:
             super().fit(agent_loop_manager)
             self.rollout_log.close()

@@ -39,11 +39,10 @@ from recipe.zppo.on_verl.guards.reward_workers import RewardWorkers
 from recipe.zppo.randomness import derive_seed
 from recipe.zppo.reward import extract_answer
 from recipe.zppo.rollout.prefix import OpeningTokens
-from recipe.zppo.selection import Kind
 from recipe.zppo.teacher.client import QUESTION_TEXT, TeacherClient, with_question
 from recipe.zppo.teacher.endpoint import EndpointSpec
 from recipe.zppo.teacher.endpoint_client import EndpointTeacher
-from recipe.zppo.types import Candidate, Hint, Opening, Rollout, RolloutFailure, TeacherAnswers
+from recipe.zppo.types import Candidate, Hint, Kind, Opening, Rollout, RolloutFailure, TeacherAnswers
 
 logger = logging.getLogger(__name__)
 

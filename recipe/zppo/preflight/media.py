@@ -17,7 +17,6 @@ from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.media.parts import NO_VIDEO_ON_VLLM
 from recipe.zppo.preflight.data_files import local_files, read_json_table
-from recipe.zppo.selection import Kind
 
 OPENED_ROWS = 64
 """Of each file."""
@@ -40,7 +39,7 @@ def check_media(config: DictConfig, zppo: ZPPOConfig) -> None:
         return
     if video and config.actor_rollout_ref.rollout.name == "vllm":
         raise ConfigError(f"actor_rollout_ref.rollout.name: {video} has a video; {NO_VIDEO_ON_VLLM}")
-    shown = any(kind is not Kind.NCQ for kind in zppo.kinds) or zppo.distillation.mode != "none"
+    shown = zppo.asks_teacher or zppo.distillation.mode != "none"
     if video and shown and zppo.teacher.base_url:
         raise ConfigError(
             f"zppo.teacher.base_url: {video} has a video, which chat completions have no form for; leave such rows "

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import ConfigError
-from recipe.zppo.selection import Kind
+from recipe.zppo.methods import METHODS
 
 # `name` or `owner/name` of a model hub; anything else is a path.
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -86,12 +86,13 @@ def check_student_context(config: DictConfig, zppo: ZPPOConfig) -> None:
     context = _context(path, rollout.max_model_len, "actor_rollout_ref.rollout.max_model_len")
     if context is None:
         return
-    candidates = 2 if Kind.BCQ in zppo.kinds else int(Kind.NCQ in zppo.kinds)
-    kind = {2: "a BCQ prompt", 1: "an NCQ prompt", 0: "a prompt"}[candidates]
+    shows = max((METHODS[kind] for kind in zppo.kinds), key=lambda method: method.fewest_candidates, default=None)
+    candidates = shows.fewest_candidates if shows else 0
+    kind = f"{'an' if shows.label[0] in 'N' else 'a'} {shows.label} prompt" if candidates else "a prompt"
     # Whole responses are of any length up to the budget; one that does not fit is skipped and counted.
     each = 0 if zppo.compression.mode == "none" else zppo.reformulation.max_candidate_tokens
     limit = "zppo.reformulation.max_candidate_tokens"
-    if Kind.HINT in zppo.kinds and zppo.compression.max_tokens > candidates * each:
+    if zppo.writes_hint and zppo.compression.max_tokens > candidates * each:
         candidates, kind = 1, "a prompt with a hint"
         each, limit = zppo.compression.max_tokens, "zppo.compression.max_tokens"
     template = _template_tokens(path) if candidates else 0
@@ -112,7 +113,7 @@ def check_teacher_context(config: DictConfig, zppo: ZPPOConfig, path: str) -> No
     if context is None:
         return
     prompt, response = config.data.max_prompt_length, zppo.teacher.response_length
-    asked = any(kind is not Kind.NCQ for kind in zppo.kinds) or zppo.distillation.mode != "none"
+    asked = zppo.asks_teacher or zppo.distillation.mode != "none"
     if asked and prompt + response > context:
         raise ConfigError(
             f"{key}: {context} tokens of context are too few for a teacher rollout, {prompt + response} = "
@@ -125,9 +126,10 @@ def check_teacher_context(config: DictConfig, zppo: ZPPOConfig, path: str) -> No
         )
     if zppo.judge.enable and path == zppo.teacher.path:
         _check_judge_context(config, zppo, context, key)
-    if zppo.compresses or Kind.HINT in zppo.kinds:
-        helps = {Kind.BCQ, Kind.HINT} & set(zppo.kinds)
-        longest = max(config.data.max_response_length if zppo.compresses else 0, response if helps else 0)
+    if zppo.compresses or zppo.writes_hint:
+        methods = [METHODS[kind] for kind in zppo.kinds]
+        reads_own = any(each.asks_teacher and (each.fewest_candidates or each.writes_hint) for each in methods)
+        longest = max(config.data.max_response_length if zppo.compresses else 0, response if reads_own else 0)
         template = _template_tokens(path, compression=True)
         needed = longest + template + zppo.compression.max_tokens
         if needed > context:

@@ -22,39 +22,20 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from recipe.zppo.candidates import shown_messages
 from recipe.zppo.errors import RolloutError, WaitTimeoutError
-from recipe.zppo.every_question import EveryQuestion
+from recipe.zppo.methods import METHODS
+from recipe.zppo.methods.every_question import EveryQuestion
 from recipe.zppo.randomness import derive_seed
 from recipe.zppo.rollout.clock import ActivityClock
 from recipe.zppo.rollout.step_state import PipelineSettings, StepWork, check_settings, pack, unpack
 from recipe.zppo.rollout.tasks import Tasks
 from recipe.zppo.rollout.teacher_work import TeacherWork
 from recipe.zppo.rollout.workers import Workers
-from recipe.zppo.selection import Kind, Reformulation, reformulation_cap
+from recipe.zppo.selection import Reformulation, reformulation_cap
 from recipe.zppo.streaming_selection import StreamingSelection
-from recipe.zppo.types import Group, Question, RolloutFailure, TeacherAnswers
-
-
-@dataclass(slots=True)
-class StepResult:
-    """All groups that train in a step, in a deterministic order, and what was seen on the way."""
-
-    step: int
-    plain: list[Group]
-    reformulated: list[Group]
-    teacher: dict[str, TeacherAnswers]
-    """Of the step that built the reformulated groups, by prompt id."""
-    builder: StepWork | None
-    counts: Counter[str]
-    seconds: dict[str, float]
-
-    @property
-    def groups(self) -> list[Group]:
-        return [*self.plain, *self.reformulated]
+from recipe.zppo.types import Group, Kind, Question, RolloutFailure, StepResult
 
 
 class QuestionPipeline:
@@ -116,22 +97,23 @@ class QuestionPipeline:
             step=step,
             plain=plain,
             reformulated=reformulated,
-            teacher=dict(source.teacher) if source else {},
-            builder=source,
             counts=counts,
             seconds={"plain": plain_seconds, **self.clock.pop()},
+            teacher=dict(source.teacher) if source else {},
+            source_step=source.step if source else 0,
+            source_plain=dict(source.plain) if source else {},
         )
 
     # ------------------------------------------------------------------ one question
 
     def _start(self, step: int, questions: Sequence[Question], num_new: int) -> StepWork:
         settings = self.settings
-        cap = reformulation_cap(settings.reformulation_fraction, num_new) if settings.kinds else 0
         prompt_ids = [question.prompt_id for question in questions]
-        selection = (
-            EveryQuestion(prompt_ids)
-            if Kind.TEACHER in settings.kinds
-            else StreamingSelection(
+        if settings.off_policy:
+            cap, selection = len(prompt_ids), EveryQuestion(prompt_ids, settings.off_policy)
+        else:
+            cap = reformulation_cap(settings.reformulation_fraction, num_new) if settings.kinds else 0
+            selection = StreamingSelection(
                 prompt_ids,
                 group_size=settings.group_size,
                 threshold=settings.threshold,
@@ -140,7 +122,6 @@ class QuestionPipeline:
                 step=step,
                 kinds=settings.kinds,
             )
-        )
         return StepWork(
             step=step,
             cap=cap,
@@ -169,7 +150,7 @@ class QuestionPipeline:
     _last_failure = "unknown"
 
     async def _question(self, work: StepWork, question: Question) -> None:
-        if Kind.TEACHER in self.settings.kinds:  # whatever the student's rollouts will be
+        if self.settings.off_policy:  # whatever the student's rollouts will be
             self._start_teacher(work, question)
         group = self._group(work, question, Kind.PLAIN)
         await self._roll_out(group, question.messages, work.counts, selection=work.selection)
@@ -178,14 +159,9 @@ class QuestionPipeline:
             work.selection.drop(question.prompt_id)
         else:
             work.plain[question.prompt_id] = group
-            work.selection.plain_done(question.prompt_id, group.num_correct, len(group.rollouts))
-            if self._is_hard(work, group):
+            if work.selection.plain_done(question.prompt_id, group.num_correct, len(group.rollouts)) and work.cap:
                 self._start_teacher(work, question)
         self._advance(work)
-
-    def _is_hard(self, work: StepWork, plain: Group) -> bool:
-        """The teacher is asked because of this plain group."""
-        return plain.accuracy < self.settings.threshold and work.cap > 0 and Kind.TEACHER not in self.settings.kinds
 
     @staticmethod
     def _group(work: StepWork, question: Question, kind: Kind) -> Group:
@@ -230,7 +206,7 @@ class QuestionPipeline:
         for failure in group.failures:
             counts["rollouts/failed"] += 1
             counts[f"rollouts/{failure.reason}"] += 1
-        if len(group.rollouts) < 2 and group.kind is not Kind.TEACHER:  # a group of one carries no signal
+        if len(group.rollouts) < 2 and group.kind is not settings.off_policy:  # a group of one carries no signal
             group.rollouts.clear()
 
     # ------------------------------------------------------------------ teacher work
@@ -257,7 +233,7 @@ class QuestionPipeline:
 
     async def _prepare(self, work: StepWork, reformulation: Reformulation) -> None:
         group = self._group(work, work.questions[reformulation.prompt_id], reformulation.kind)
-        if await self.teacher.fill_in(work, group):
+        if await self.teacher.prepare(work, group):
             work.queue.put_nowait(group)
         work.preparing -= 1
         self._advance(work)
@@ -268,8 +244,7 @@ class QuestionPipeline:
 
         async def roll_out(group: Group) -> None:
             plain = source.plain.get(group.question.prompt_id)
-            answers = [rollout.answer for rollout in plain.wrong] if plain else []
-            await self._roll_out(group, shown_messages(group, answers), counts)
+            await self._roll_out(group, METHODS[group.kind].messages(group, plain), counts)
             if group.rollouts:
                 groups[group.question.prompt_id, group.kind] = group
             elif any(failure.reason == "too_long" for failure in group.failures):
@@ -277,7 +252,7 @@ class QuestionPipeline:
             else:
                 counts[f"{group.kind.value}/failed"] += 1
 
-        if source is None or not (source.cap or Kind.TEACHER in self.settings.kinds):
+        if source is None or not source.cap:
             return []
         running = []
         while (group := await source.queue.get()) is not None:
@@ -301,13 +276,13 @@ class QuestionPipeline:
         self.pending = work
         unpack(state, work)
         for prompt_id, question in work.questions.items():
-            group = work.plain.get(prompt_id)
+            group, hard = work.plain.get(prompt_id), False
             if group is None:
                 work.selection.drop(prompt_id)
             else:
-                work.selection.plain_done(prompt_id, group.num_correct, len(group.rollouts))
+                hard = work.selection.plain_done(prompt_id, group.num_correct, len(group.rollouts)) and work.cap > 0
             if prompt_id in work.teacher:
                 work.selection.teacher_done(prompt_id, len(work.teacher[prompt_id].correct))
-            elif Kind.TEACHER in self.settings.kinds or (group is not None and self._is_hard(work, group)):
+            elif hard or self.settings.off_policy:
                 self._start_teacher(work, question)
         self._advance(work)

@@ -11,10 +11,10 @@ from omegaconf import DictConfig
 
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import CheckpointError
-from recipe.zppo.every_question import EveryQuestion
-from recipe.zppo.selection import Kind
+from recipe.zppo.methods import METHODS, Method
+from recipe.zppo.methods.every_question import EveryQuestion
 from recipe.zppo.streaming_selection import StreamingSelection
-from recipe.zppo.types import Candidate, Group, Question, Rollout, TeacherAnswers, TeacherRollout
+from recipe.zppo.types import Candidate, Group, Kind, Question, Rollout, TeacherAnswers, TeacherRollout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +36,16 @@ class PipelineSettings:
     prefix_fraction: float = 0.4
     num_teachers: int = 1
     """Asked in turn until one is right."""
+
+    @property
+    def off_policy(self) -> Kind | None:
+        """The kind whose responses are not the student's, with which every question has such a group."""
+        return next((kind for kind in self.kinds if METHODS[kind].off_policy), None)
+
+    @property
+    def helped(self) -> Method | None:
+        """The method that needs somebody's correct response: who that is, it says."""
+        return next((METHODS[kind] for kind in self.kinds if METHODS[kind].needs_help), None)
 
     @classmethod
     def of(cls, config: DictConfig, zppo: ZPPOConfig) -> PipelineSettings:

@@ -7,15 +7,15 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from recipe.zppo.candidates import Draft, draw_candidates, draw_demonstration
+from recipe.zppo.candidates import Draft
 from recipe.zppo.errors import WaitTimeoutError
+from recipe.zppo.methods import METHODS
 from recipe.zppo.randomness import derive_seed
 from recipe.zppo.rollout.clock import ActivityClock
 from recipe.zppo.rollout.step_state import PipelineSettings, StepWork
 from recipe.zppo.rollout.tasks import Tasks
 from recipe.zppo.rollout.workers import Workers
-from recipe.zppo.selection import Kind
-from recipe.zppo.types import Candidate, Group, Hint, Opening, Question, TeacherAnswers
+from recipe.zppo.types import Candidate, Group, Hint, Question, TeacherAnswers
 
 T = TypeVar("T")
 
@@ -27,40 +27,24 @@ class TeacherWork:
         self.workers, self.settings, self.tasks, self.clock = workers, settings, tasks, clock
 
     async def ask(self, work: StepWork, question: Question) -> TeacherAnswers:
+        """Somebody's responses to the question, as the method finds them; none if it needs none."""
+        helped = self.settings.helped
+        return (
+            await helped.find_help(question, lambda: self._ask_in_turn(work, question)) if helped else TeacherAnswers()
+        )
+
+    async def _ask_in_turn(self, work: StepWork, question: Question) -> TeacherAnswers:
         """Fresh rollouts of the teachers, one after the other until one is right; of the last one asked."""
         answers = TeacherAnswers()
-        if any(kind is not Kind.NCQ for kind in self.settings.kinds):
-            for teacher in range(self.settings.num_teachers):
-                answers = await self._answers_of(work, question, teacher)
-                if answers.correct:
-                    break
+        for teacher in range(self.settings.num_teachers):
+            answers = await self._answers_of(work, question, teacher)
+            if answers.correct:
+                break
         return answers
 
-    async def fill_in(self, work: StepWork, group: Group) -> bool:
+    async def prepare(self, work: StepWork, group: Group) -> bool:
         """Give the group what its prompt or its responses show; False if there turned out to be nothing to show."""
-        settings, prompt_id = self.settings, group.question.prompt_id
-        teacher = work.teacher.get(prompt_id, TeacherAnswers()).rollouts
-        draw = {"seed": settings.seed, "step": work.step}
-        match group.kind:
-            case Kind.BCQ | Kind.NCQ:
-                drafts = draw_candidates(group.kind, work.plain[prompt_id], teacher, **draw)
-                group.candidates = tuple(
-                    await asyncio.gather(*(self._compressed(work, group.question, draft) for draft in drafts))
-                )
-                for candidate in group.candidates:
-                    work.teacher_counts[f"compression/{candidate.compression}"] += 1
-            case Kind.HINT:
-                hint = await self._hint(work, group.question, draw_demonstration(prompt_id, teacher, **draw))
-                group.hint = hint.text
-                if hint.problem:
-                    work.teacher_counts[f"hint/{hint.problem}"] += 1
-                    return False
-            case Kind.PREFIX:
-                draft = draw_demonstration(prompt_id, teacher, **draw)
-                group.openings = (Opening(draft.text, settings.prefix_fraction),) * settings.group_size
-            case Kind.TEACHER:
-                group.openings = tuple(Opening(rollout.text, 1.0) for rollout in teacher if rollout.correct)
-        return True
+        return await METHODS[group.kind].prepare(group, _Visit(self, work, group))
 
     async def expire(self, work: StepWork) -> None:
         """Bound the wait for the teacher: what has not answered by then counts as having no answer."""
@@ -116,7 +100,7 @@ class TeacherWork:
             task.cancel()
             expired.cancel()
 
-    async def _hint(self, work: StepWork, question: Question, draft: Draft) -> Hint:
+    async def hint(self, work: StepWork, question: Question, draft: Draft) -> Hint:
         seed = derive_seed(self.settings.seed, "hint", work.step, question.prompt_id)
         try:
             hint = await self._in_time(work, self.workers.write_hint(question, draft, seed=seed))
@@ -125,7 +109,7 @@ class TeacherWork:
         work.teacher_counts["hint/tokens"] += hint.teacher_tokens
         return hint
 
-    async def _compressed(self, work: StepWork, question: Question, draft: Draft) -> Candidate:
+    async def compressed(self, work: StepWork, question: Question, draft: Draft) -> Candidate:
         """Each response is compressed once, also when BCQ and NCQ both show it."""
         key = (question.prompt_id, draft.source, draft.index)
         if key not in work.compressed:
@@ -140,3 +124,24 @@ class TeacherWork:
             return await self.workers.compress(draft, seed=seed, teacher=False)
         work.teacher_counts["tokens"] += candidate.teacher_tokens
         return candidate
+
+
+class _Visit:
+    """`recipe.zppo.methods.Visit` of a group's question."""
+
+    def __init__(self, teacher: TeacherWork, work: StepWork, group: Group):
+        settings, prompt_id = teacher.settings, group.question.prompt_id
+        self._teacher, self._work, self._question = teacher, work, group.question
+        self.seed, self.step = settings.seed, work.step
+        self.group_size, self.prefix_fraction = settings.group_size, settings.prefix_fraction
+        self.plain = work.plain.get(prompt_id)
+        self.helpers = work.teacher.get(prompt_id, TeacherAnswers()).rollouts
+
+    async def compressed(self, draft: Draft) -> Candidate:
+        return await self._teacher.compressed(self._work, self._question, draft)
+
+    async def hint(self, draft: Draft) -> Hint:
+        return await self._teacher.hint(self._work, self._question, draft)
+
+    def count(self, name: str) -> None:
+        self._work.teacher_counts[name] += 1

@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from recipe.zppo.candidates import Draft
-from recipe.zppo.selection import Kind
-from recipe.zppo.types import Candidate, Hint, Opening, Question, Rollout, RolloutFailure, TeacherAnswers
+from recipe.zppo.types import Candidate, Hint, Kind, Opening, Question, Rollout, RolloutFailure, TeacherAnswers
 
 
 class Workers(Protocol):

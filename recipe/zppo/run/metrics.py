@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from recipe.zppo.advantage import group_statistics
-from recipe.zppo.batch import training_groups
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.judge import Verdict
+from recipe.zppo.methods import DEFAULT_KINDS, METHODS
 from recipe.zppo.replay_buffer import PromptReplayBuffer
-from recipe.zppo.rollout.pipeline import StepResult
-from recipe.zppo.selection import Kind
-from recipe.zppo.types import Group
+from recipe.zppo.step import is_off_policy, is_trivial
+from recipe.zppo.types import Group, Kind, StepResult
 
 
 def step_metrics(result: StepResult, report: Any, buffer: PromptReplayBuffer, config: ZPPOConfig) -> dict[str, float]:
@@ -28,14 +27,15 @@ def step_metrics(result: StepResult, report: Any, buffer: PromptReplayBuffer, co
     """
     metrics: dict[str, float | None] = {}
     metrics |= _plain_metrics(result, config.threshold)
-    for kind in {Kind.BCQ: None, Kind.NCQ: None, **dict.fromkeys(config.kinds)}:
-        metrics |= _reformulated_metrics(result, kind)
+    kinds = dict.fromkeys((*DEFAULT_KINDS, *config.kinds))
+    for kind in kinds:
+        groups = [group for group in result.reformulated if group.kind is kind]
+        metrics |= METHODS[kind].metrics(groups, result.counts)
     metrics |= _teacher_metrics(result, config.threshold)
     for teacher in range(len(config.teacher_paths)) if config.teacher.more else ():
         for outcome in ("asked", "solved"):
             metrics[f"zppo/teacher/{teacher}/{outcome}"] = result.counts[f"teacher/{teacher}/{outcome}"]
-    groups = [group for group in result.groups if group.kind is not Kind.TEACHER]
-    metrics |= _batch_metrics(groups, config)
+    metrics |= _batch_metrics([group for group in result.groups if not is_off_policy(group)], config, kinds)
     metrics |= _count_metrics(result)
     if config.judge.enable:
         metrics |= _judge_metrics(result)
@@ -62,28 +62,10 @@ def _plain_metrics(result: StepResult, threshold: float) -> dict[str, float | No
     }
 
 
-def _reformulated_metrics(result: StepResult, kind: Kind) -> dict[str, float | None]:
-    groups = [group for group in result.reformulated if group.kind is kind]
-    name = f"zppo/{kind.value}"
-    if kind is Kind.TEACHER:
-        return {"zppo/distillation/sequences": sum(len(group.rollouts) for group in groups)}
-    metrics = {
-        f"{name}/count": len(groups),
-        f"{name}/accuracy": _accuracy(groups),
-        f"{name}/solved_share": _mean(group.num_correct > 0 for group in groups),
-        f"{name}/nontrivial_share": _mean(0 < group.num_correct < len(group.rollouts) for group in groups),
-        f"{name}/does_not_fit": result.counts[f"{kind.value}/does_not_fit"],
-        f"{name}/failed": result.counts[f"{kind.value}/failed"],
-    }
-    if kind is Kind.HINT:
-        metrics[f"{name}/leaked"] = result.counts["hint/leak"]
-    return metrics
-
-
 def _teacher_metrics(result: StepResult, threshold: float) -> dict[str, float | None]:
     answers = list(result.teacher.values())
     asked = [answer for answer in answers if answer.rollouts or answer.failed]
-    hard = [g for g in result.builder.plain.values() if g.accuracy < threshold] if result.builder else []
+    hard = [group for group in result.source_plain.values() if group.accuracy < threshold]
     return {
         "zppo/teacher/asked": len(asked),
         "zppo/teacher/accuracy": _mean(rollout.correct for answer in asked for rollout in answer.rollouts),
@@ -97,22 +79,19 @@ def _teacher_metrics(result: StepResult, threshold: float) -> dict[str, float | 
     }
 
 
-def _batch_metrics(groups: list[Group], config: ZPPOConfig) -> dict[str, float | None]:
+def _batch_metrics(groups: list[Group], config: ZPPOConfig, kinds: Iterable[Kind]) -> dict[str, float | None]:
     easy = [g for g in groups if g.kind is Kind.PLAIN and g.accuracy >= config.threshold]
-    trained = training_groups(groups, distillation="none", dynamic_sampling=config.dynamic_sampling)
     rewards = [(rollout.reward, group.uid) for group in groups for rollout in group.rollouts]
     statistics = group_statistics(*map(np.array, zip(*rewards, strict=True)))
     return {
         "zppo/batch/groups": len(groups),
         "zppo/batch/easy_share": len(easy) / len(groups) if groups else None,
-        "zppo/batch/bcq_share": _mean(group.kind is Kind.BCQ for group in groups),
-        "zppo/batch/ncq_share": _mean(group.kind is Kind.NCQ for group in groups),
         **{
             f"zppo/batch/{kind.value}_share": _mean(group.kind is kind for group in groups)
-            for kind in config.kinds
-            if kind in (Kind.HINT, Kind.PREFIX)
+            for kind in kinds
+            if not METHODS[kind].off_policy
         },
-        "zppo/batch/dropped_trivial": len(groups) - len(trained) if config.dynamic_sampling else None,
+        "zppo/batch/dropped_trivial": sum(map(is_trivial, groups)) if config.dynamic_sampling else None,
         "zppo/batch/trivial_group_share": statistics.trivial_group_share,
         "zppo/batch/positive_advantage_share": statistics.positive_advantage_share,
         "zppo/tokens/student": sum(r.num_tokens - r.num_given for group in groups for r in group.rollouts),
@@ -141,7 +120,7 @@ def _count_metrics(result: StepResult) -> dict[str, float | None]:
 
 def _judge_metrics(result: StepResult) -> dict[str, float | None]:
     """Verdicts on rollouts that are in the step's groups and answers, and rollouts lost for want of one."""
-    rollouts = [rollout for group in result.groups if group.kind is not Kind.TEACHER for rollout in group.rollouts]
+    rollouts = [rollout for group in result.groups if not is_off_policy(group) for rollout in group.rollouts]
     rollouts += [rollout for answers in result.teacher.values() for rollout in answers.rollouts]
     verdicts = Counter(rollout.verdict for rollout in rollouts if rollout.verdict)
     return {

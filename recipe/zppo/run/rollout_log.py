@@ -9,9 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from recipe.zppo.prompts import question_text
-from recipe.zppo.rollout.pipeline import StepResult
 from recipe.zppo.run.files import DispensableWrites, write_atomically
-from recipe.zppo.types import Group
+from recipe.zppo.types import Group, StepResult
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +100,7 @@ class RolloutLog:
             "failures": [f"{failure.reason}: {failure.detail}" for failure in group.failures],
         }
         teacher = result.teacher.get(question.prompt_id)
-        if teacher is not None and group.kind.value == "plain" and group.step == getattr(result.builder, "step", -1):
+        if teacher is not None and group.kind.value == "plain" and group.step == result.source_step:
             line["teacher"] = {
                 "responses": [
                     {"reward": r.reward, **({"verdict": r.verdict} if r.verdict else {}), "text": self._cut(r.text)}

@@ -25,7 +25,8 @@ from recipe.zppo.view.figure_style import styled
 EASY, HARD = "#009E73", "#BBBBBB"
 BLUE, RED, ORANGE, SKY = "#0072B2", "#D55E00", "#E69F00", "#56B4E9"
 GRADUATED, EVICTED = "#009E73", "#CC79A7"
-KINDS = {"BCQ": BLUE, "NCQ": RED, "hint": ORANGE, "prefix": SKY}
+OTHERS = ("#F0E442", "#882255", "#44AA99")  # of methods that are added later
+KINDS = dict(zip(outcome.KINDS.values(), (BLUE, RED, ORANGE, SKY, *OTHERS), strict=False))
 CURVES = {"new": BLUE, "replayed": RED, **KINDS}  # others are black
 _PANEL = (4.4, 3.1)
 _MAX_LEVELS = 8

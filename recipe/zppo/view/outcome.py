@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from recipe.zppo.methods import DEFAULT_KINDS, METHODS, WALK
 from recipe.zppo.run.folder import Row
 
 STEP_PARTS = {
@@ -24,7 +25,7 @@ STEP_PARTS = {
 }
 """verl's ``timing_s/*`` of which ``timing_s/step`` is made, as a person calls them."""
 
-KINDS = {"bcq": "BCQ", "ncq": "NCQ", "hint": "hint", "prefix": "prefix"}
+KINDS = {kind.value: METHODS[kind].label for kind in dict.fromkeys((*DEFAULT_KINDS, *WALK))}
 """Kinds of groups beside the plain ones, as in the metrics' names, and as a person calls them."""
 
 _VALIDATION = re.compile(r"val-core/(.+)/(?:acc|reward)/mean@(\d+)")

@@ -27,10 +27,8 @@ class Summary:
     held_out: list[outcome.Validation]
     buffer: outcome.Fate | None
     buffer_by_entry_accuracy: dict[float, outcome.Fate]
-    bcq: outcome.Reformulations
-    ncq: outcome.Reformulations
-    hint: outcome.Reformulations | None
-    prefix: outcome.Reformulations | None
+    reformulations: dict[str, outcome.Reformulations]
+    """By kind: BCQ and NCQ always, others where the run has built them. Keys of their own in ``as_dict``."""
     distillation: outcome.Distillation | None
     left_out: outcome.LeftOut | None
     teacher: outcome.Teacher | None
@@ -65,10 +63,7 @@ class Summary:
             held_out=outcome.validations(rows),
             buffer=outcome.buffer_fate(rows),
             buffer_by_entry_accuracy=outcome.buffer_fate_by_entry(rows),
-            bcq=outcome.reformulations(rows, "bcq"),
-            ncq=outcome.reformulations(rows, "ncq"),
-            hint=outcome.reformulations(rows, "hint") if "hint" in kinds else None,
-            prefix=outcome.reformulations(rows, "prefix") if "prefix" in kinds else None,
+            reformulations={kind: outcome.reformulations(rows, kind) for kind in dict.fromkeys(("bcq", "ncq", *kinds))},
             distillation=outcome.distillation(rows),
             left_out=outcome.left_out(rows),
             teacher=teacher,
@@ -84,6 +79,7 @@ class Summary:
 
     def as_dict(self) -> dict[str, Any]:
         content = dataclasses.asdict(self)
+        content |= dict.fromkeys(outcome.KINDS) | content.pop("reformulations")
         for held_out, validation in zip(content["held_out"], self.held_out, strict=True):
             after, z_score = validation.after, validation.z_score
             held_out["before"] = dataclasses.asdict(validation.before)

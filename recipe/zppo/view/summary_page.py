@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
+from recipe.zppo.methods import METHODS
+from recipe.zppo.types import Kind
 from recipe.zppo.view import outcome
 from recipe.zppo.view.run_summary import NOISE_Z, Summary
 
@@ -100,24 +102,17 @@ def _buffer_lines(summary: Summary) -> Iterator[str]:
 
 
 def _reformulation_lines(summary: Summary) -> Iterator[str]:
-    for name, kind in (
-        ("BCQ (one candidate right, one wrong)", summary.bcq),
-        ("NCQ (all wrong)", summary.ncq),
-        ("hint (by the teacher, without the answer)", summary.hint),
-        ("prefix (the response begun by the teacher)", summary.prefix),
-    ):
-        if kind is None:
-            continue
+    for name, kind in summary.reformulations.items():
+        method = METHODS[Kind(name)]
         if kind.groups and kind.accuracy is not None:
             yield (
-                f"{name}: {kind.groups} built, {_share(kind.solved, kind.groups)} solved by at least one answer, "
+                f"{method.title}: {kind.groups} built, "
+                f"{_share(kind.solved, kind.groups)} solved by at least one answer, "
                 f"{kind.accuracy:.1%} of all answers right"
             )
         if kind.not_fitting or kind.failed:
-            failed = (
-                f"{kind.failed} without hint or answers" if kind is summary.hint else f"{kind.failed} without answers"
-            )
-            yield f"  lost: {kind.not_fitting} too long for the context, {failed}"
+            without = "without hint or answers" if method.writes_hint else "without answers"
+            yield f"  lost: {kind.not_fitting} too long for the context, {kind.failed} {without}"
         if kind.leaked:
             yield f"  dropped: {kind.leaked} that gave the answer away"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from recipe.zppo.selection import Kind, PromptId, Reformulation
+from recipe.zppo.selection import Reformulation
+from recipe.zppo.types import Kind, PromptId
 
 
 class EveryQuestion:
@@ -13,15 +14,16 @@ class EveryQuestion:
     What the student makes of a question changes nothing: its rollouts are for the books.
     """
 
-    def __init__(self, prompt_ids: Iterable[PromptId]) -> None:
+    def __init__(self, prompt_ids: Iterable[PromptId], kind: Kind) -> None:
+        self.kind = kind
         self._open = set(prompt_ids)
         self._accepted: list[Reformulation] = []
 
     def rollout(self, prompt_id: PromptId, correct: bool) -> None:
         pass
 
-    def plain_done(self, prompt_id: PromptId, num_correct: int, num_scored: int) -> None:
-        pass
+    def plain_done(self, prompt_id: PromptId, num_correct: int, num_scored: int) -> bool:
+        return False  # nobody is asked because of it
 
     def drop(self, prompt_id: PromptId) -> None:
         pass
@@ -29,7 +31,7 @@ class EveryQuestion:
     def teacher_done(self, prompt_id: PromptId, num_correct: int) -> None:
         self._open.remove(prompt_id)
         if num_correct:
-            self._accepted.append(Reformulation(prompt_id, Kind.TEACHER))
+            self._accepted.append(Reformulation(prompt_id, self.kind))
 
     def newly_accepted(self) -> list[Reformulation]:
         fresh, self._accepted = self._accepted, []
