@@ -6,14 +6,9 @@ from pathlib import Path
 from rich.console import Console
 
 from recipe.zppo.picture_world.questions import Names
-from recipe.zppo.picture_world.settings import PictureWorldSettings
-from recipe.zppo.world.build import build_once, cache_folder, fill_folder
+from recipe.zppo.picture_world.settings import PictureWorldSettings, default_path
+from recipe.zppo.world.build import build_once, fill_folder
 from recipe.zppo.world.paths import WorldPaths
-
-
-def default_path(seed: int = 0) -> Path:
-    """In the user's cache folder."""
-    return cache_folder() / f"picture-world-{seed}"
 
 
 def build_picture_world(

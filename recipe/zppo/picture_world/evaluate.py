@@ -19,6 +19,7 @@ from transformers import Cache, PreTrainedModel, Qwen3_5ForConditionalGeneration
 from recipe.zppo.picture_world.drawing import FAMILIES
 from recipe.zppo.picture_world.pretrain import Encoder
 from recipe.zppo.picture_world.processor import prompt_ids
+from recipe.zppo.picture_world.settings import default_path
 from recipe.zppo.prompts import Messages
 from recipe.zppo.world.evaluate import GROUP_SIZE, TEACHER_GROUP_SIZE, one_thread, plain_outcomes, visit
 from recipe.zppo.world.paths import WorldPaths
@@ -132,8 +133,6 @@ def main() -> None:
     parser.add_argument("--split", choices=("train", "val"), default="val")
     parser.add_argument("--limit", type=int, default=192, help="number of questions")
     args = parser.parse_args()
-    from recipe.zppo.picture_world.build import default_path
-
     paths = WorldPaths(args.world or default_path())
     questions, answers, families = load_questions({"train": paths.train_file, "val": paths.val_file}[args.split])
     n = args.limit

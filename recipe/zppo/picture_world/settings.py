@@ -4,8 +4,10 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 from recipe.zppo.world import templates
+from recipe.zppo.world.paths import cache_folder
 from recipe.zppo.world.settings import PretrainSettings
 
 PICTURE_WORLD_VERSION = 1
@@ -99,3 +101,8 @@ class PictureWorldSettings:
             "templates": templates.sentences(),
         }
         return hashlib.sha256(json.dumps(determinants, sort_keys=True).encode()).hexdigest()
+
+
+def default_path(seed: int = 0) -> Path:
+    """In the user's cache folder."""
+    return cache_folder() / f"picture-world-{seed}"

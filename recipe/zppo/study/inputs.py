@@ -15,8 +15,8 @@ from recipe.zppo.errors import ConfigError
 from recipe.zppo.run.files import write_atomically
 from recipe.zppo.study.config import OwnData, StudyConfig
 from recipe.zppo.study.overrides import override
-from recipe.zppo.world.build import build_world, default_path
-from recipe.zppo.world.paths import WorldPaths
+from recipe.zppo.world.build import build_world
+from recipe.zppo.world.paths import WorldPaths, default_path
 from recipe.zppo.world.settings import WorldSettings
 
 

@@ -26,7 +26,7 @@ from rich.console import Console
 
 from recipe.zppo.world import publish
 from recipe.zppo.world.bills import PriceList
-from recipe.zppo.world.paths import WorldError, WorldPaths
+from recipe.zppo.world.paths import WorldError, WorldPaths, default_path
 from recipe.zppo.world.progress import TrainingProgress
 from recipe.zppo.world.settings import WorldSettings
 
@@ -40,16 +40,6 @@ class Settings(Protocol):
     measured_questions: int
 
     def key(self) -> str: ...
-
-
-def cache_folder() -> Path:
-    """Where worlds are kept if no path is given."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zppo"
-
-
-def default_path(seed: int = 0, difficulty: str = "firm") -> Path:
-    """In the user's cache folder."""
-    return cache_folder() / f"world-{difficulty}-{seed}"
 
 
 def build_world(

@@ -28,7 +28,7 @@ from recipe.zppo.prompts import (
     ncq_messages,
     with_closer,
 )
-from recipe.zppo.world.paths import WorldPaths
+from recipe.zppo.world.paths import WorldPaths, default_path
 from recipe.zppo.world.sampling import sample
 from recipe.zppo.world.tokenizer import prompt_ids
 
@@ -210,8 +210,6 @@ def main() -> None:
     parser.add_argument("--split", choices=("train", "val", "shifted"), default="val")
     parser.add_argument("--limit", type=int, default=256, help="number of questions")
     args = parser.parse_args()
-    from recipe.zppo.world.build import default_path
-
     paths = WorldPaths(args.world or default_path())
     file = {"train": paths.train_file, "val": paths.val_file, "shifted": paths.shifted_file}[args.split]
     with one_thread():

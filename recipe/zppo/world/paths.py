@@ -1,5 +1,6 @@
 """Where the parts of a world lie."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,16 @@ from recipe.zppo.errors import ZPPOError
 
 class WorldError(ZPPOError, RuntimeError):
     """The world can't be built, or must not be written where it was asked for."""
+
+
+def cache_folder() -> Path:
+    """Where worlds are kept if no path is given."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zppo"
+
+
+def default_path(seed: int = 0, difficulty: str = "firm") -> Path:
+    """In the user's cache folder."""
+    return cache_folder() / f"world-{difficulty}-{seed}"
 
 
 @dataclass(frozen=True)
