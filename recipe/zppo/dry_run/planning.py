@@ -36,6 +36,7 @@ from recipe.zppo.dry_run.memory import (
     serving_memory,
     training_memory,
 )
+from recipe.zppo.dry_run.page import render
 from recipe.zppo.dry_run.verdicts import context_warnings, disk_verdicts, memory_verdicts, serving_verdicts
 from recipe.zppo.dry_run.workload import Rows, Workload, rows_of, workload_of
 from recipe.zppo.errors import ConfigError
@@ -85,8 +86,6 @@ class Plan:
 
     def page(self, width: int | None = None) -> str:
         """The plan as text of one page."""
-        from recipe.zppo.dry_run.page import render
-
         return render(self, width)
 
 

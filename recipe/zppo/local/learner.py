@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 from torch.nn import functional as F
-from verl.trainer.ppo.core_algos import get_policy_loss_fn
 from verl.utils.config import omega_conf_to_dataclass
 
 from recipe.zppo.errors import ConfigError
@@ -17,6 +16,7 @@ from recipe.zppo.jsd import token_jsd
 from recipe.zppo.local.master_weights import MasterWeights
 from recipe.zppo.local.packed_groups import Chunk, can_share, chunks
 from recipe.zppo.local.workers import Trajectory
+from recipe.zppo.on_verl.borrowed import get_policy_loss_fn
 from recipe.zppo.randomness import generator
 
 

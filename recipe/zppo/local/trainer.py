@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig
 from torchdata.stateful_dataloader import StatefulDataLoader
-from verl.trainer.ppo.utils import create_rl_dataset, create_rl_sampler
 from verl.utils.dataset.rl_dataset import collate_fn
 
 from recipe.zppo.advantage import two_step_advantage
@@ -21,6 +20,7 @@ from recipe.zppo.local.learner import Learner
 from recipe.zppo.local.models import LocalModel
 from recipe.zppo.local.validation import validate
 from recipe.zppo.local.workers import LocalWorkers
+from recipe.zppo.on_verl.borrowed import create_rl_dataset, create_rl_sampler
 from recipe.zppo.on_verl.questions import QuestionSource
 from recipe.zppo.replay_buffer import PromptReplayBuffer
 from recipe.zppo.rollout.pipeline import QuestionPipeline

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from omegaconf import DictConfig
-from verl.trainer.ppo.reward import get_custom_reward_fn
 
 from recipe.cpu.hf_generator import Request
 from recipe.cpu.hf_sampling import SamplingParams
@@ -20,6 +19,7 @@ from recipe.zppo.errors import JudgeError, PromptTooLongError, RewardFunctionErr
 from recipe.zppo.judge import Judgement, is_judged
 from recipe.zppo.local.batching import GenerationError
 from recipe.zppo.local.models import LocalModel
+from recipe.zppo.on_verl.borrowed import get_custom_reward_fn
 from recipe.zppo.reward import extract_answer
 from recipe.zppo.rollout.prefix import Given, OpeningTokens
 from recipe.zppo.teacher.client import TeacherClient, sampling, template_options, with_question
