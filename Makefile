@@ -72,9 +72,10 @@ $(VLLM_VENV)/.installed: setup.py pyproject.toml constraints/cpu-vllm-py311.txt
 	! $(VLLM_VENV)/bin/python -m pip check | grep -vE 'requires (torchaudio|torchcodec|torchvision|triton), which|^No broken'
 	touch $@
 
-lint: $(STAMP) ## Check style
+lint: $(STAMP) ## Check style and imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/hadolint docker/Dockerfile
 
 format: $(STAMP) ## Fix style
