@@ -5,6 +5,8 @@ from omegaconf import DictConfig
 
 from recipe.zppo.config.compose import compose
 from recipe.zppo.errors import ConfigError
+from recipe.zppo.launch import launch
+from recipe.zppo.local.run import launch as launch_here
 from recipe.zppo.preflight import packages
 from recipe.zppo.preflight.everything import check
 from recipe.zppo.preflight.packages import check_packages, missing_packages
@@ -59,3 +61,14 @@ def test_it_is_the_last_check_of_a_run(run: Run, installed: set[str]) -> None:
     config = compose(run.overrides("trainer.n_gpus_per_node=2", "actor_rollout_ref.model.use_remove_padding=false"))
     with pytest.raises(ConfigError, match="flash-attn"):
         check(config)
+
+
+@pytest.mark.parametrize("start", [launch, launch_here])
+def test_a_verl_that_was_not_tried_is_refused(start, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setattr("verl.__version__", "0.10.0")
+    assert start(composed("zppo.dry_run=true")) == 2
+    line = (
+        "zppo: verl 0.10.0 is installed, and ZPPO overrides parts of verl that change from version to version; "
+        "it was tried with verl==0.9.1: pip install verl==0.9.1\n"
+    )
+    assert capsys.readouterr() == ("", line)

@@ -1,12 +1,30 @@
-"""Packages that training on accelerators imports, in its workers only: missing ones are said before Ray starts."""
+"""What must be installed: a verl that was tried, and what training on accelerators imports in its workers only."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 
 from omegaconf import DictConfig
 
 from recipe.zppo.errors import ConfigError
+
+TRIED = (Path(__file__).parents[1] / "REQUIRED_VERL.txt").read_text().split()
+"""Requirements, one a version of verl."""
+
+
+def check_verl() -> None:
+    """
+    Raises:
+        ConfigError: the installed verl is none of those that this version of ZPPO was tried with.
+    """
+    import verl
+
+    if f"verl=={verl.__version__}" not in TRIED:
+        raise ConfigError(
+            f"verl {verl.__version__} is installed, and ZPPO overrides parts of verl that change from version to "
+            f"version; it was tried with {', '.join(TRIED)}: pip install {TRIED[-1]}"
+        )
 
 
 def missing_packages(config: DictConfig) -> list[str]:

@@ -6,13 +6,18 @@ from omegaconf import DictConfig, open_dict
 
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError
+from recipe.zppo.preflight.packages import check_verl
 
 
 def set_platform(config: DictConfig) -> None:
     """Choose verl's platform in this process, and let what Ray's workers find in their environment hold here too.
 
     verl decides on its platform once, on the import of `verl.trainer.main_ppo` at the latest: call this before.
+
+    Raises:
+        ConfigError: it is a version of verl that ZPPO was not tried with.
     """
+    check_verl()
     runtime_env = config.ray_kwargs.ray_init.runtime_env
     if config.trainer.device == "cpu":
         with open_dict(runtime_env):
