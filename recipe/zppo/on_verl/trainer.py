@@ -66,7 +66,7 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         if self.distills:  # old log-probs are in no loss: verl then copies those of the rollout
             config.algorithm.rollout_correction.bypass_mode = True
         super().__init__(config)
-        # verl asks for the name "sync" where it means "no asynchronous rollouts" (trainer_base.py:676, 841, 942, 1348)
+        # verl asks for the name "sync" where it means "no asynchronous rollouts"
         self.trainer_mode = "sync"
 
     # ------------------------------------------------------------------ Algorithm 1
@@ -197,7 +197,8 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
 
     def _build_replay_buffer(self) -> ValidationQueue:
         """verl's queue of finished trajectories; training has the pipeline instead, validation goes on using it."""
-        return ValidationQueue.build(self.config, limit_s=self.zppo.timeouts.validation_s)
+        self.validation_queue = ValidationQueue.build(self.config, limit_s=self.zppo.timeouts.validation_s)
+        return self.validation_queue
 
     def get_llm_client(self) -> ServerClient:
         return self.llm_server_manager.get_client(ServerClient)
@@ -264,13 +265,13 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         metrics |= {f"timing_s/{name}": seconds for name, seconds in timing_raw.items()}
 
     def on_validate_begin(self) -> None:
-        self.replay_buffer.begin()
+        self.validation_queue.begin()
         self.status.write(self.global_steps, "validate")
 
     def _val_metrics_update(self, *samples: Any, expected_acc_counts: dict | None = None) -> dict:
         """verl's validation metrics, and of how many questions they are, without which nobody can tell their noise."""
-        measured = self.replay_buffer.measured(*samples, expected_acc_counts)
+        measured = self.validation_queue.measured(*samples, expected_acc_counts)
         sources, uids, *_, expected = measured
         metrics = super()._val_metrics_update(*measured)
-        metrics |= self.replay_buffer.failures(judged=self.zppo.judge.enable)
+        metrics |= self.validation_queue.failures(judged=self.zppo.judge.enable)
         return metrics | zppo_metrics.validation_counts(sources, uids, expected)
