@@ -30,7 +30,7 @@ class CpuFSDPEngineWithLMHead(FSDPEngineWithLMHead):
         """Build without CPU offloading.
 
         verl gives forward-only models `CPUOffloadPolicy(pin_memory=True)`
-        (verl/workers/engine/fsdp/transformer_impl.py:460), and pinning needs an accelerator.
+        (`FSDPEngine._build_fsdp_module`), and pinning needs an accelerator.
         """
         if self.engine_config.offload_policy:
             raise ValueError("fsdp_config.offload_policy=true needs an accelerator; on the CPU leave it false")
@@ -46,8 +46,8 @@ class CpuFSDPEngineWithLMHead(FSDPEngineWithLMHead):
     def _merged_lora_per_tensor_param(self) -> Iterator[tuple[str, torch.Tensor]]:
         """The student's whole weights, base plus adapter, by Hugging Face name; all ranks must consume it alike.
 
-        verl's version (transformer_impl.py:1063) rounds to bfloat16, which makes server and trainer two policies where
-        training is in float32, and leaves out adapters outside of FSDP's inner units (fsdp_utils.py:928). This one
+        verl's version rounds to bfloat16, which makes server and trainer two policies where
+        training is in float32, and leaves out adapters outside of FSDP's inner units (`fsdp_merge_unmerge`). This one
         adds to copies: the live weights are not touched.
         """
         layers = {f"{name}.base_layer.weight": m for name, m in self.module.named_modules() if isinstance(m, LoraLayer)}

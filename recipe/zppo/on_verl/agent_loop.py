@@ -20,7 +20,7 @@ class ZPPOAgentLoop(SingleTurnAgentLoop):
     """verl's single-turn loop, bounded by the model's context instead of ``data.max_prompt_length``.
 
     verl cuts a text prompt from the left at ``rollout.prompt_length`` and gives a longer prompt fewer response tokens
-    (`agent_loop.py: _cap_text_prompt_length`, `vllm_async_server.py:602`). A BCQ or NCQ prompt is longer than a plain
+    (`_cap_text_prompt_length`; `generate` of vLLM's server). A BCQ or NCQ prompt is longer than a plain
     one by design, so here nothing is cut and every request states its full response budget.
 
     A response may begin with tokens that are ``given``: they follow the prompt in the request, count in the budget, and

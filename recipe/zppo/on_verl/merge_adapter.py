@@ -1,7 +1,7 @@
 """A LoRA student as one model: ``python -m recipe.zppo.merge_adapter FOLDER``.
 
 verl's merger writes the *untrained* base to the folder and the trained adapter to ``lora_adapter/`` in it
-(verl/model_merger/base_model_merger.py:419). Whoever loads the folder would get the model from before the training,
+(`BaseModelMerger.save_hf_model_and_tokenizer`). Whoever loads the folder would get the model from before the training,
 without a word. Here the adapter is added to the base, and stays where it is for those who want it alone.
 """
 

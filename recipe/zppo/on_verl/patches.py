@@ -18,9 +18,9 @@ def apply_when_imported() -> None:
 
 
 def fused_head_in_the_root_unit(module: ModuleType) -> None:
-    """verl/utils/fsdp_utils.py:559 makes the `lm_head` of a model with untied embeddings an FSDP2 unit of its own.
+    """`_select_fsdp2_wrap_targets` makes the `lm_head` of a model with untied embeddings an FSDP2 unit of its own.
 
-    The fused LM head never calls it: it takes ``lm_head.weight.full_tensor()`` (models/transformers/qwen3_5.py:587),
+    The fused LM head never calls it: it takes ``lm_head.weight.full_tensor()`` (`forward_with_torch_backend`),
     whose backward adds nothing up over the ranks. Each rank would train its rows of the head on its own samples, and
     the norm that all gradients are clipped by would be off. In the root unit the weight is gathered, and its gradient
     reduced, with the root's.

@@ -16,7 +16,7 @@ def inference_of(config: DictConfig, zppo: ZPPOConfig) -> DictConfig:
     inference = OmegaConf.create(dict(teacher.inference))
     if not inference.get("max_model_len"):
         inference.max_model_len = rollout.max_model_len
-    # verl's manager asks for room for prompt + response + 1 token of scoring (distillation.py:180)
+    # verl's manager asks for room for prompt + response + 1 token of scoring (`validate_and_prepare_for_distillation`)
     inference.response_length = teacher.response_length
     inference.prompt_length = max(1, inference.max_model_len - teacher.response_length - 1)
     inference.free_cache_engine = False  # the teacher never shares its accelerators

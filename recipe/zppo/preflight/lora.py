@@ -19,7 +19,7 @@ MODEL = "actor_rollout_ref.model"
 VLLM_LARGEST_RANK = 512
 _OUTER = ("lm_head", "embed_tokens")
 
-# What an adapter may carry that verl's checkpoint does not write down (fsdp_checkpoint_manager.py:104) or its vLLM
+# What an adapter may carry that verl's checkpoint does not write down (`_get_lora_train_meta`) or its vLLM
 # servers do not load: the trained policy would be another one after a resume, a sync or the export.
 _PLAIN = {"use_rslora": False, "use_dora": False, "rank_pattern": {}, "alpha_pattern": {}, "bias": "none"}
 

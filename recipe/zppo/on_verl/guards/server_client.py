@@ -20,7 +20,7 @@ class ServerClient(LLMServerClient):
     - A request that is given up is cancelled on its server. A cancelled `await` on a Ray call stops the waiting only,
       and the server would go on generating.
     - Requests are routed one by one. With ``full_determinism`` verl's agent loop names every request ``det-0``
-      (`single_turn_agent_loop.py:69`), and the router sends one name to one server.
+      (`SingleTurnAgentLoop.run`), and the router sends one name to one server.
     - A server whose process, or whose vLLM engine, has died leaves the router's list. verl's router gives new requests
       to the server with the fewest, which is the one that fails them fastest.
     - One that Ray can't reach for a moment stays on the list, and the request is made again after a pause.
