@@ -15,7 +15,7 @@ from typing import TypeAlias
 from recipe.zppo.errors import SelectionError
 from recipe.zppo.methods import DEFAULT_KINDS, HELPED, WALK
 from recipe.zppo.randomness import derive_seed
-from recipe.zppo.types import Kind, PromptId
+from recipe.zppo.types import Kind, PromptId, Reformulation
 
 WalkKey: TypeAlias = tuple[float, int, str]
 
@@ -37,14 +37,6 @@ class HardQuestion:
     accuracy: float
     num_wrong: int
     num_teacher_correct: int
-
-
-@dataclass(frozen=True)
-class Reformulation:
-    """One BCQ or NCQ instance: one group of student rollouts under its own uid."""
-
-    prompt_id: PromptId
-    kind: Kind
 
 
 def reformulation_cap(fraction: float, num_new: int) -> int:

@@ -25,6 +25,14 @@ class Kind(StrEnum):
     """No rollouts of the student: the teacher's, as sequences to learn from (off-policy distillation)."""
 
 
+@dataclass(frozen=True)
+class Reformulation:
+    """One BCQ or NCQ instance: one group of student rollouts under its own uid."""
+
+    prompt_id: PromptId
+    kind: Kind
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """One prompt of a step, new or replayed.

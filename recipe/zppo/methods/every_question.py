@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from recipe.zppo.selection import Reformulation
-from recipe.zppo.types import Kind, PromptId
+from recipe.zppo.types import Kind, PromptId, Reformulation
 
 
 class EveryQuestion:
