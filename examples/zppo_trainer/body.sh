@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2154  # what is read here is set by the scripts that source it
 # What all scripts share: data, models, placement, and the call. body_fsdp.sh and body_megatron.sh set ACTOR, the training
 # engine's settings, and source this file last. Everything of the paper's Table 8 is a default of zppo_trainer.yaml,
-# platform/gpu.yaml and platform_engine/; here is only what depends on model, data and machine. docs/paper-map.md has the
-# whole table.
+# platform/gpu.yaml and platform_engine/; here is only what depends on model, data and machine.
+# docs/method/paper-map.md has the whole table.
 
 PYTHON=${PYTHON:-python3}
 TRAIN_FILE=${TRAIN_FILE:-data/zppo_77k}

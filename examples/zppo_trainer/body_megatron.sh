@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2034  # ACTOR is read by body.sh
 # What the run_*_megatron.sh scripts share; they set MODEL_PATH, EXPERIMENT, TP, OFFLOAD and source this file. Needs what
-# docs/docker.md says under "Without Docker", or the Megatron image.
+# docs/guides/docker.md says under "Without Docker", or the Megatron image.
 
 PP=${PP:-1}
 CP=${CP:-1}

@@ -1,4 +1,4 @@
-"""docs/paper-map.md is true: what it names exists, and keys have the values that it says."""
+"""docs/method/paper-map.md is true: what it names exists, and keys have the values that it says."""
 
 import ast
 import functools
@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from tests.examples.conftest import ROOT, composed
 
-PAGE = (ROOT / "docs" / "paper-map.md").read_text()
+PAGE = (ROOT / "docs" / "method" / "paper-map.md").read_text()
 KEY = re.compile(r"((?:data|actor_rollout_ref|algorithm|reward|trainer|zppo)\.[a-zA-Z0-9_.]+)(?:=(\S+))?")
 FUNCTION = re.compile(r"((?:\w+/)*\w+\.py)(?::([\w.]+))?")
 TEST = re.compile(r"((?:\w+/)*test_\w+\.py)::(\w+)")

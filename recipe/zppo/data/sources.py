@@ -1,7 +1,7 @@
 """What is assumed of the two sources' schemas: one class for each, and nothing of it elsewhere.
 
 Neither set could be opened while this was written. The columns are those that the publishers' own code and other
-public code read (docs/data.md says which); a set that has others is refused with the name of the missing column.
+public code read (docs/guides/data.md says which); a set that has others is refused with the name of the missing column.
 """
 
 from collections.abc import Mapping, Sequence

@@ -25,7 +25,7 @@ from recipe.zppo.errors import DataError
 
 NO_VIDEO_ON_VLLM = (
     "from verl's prompts vLLM makes other tokens of a video than the trainer has, and would answer another prompt than "
-    "is learnt from (docs/images.md); leave such rows out"
+    "is learnt from (docs/guides/images.md); leave such rows out"
 )
 
 Part = dict[str, Any]

@@ -59,7 +59,7 @@ def packages_problem(config: DictConfig) -> str | None:
     strategy = config.actor_rollout_ref.actor.strategy
     return (
         f"actor_rollout_ref.actor.strategy: {strategy} needs {', '.join(missing)}, not installed here and not part of "
-        "the extras, since they are compiled; docs/docker.md, 'Without Docker', has the commands"
+        "the extras, since they are compiled; docs/guides/docker.md, 'Without Docker', has the commands"
     )
 
 
