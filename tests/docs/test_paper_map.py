@@ -19,14 +19,13 @@ TEST = re.compile(r"((?:\w+/)*test_\w+\.py)::(\w+)")
 
 
 def rows() -> list[list[str]]:
-    """Cells of the tables whose first column is `line`, without heads."""
-    found, ours = [], False
-    for line in PAGE.splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if not line.startswith("|") or cells[0] == "line":
-            ours = cells[0] == "line"
-        elif ours and cells[0] != "---":
-            found.append(cells)
+    """[line, code, test, deviation] of every entry: a heading of the third level and a list of just these three."""
+    found = []
+    for entry in re.split(r"^### ", PAGE, flags=re.M)[1:]:
+        line, _, rest = re.split(r"^## ", entry, flags=re.M)[0].partition("\n")
+        items = re.split(r"^- (\w+): ", " ".join(rest.split("\n  ")), flags=re.M)
+        assert items[1::2] == ["code", "test", "deviation"], line
+        found.append([line, *(item.strip() for item in items[2::2])])
     return found
 
 
