@@ -1,12 +1,17 @@
 """The questions of a step on their way from plain rollouts to reformulated groups (Algorithm 1, steps 1 to 5).
 
-Queues, not phases. Every question goes on by itself: when *its* plain group is complete and hard, its teacher work
-starts while other groups still run; when `StreamingSelection` is certain that an instance is in the final list, its
-candidates are compressed and its prompt is queued for rollout. The only thing that waits for everybody is the end of
-the step.
+    questions -> plain group of each -+-> [accuracy < tau] teacher rollouts -> StreamingSelection
+                                      |                                               |
+                                      |            candidates <- accepted instances <-+
+                                      |                |
+                                      |                v
+                                      |        compression -> queue -> BCQ and NCQ groups -+
+                                      v                                                    v
+                               StepResult.plain                                 StepResult.reformulated
 
-    question:      plain group -> [hard] teacher rollouts -> selection
-    reformulation: selection -> candidates -> compression -> queue -> group of its own
+Queues, not phases. Every question goes on by itself: when *its* plain group is complete and hard, its teacher work
+starts while other groups still run. When `StreamingSelection` is certain that an instance is in the final list, its
+candidates are compressed and its prompt is queued for rollout. Only the end of the step waits for everybody.
 
 ``same_step``: the queue is rolled out in the step that fills it (the paper). ``next_step``: the queue that step t fills
 is rolled out together with the plain prompts of step t+1, by the policy of step t+1; the teacher may work while the
