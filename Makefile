@@ -17,7 +17,7 @@ export OMP_NUM_THREADS ?= 1
 export HF_HUB_OFFLINE ?= 1
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: help venv quickstart study test test-fast vllm-cpu-check lint format bench clean
+.PHONY: help venv quickstart study test test-fast vllm-cpu-check lint format docs bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -82,8 +82,16 @@ format: $(STAMP) ## Fix style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/.docs-installed ## Build the documentation's site into site/; a broken link fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+$(VENV)/.docs-installed: $(STAMP) constraints/docs.txt
+	pins=constraints/cpu-$$($(BIN)/python -c 'import sys; print("py%d%d" % sys.version_info[:2])').txt; \
+	$(BIN)/python -m pip install --quiet -c $$pins -c constraints/docs.txt --no-build-isolation -e '.[docs]'
+	touch $@
+
 bench: $(STAMP) ## Run the benchmarks on synthetic data
 	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file" $(ARGS); done
 
 clean: ## Remove the virtual environment, caches and outputs
-	rm -rf $(VENV) $(VLLM_VENV) build dist open_zppo.egg-info .pytest_cache .ruff_cache .hypothesis .test-logs outputs
+	rm -rf $(VENV) $(VLLM_VENV) build dist site open_zppo.egg-info .pytest_cache .ruff_cache .hypothesis .test-logs outputs

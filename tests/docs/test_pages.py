@@ -1,0 +1,151 @@
+"""README and docs hold together: links, anchors, pictures, short lines, and what they list. No site is built."""
+
+import functools
+import importlib.util
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from recipe.zppo.methods import METHODS
+from recipe.zppo.replay_buffer import PromptReplayBuffer
+from tests.examples.conftest import ROOT
+
+DOCS = ROOT / "docs"
+_SPEC = importlib.util.spec_from_file_location("draw", DOCS / "images" / "draw.py")
+draw = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(draw)
+
+PAGES = sorted(DOCS.rglob("*.md"))
+OTHERS = [*ROOT.glob("*.md"), *(ROOT / ".github").rglob("*.md")]
+OTHERS += [page for folder in ("examples", "recipe") for page in (ROOT / folder).rglob("*.md")]
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)|(?:src|srcset|href)=\"([^\"]+)\"")
+GENERATED = {DOCS / "reference" / "config.md"}  # by `make config`
+FENCE = re.compile(r"^ *```.*?^ *```", re.M | re.S)
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@functools.cache
+def prose(page: Path) -> str:
+    """The page without blocks and spans of code."""
+    return re.sub(r"`[^`\n]*`", "", FENCE.sub("", page.read_text(encoding="utf-8")))
+
+
+@functools.cache
+def anchors(page: Path) -> set[str]:
+    """Of the headings, as GitHub and the site make them."""
+    heads = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text(encoding="utf-8")), re.M)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).strip().replace(" ", "-") for head in heads}
+
+
+def links(page: Path) -> Iterator[tuple[str, Path, str]]:
+    """(as written, file, anchor) of every relative link."""
+    for match in LINK.finditer(prose(page)):
+        written = match[1] or match[2]
+        if not re.match(r"[a-z]+:", written):
+            path, _, anchor = written.partition("#")
+            yield written, (page.parent / path).resolve() if path else page, anchor
+
+
+def broken(page: Path) -> list[str]:
+    found = []
+    for written, target, anchor in links(page):
+        outside = DOCS in page.parents and not target.is_relative_to(DOCS)  # the site could not follow it
+        if target in GENERATED and not target.exists():
+            continue
+        if outside or not target.exists() or (anchor and anchor not in anchors(target)):
+            found.append(written)
+    return found
+
+
+@pytest.mark.parametrize("page", [*PAGES, *OTHERS], ids=name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    assert broken(page) == []
+
+
+def test_a_broken_link_is_found(tmp_path: Path) -> None:
+    (tmp_path / "there.md").write_text("# The first\n\n```\n# no heading\n```\n")
+    page = tmp_path / "page.md"
+    page.write_text(
+        "[a](there.md#the-first) [b](https://x.org) `[c](code.md)`\n[d](gone.md)\n<img src='x' src=\"no.svg\">"
+    )
+    assert broken(page) == ["gone.md", "no.svg"]
+    page.with_name("other.md").write_text("[a](there.md#second) [b](#third) [c](there.md#no-heading)")
+    assert broken(page.with_name("other.md")) == ["there.md#second", "#third", "there.md#no-heading"]
+
+
+@pytest.mark.parametrize("page", [*PAGES, *OTHERS], ids=name)
+def test_lines_are_short_and_lists_stand_apart(page: Path) -> None:
+    lines = page.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if len(line) > 120] == []
+    # The site takes a list that follows a line of text for more text.
+    glued = re.findall(r"^(?![-#|<\s]|\d+\. ).+\n(?:-|\d+\.) .*$", FENCE.sub("", "\n".join(lines)), re.M)
+    assert glued == []
+
+
+def test_every_page_is_reached_from_the_index_and_from_the_menu() -> None:
+    reached, ahead = set(), [DOCS / "index.md"]
+    while ahead:
+        page = ahead.pop()
+        if page not in reached:
+            reached.add(page)
+            ahead.extend(target for _, target, _ in links(page) if target.suffix == ".md" and target.exists())
+    assert set(PAGES) - reached == set()
+
+    def leaves(entry: object) -> Iterator[str]:
+        for item in entry.values() if isinstance(entry, dict) else entry if isinstance(entry, list) else ():
+            yield from leaves(item)
+        if isinstance(entry, str):
+            yield entry
+
+    menu = list(leaves(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]))
+    assert sorted(menu) == sorted(str(page.relative_to(DOCS)) for page in {*PAGES, *GENERATED})
+
+
+def test_pictures_are_those_of_the_script() -> None:
+    """After a change: python docs/images/draw.py"""
+    assert {path.name: path.read_text(encoding="utf-8") for path in draw.HERE.glob("*.svg")} == draw.pictures()
+
+
+def test_the_readmes_numbers_are_the_studys() -> None:
+    shown = re.findall(
+        r"^\| (.+) \| ([\d.]+) ± ([\d.]+) \| ([\d.]+) ± ([\d.]+) \|$", (ROOT / "README.md").read_text(), re.M
+    )
+    assert len(shown) == 4
+    measured = draw.study_rows()
+    for label, *numbers in shown:
+        method = "GRPO†" if "(GRPO†)" in label else label.partition(" (")[0]
+        assert [tuple(map(float, numbers[:2])), tuple(map(float, numbers[2:]))] == measured[method], label
+
+
+def test_every_metric_has_a_line() -> None:
+    """Of the methods, of the buffer, and those whose last word stands in the code; `{...}` there is `<...>` here."""
+    buffer = PromptReplayBuffer(2, 0.5, 0)
+    buffer.update(1, [(name, 0.25, 0) for name in "abc"])
+    buffer.update(2, [("c", 1.0, 0)])
+    keys = {f"zppo/buffer/{key}" for key in buffer.metrics()}
+    for method in METHODS.values():
+        keys |= method.metrics([], {}).keys()
+    for source in (ROOT / "recipe" / "zppo").rglob("*.py"):
+        written = re.findall(r"\"(zppo/(?:[^\" /]+/)*[a-z_]*[a-z])\"", source.read_text(encoding="utf-8"))
+        keys |= {re.sub(r"{[^}]*}", "X", key) for key in written}
+    page = (DOCS / "reference" / "metrics.md").read_text(encoding="utf-8")
+    listed = [re.sub(r"<[^>]*>", "[^/]+", key) for key in re.findall(r"^\| `(zppo/[^`]+)` \|", page, re.M)]
+    assert len(keys) > 80
+    assert sorted(key for key in keys if not re.fullmatch("|".join(listed), key)) == []
+
+
+def test_the_map_of_the_code_names_what_is_there() -> None:
+    folder = ROOT / "recipe" / "zppo"
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(\w+(?:\.py|/))`", page)) | {
+        f"{command}.py" for command in re.findall(r"`([a-z_]+)`", page)
+    }
+    there = {path.name for path in folder.glob("[a-z]*.py")}
+    there |= {f"{path.parent.name}/" for path in folder.glob("*/__init__.py")}
+    assert named == there
