@@ -31,6 +31,7 @@ setup(
         REQUIRED_VERL,
         *FORGOTTEN_BY_VERL,
         "aiohttp",
+        "filelock>=4.2.11",
         "hydra-core>=1.3",
         "mathruler>=0.1.0",
         "numpy>=2.0.0",

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from recipe.zppo.run.lock import BEAT_S, LOCK_FILE
 from tests.e2e.conftest import LIMIT_S, cluster_address, kill
 
 pytestmark = pytest.mark.e2e
@@ -66,6 +67,23 @@ def test_a_start_that_takes_too_long_ends_with_what_it_waited_for(training):
     assert "WaitTimeoutError: the run was not ready to train within 12 s (zppo.timeouts.start_s)" in last
     assert "it was waiting in " in last and ".py:" in last
     assert "Traceback" not in last
+
+
+def test_a_run_whose_folder_is_taken_ends(training):
+    run = training("taken")
+    process = run.start("trainer.total_training_steps=10000", "trainer.total_epochs=1000", "trainer.save_freq=-1")
+    try:
+        deadline = time.monotonic() + LIMIT_S
+        while run.status().get("step") != 1:
+            assert process.poll() is None and time.monotonic() < deadline, run.log()[-3000:]
+            time.sleep(0.1)
+        (run.run_dir / LOCK_FILE).unlink()
+        assert process.wait(4 * BEAT_S) == 1, run.log()[-3000:]
+    finally:
+        kill(process)
+    last = [line for line in run.log().splitlines() if line.startswith("zppo:")][-1]
+    assert last.startswith(f"zppo: the run stopped: RunLockError: trainer.default_local_dir={run.run_dir}: ")
+    assert "Traceback" not in run.log()
 
 
 @pytest.mark.parametrize("validate", ["false", "true"])

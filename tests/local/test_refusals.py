@@ -1,9 +1,13 @@
 """What the local back end does not do, or is asked not to do. The former is refused in one line, with exit status 2."""
 
+import functools
+import threading
+import time
 from pathlib import Path
 
 from recipe.zppo.config.compose import compose
 from recipe.zppo.local.run import launch
+from recipe.zppo.run import lock
 
 from .conftest import overrides
 
@@ -21,3 +25,19 @@ def test_validation_only_trains_nothing(train):
     assert trainer.updates == {} and trainer.step_number == 0
     folder = Path(trainer.config.trainer.default_local_dir)
     assert not (folder / "hf_model").exists() and not list(folder.glob("local_state*"))
+
+
+def test_a_run_whose_folder_is_taken_ends(world, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(lock, "RunLock", functools.partial(lock.RunLock, beat_s=0.1, stale_s=1.0))
+    path = tmp_path / "run" / lock.LOCK_FILE
+
+    def take() -> None:
+        while not path.exists():
+            time.sleep(0.01)
+        path.unlink()
+
+    threading.Thread(target=take, daemon=True).start()
+    steps = ("trainer.total_training_steps=10000", "trainer.total_epochs=1000")
+    assert launch(compose(overrides(world, tmp_path / "run", *steps))) == 1
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert message.startswith(f"zppo: the run stopped: RunLockError: trainer.default_local_dir={tmp_path / 'run'}: ")
