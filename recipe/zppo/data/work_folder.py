@@ -1,7 +1,6 @@
 """The folder of a build that is under way: what it was asked for, one process at a time, and what is done already."""
 
 import errno
-import fcntl
 import json
 import os
 import shutil
@@ -9,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from recipe.zppo.data.errors import BuildError
 from recipe.zppo.data.parquet import readable_disk_errors
@@ -39,27 +40,27 @@ class WorkFolder:
         """
         with readable_disk_errors(self.out):
             self.out.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.out / f".lock-{self._split}", os.O_CREAT | os.O_RDWR)
+        lock = FileLock(self.out / f".lock-{self._split}", fallback_to_soft=False)
         try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise BuildError(f"out={self.out}: another process builds there; wait for it or end it") from error
-            except OSError as error:
-                if error.errno not in _NO_LOCKS:
-                    with readable_disk_errors(self.out):
-                        raise
-                warn(
-                    f"out={self.out}: the file system has no locks ({os.strerror(error.errno)}; Lustre has them when "
-                    "mounted with -o flock): see to it that no other build works there at the same time"
-                )
+            lock.acquire(blocking=False)
+        except Timeout as error:
+            raise BuildError(f"out={self.out}: another process builds there; wait for it or end it") from error
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                with readable_disk_errors(self.out):
+                    raise
+            warn(
+                f"out={self.out}: the file system has no locks ({os.strerror(error.errno)}; Lustre has them when "
+                "mounted with -o flock): see to it that no other build works there at the same time"
+            )
+        try:
             if self.report.is_file():
                 shutil.rmtree(self.path, ignore_errors=True)
             for leaf in [*self.out.glob(f"{self._split}-*.tmp"), *self.path.rglob("*.tmp")]:
                 leaf.unlink(missing_ok=True)
             yield
         finally:
-            os.close(handle)
+            lock.release()
 
     def finished(self) -> dict[str, Any] | None:
         """The report of a complete build; None if there is none."""

@@ -13,7 +13,6 @@ OUT/runs/<row>-<world>-seed<n>-<id>/     the folder of a run (`recipe.zppo.run.f
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -22,6 +21,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from recipe.zppo.run.files import write_atomically
 from recipe.zppo.study.errors import StudyError
@@ -76,14 +77,11 @@ def study_lock(out: Path) -> Iterator[None]:
     """
     out.mkdir(parents=True, exist_ok=True)
     path = out / ".lock"
-    with open(path, "a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            raise StudyError(f"{out} is in use by another study (process {holder}); wait for it, or set out=") from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+    try:
+        held = FileLock(path, fallback_to_soft=False).acquire(blocking=False)
+    except Timeout:
+        holder = path.read_text(encoding="utf-8").strip() or "unknown"
+        raise StudyError(f"{out} is in use by another study (process {holder}); wait for it, or set out=") from None
+    with held:
+        path.write_text(str(os.getpid()), encoding="utf-8")
         yield

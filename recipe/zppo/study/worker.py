@@ -7,7 +7,6 @@ started, when its standard input does: so it never outlives the study.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import queue
@@ -19,6 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
+
+from filelock import FileLock
 
 from recipe.zppo.study.backends import Backend, Job, load_backend
 
@@ -60,7 +61,8 @@ def _send(answers: TextIO, message: dict[str, Any]) -> None:
 def _train(backend: Backend, request: dict[str, Any]) -> str | None:
     folder = Path(request["folder"])
     folder.mkdir(parents=True, exist_ok=True)
-    with _owned(folder), _logged(folder / "train.log"):
+    # Waits until a worker of a killed study, which takes a moment to notice, has let go of the folder.
+    with FileLock(folder / ".lock", fallback_to_soft=False), _logged(folder / "train.log"):
         try:
             backend.train(Job(folder, request["overrides"], request["steps"]))
         except (Exception, SystemExit) as error:
@@ -68,14 +70,6 @@ def _train(backend: Backend, request: dict[str, Any]) -> str | None:
             text = str(error).strip() or type(error).__name__
             return text.splitlines()[0][:_MAX_CAUSE]
     return None
-
-
-@contextmanager
-def _owned(folder: Path) -> Iterator[None]:
-    """Waits until a worker of a killed study, which takes a moment to notice, has let go of the folder."""
-    with open(folder / ".lock", "w", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 @contextmanager

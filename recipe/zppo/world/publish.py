@@ -1,13 +1,14 @@
 """A folder that is either complete or absent: built beside its place, checked by hashes, published by a rename."""
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+
+from filelock import FileLock
 
 
 def hash_files(root: Path, exclude: Path | None = None) -> dict[str, str]:
@@ -19,9 +20,9 @@ def hash_files(root: Path, exclude: Path | None = None) -> dict[str, str]:
 @contextlib.contextmanager
 def exclusive(path: Path) -> Iterator[None]:
     """One builder of `path` at a time on a file system that knows locks; elsewhere the rename alone keeps order."""
-    with open(path.parent / f".{path.name}.lock", "w") as lock:
+    with contextlib.ExitStack() as held:
         with contextlib.suppress(OSError):
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            held.enter_context(FileLock(path.parent / f".{path.name}.lock", fallback_to_soft=False))
         yield
 
 
