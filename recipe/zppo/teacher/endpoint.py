@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import itertools
 import json
-import os
 import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from recipe.zppo.config.schema import ZPPOConfig
@@ -70,17 +69,16 @@ def endpoint_specs(zppo: ZPPOConfig) -> dict[str, EndpointSpec]:
 
 
 class Endpoint:
-    """A client of one endpoint, for one event loop at a time.
+    """A client of one endpoint, for one event loop.
 
     Proxy variables and ``.netrc`` of the environment are not used, and redirects are not followed: the key goes to
-    ``base_url`` and nowhere else.
+    ``base_url`` and nowhere else. A failed request is not repeated here, but by the gate.
     """
 
     def __init__(self, spec: EndpointSpec):
         self.spec = spec
         self.url = spec.base_url.rstrip("/")
         self._session: Any = None
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def chat(self, messages: Sequence[Mapping[str, Any]], **parameters: Any) -> ChatReply:
         """One completion. ``messages`` as `wire_messages` gives them; ``parameters`` go into the request's body.
@@ -91,16 +89,12 @@ class Endpoint:
             EndpointError: see the class.
         """
         body = {"model": self.spec.model, "messages": messages, "stream": False, **parameters}
-        attempt = 0
-        while True:
+        for attempt in itertools.count(1):
             status, retry_after, data = await self._send("POST", "/chat/completions", body)
             if status != 429:
                 break
-            attempt += 1
             await asyncio.sleep(_pause_s(retry_after, attempt))
-        if status != 200:
-            raise self._refusal(status, data)
-        return self._reply(data)
+        return self._reply(self._content(status, data))
 
     async def list_models(self) -> list[str]:
         """Names that the endpoint serves.
@@ -109,9 +103,7 @@ class Endpoint:
             EndpointError: see the class.
         """
         status, _, data = await self._send("GET", "/models", None)
-        if status != 200:
-            raise self._refusal(status, data)
-        content = self._json(data)
+        content = self._content(status, data)
         models = content.get("data") if isinstance(content, dict) else None
         if not isinstance(models, list) or not all(
             isinstance(model, dict) and isinstance(model.get("id"), str) for model in models
@@ -154,14 +146,22 @@ class Endpoint:
     def _open_session(self) -> Any:
         import aiohttp
 
-        loop = asyncio.get_running_loop()
-        if self._session is None or self._session.closed or self._loop is not loop:
-            self._loop = loop
+        if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0),  # the gate limits
                 timeout=aiohttp.ClientTimeout(total=None, connect=30),
             )
         return self._session
+
+    def _content(self, status: int, data: bytes) -> Any:
+        """What the reply's JSON says."""
+        if status != 200:
+            raise self._refusal(status, data)
+        try:
+            return json.loads(data)
+        except (ValueError, RecursionError):
+            pass
+        raise EndpointError(self._one_line(f"{self.url} gave a reply that is not JSON: {_beginning(data)}"))
 
     def _refusal(self, status: int, data: bytes) -> EndpointError:
         words = "" if status in (401, 403) else self._words(data)  # there a service repeats a part of the key
@@ -182,8 +182,7 @@ class Endpoint:
                 content = content[key]
         return str(content)
 
-    def _reply(self, data: bytes) -> ChatReply:
-        content = self._json(data)
+    def _reply(self, content: Any) -> ChatReply:
         try:
             message = content["choices"][0]["message"]
             text, reasoning = message.get("content"), message.get("reasoning_content") or message.get("reasoning")
@@ -200,13 +199,6 @@ class Endpoint:
             text = f"<think>\n{reasoning}\n</think>\n\n{text}"
         counted = isinstance(num_tokens, int) and not isinstance(num_tokens, bool) and num_tokens >= 0
         return ChatReply(_encodable(text), num_tokens if counted else None)
-
-    def _json(self, data: bytes) -> Any:
-        try:
-            return json.loads(data)
-        except (ValueError, RecursionError):
-            pass
-        raise EndpointError(self._one_line(f"{self.url} gave a reply that is not JSON: {_beginning(data)}"))
 
     def _one_line(self, text: str) -> str:
         return " ".join(self.spec.key.redact(_encodable(text)).split())[: _MAX_WORDS + len(self.url) + 200]
@@ -233,65 +225,29 @@ def _pause_s(retry_after: str | None, attempt: int) -> float:
     return wished + random.random() * min(1.0, 0.1 + wished / 4)
 
 
-# ---------------------------------------------------------------------- messages
-
-
 def wire_messages(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Chat messages as the protocol has them: images become ``image_url`` items with a data URL.
+    """Chat messages as the protocol has them: opened images (`media.parts.decoded`) become data URLs.
 
     Raises:
-        ConfigError: an item is of a kind that the protocol does not know: video, audio.
-        EndpointError: an image can't be read.
+        ConfigError: an item is of a kind that the protocol does not know: video.
     """
-    return [{**message, "content": _wire_content(message.get("content"))} for message in messages]
+    return [{**message, "content": _wire_content(message["content"])} for message in messages]
 
 
-def _wire_content(content: Any) -> Any:
+def _wire_content(content: str | Sequence[Mapping[str, Any]]) -> str | list[dict[str, Any]]:
     return content if isinstance(content, str) else [_wire_item(item) for item in content]
 
 
 def _wire_item(item: Mapping[str, Any]) -> dict[str, Any]:
-    kind = item.get("type")
+    kind = item["type"]
     if kind == "text":
         return {"type": "text", "text": item["text"]}
-    if kind == "image_url":
-        return dict(item)
     if kind != "image":
         raise ConfigError(
             f"zppo.teacher.base_url: chat completions take text and images, and the data have {kind!r}; give the "
             "teacher accelerators instead, or leave these rows out"
         )
-    image = next((item[key] for key in ("image", "bytes", "path", "url") if item.get(key) is not None), None)
-    return {"type": "image_url", "image_url": {"url": _data_url(image)}}
-
-
-def _data_url(image: Any) -> str:
-    if isinstance(image, str | os.PathLike):
-        text = str(image)
-        if text.startswith(("http://", "https://", "data:")):
-            return text
-        path = Path(text.removeprefix("file://")).expanduser()
-        try:
-            image = path.read_bytes()
-        except OSError as error:
-            raise EndpointError(f"the image {path} can't be read: {error.strerror}", True) from None
-    if isinstance(image, bytes):
-        kind = _image_type(image)
-        data = image
-    elif hasattr(image, "save"):  # PIL
-        buffer = io.BytesIO()
-        (image if image.mode in ("1", "L", "LA", "P", "RGB", "RGBA") else image.convert("RGB")).save(buffer, "PNG")
-        kind, data = "png", buffer.getvalue()  # lossless: the pixels that the student sees
-    else:
-        raise EndpointError(f"an image of type {type(image).__name__} can't be sent to zppo.teacher.base_url", True)
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-
-
-def _image_type(data: bytes) -> str:
-    if data.startswith(b"\xff\xd8"):
-        return "jpeg"
-    if data.startswith(b"GIF8"):
-        return "gif"
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "webp"
-    return "png"
+    buffer = io.BytesIO()
+    item["image"].save(buffer, "PNG")  # lossless: the pixels that the student sees
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
