@@ -7,6 +7,7 @@ import logging
 import pickle
 import socket
 import time
+import traceback
 
 import pytest
 from aiohttp import web
@@ -219,7 +220,8 @@ def test_the_key_is_shown_nowhere(caplog):
         assert KEY not in shown
     with pytest.raises(EndpointError) as caught:
         asyncio.run(endpoint.chat(ASKED))
-    assert KEY not in repr(caught.value) and KEY not in caplog.text
+    with_locals = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert KEY not in repr(caught.value) and KEY not in caplog.text and KEY not in "".join(with_locals.format())
     assert pickle.loads(pickle.dumps(spec)).key.reveal() == KEY  # it does travel
     error = pickle.loads(pickle.dumps(EndpointError("x", True)))
     assert (str(error), error.about_request) == ("x", True)

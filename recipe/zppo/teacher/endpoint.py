@@ -122,11 +122,8 @@ class Endpoint:
         """Status, the Retry-After header, and the body."""
         import aiohttp
 
-        headers = {"Authorization": f"Bearer {self.spec.key.reveal()}"} if self.spec.key else {}
         try:
-            request = self._open_session().request(
-                method, self.url + path, json=body, headers=headers, allow_redirects=False
-            )
+            request = self._open_session().request(method, self.url + path, json=body, allow_redirects=False)
             async with request as response:
                 chunks, size = [], 0
                 async for chunk in response.content.iter_chunked(2**16):
@@ -147,7 +144,9 @@ class Endpoint:
         import aiohttp
 
         if self._session is None:
+            key = self.spec.key
             self._session = aiohttp.ClientSession(
+                headers={"Authorization": f"Bearer {key.reveal()}"} if key else None,  # in no frame of a traceback
                 connector=aiohttp.TCPConnector(limit=0),  # the gate limits
                 timeout=aiohttp.ClientTimeout(total=None, connect=30),
             )
