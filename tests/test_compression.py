@@ -122,7 +122,7 @@ def test_a_summary_of_megabytes_is_refused_without_counting_its_tokens():
 
 
 def test_answers_are_compared_without_case_space_and_text_commands():
-    assert normalized_answer("\\boxed{\\text{ A\n b}  \\mathrm{CM}}") == "a b cm"
+    assert normalized_answer("\\boxed{\\text{ A\n b}  \\mathrm{CM}}") == "a b \\mathrm{cm}"
     assert normalized_answer("no box") is None
 
 

@@ -39,7 +39,7 @@ class Accepted:
 
 
 _TAG = re.compile(r"<(/?)summary>", re.IGNORECASE)
-_TEXT = re.compile(r"\\(?:text|textbf|mathrm)\s*\{([^{}]*)\}")
+_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 
 # No token is longer than this many characters in the tokenizers in use, white-space runs apart.
 _CHARACTERS_A_TOKEN = 64
@@ -99,13 +99,14 @@ def accept_summary(
 
 
 def normalized_answer(text: str) -> str | None:
-    """The boxed answer of a text as the candidate-match audit compares it (App. F.7).
-
-    Lower case, white space folded, `\\text{...}` (and `\\textbf`, `\\mathrm`) replaced by its content; `None` without
-    a boxed answer.
-    """
+    """The boxed answer of a text, folded; `None` without a boxed answer."""
     answer = extract_answer(text)
-    return None if answer is None else " ".join(_TEXT.sub(r"\1", answer).lower().split())
+    return None if answer is None else folded_answer(answer)
+
+
+def folded_answer(answer: str | None) -> str:
+    r"""An answer as the paper's audit compares it (App. F.7): lower case, white space folded, ``\text{}`` stripped."""
+    return " ".join(_TEXT.sub(r"\1", answer or "").lower().split())
 
 
 def bounded_tail(text: str, max_tokens: int, tokenizer: Tokenizer) -> str:

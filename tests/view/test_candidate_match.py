@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from recipe.zppo.compression import folded_answer
 from recipe.zppo.run.folder import RunFolder, read_json_lines
 from recipe.zppo.view import candidate_match
 from recipe.zppo.view.candidate_match import candidate_match as audit
-from recipe.zppo.view.candidate_match import folded
 
 
 def group(kind: str, candidates: list[tuple[bool, str]], responses: list[tuple[float, str]]) -> dict:
@@ -52,7 +52,7 @@ def test_the_summary_counts_where_it_boxes_another_answer() -> None:
 
 @pytest.mark.parametrize("answer", ["\\text{A b}", " a  B", "a b"])
 def test_folding(answer: str) -> None:
-    assert folded(answer) == "a b"
+    assert folded_answer(answer) == "a b"
 
 
 def test_the_command(finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -7,7 +7,6 @@ the candidates' answers. Reads the rollout files of the run. Exit status 2, with
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,11 +15,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from recipe.zppo.compression import folded_answer
 from recipe.zppo.errors import ZPPOError
 from recipe.zppo.reward import extract_answer
 from recipe.zppo.run.folder import RunFolder, RunFolderError, read_json_lines
-
-_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 
 
 @dataclass
@@ -63,10 +61,10 @@ class CandidateMatch:
             return
         shown = {correct: set() for correct in (True, False)}
         for candidate in group["candidates"]:
-            if answer := folded(_candidate_answer(candidate)):
+            if answer := folded_answer(_candidate_answer(candidate)):
                 shown[bool(candidate["correct"])].add(answer)
         for response in group["responses"]:
-            answer, right = folded(response.get("answer")), response["reward"] > 0
+            answer, right = folded_answer(response.get("answer")), response["reward"] > 0
             if kind == "ncq":
                 self.ncq_right.count(right)
                 if shown[False]:
@@ -85,11 +83,6 @@ class CandidateMatch:
             ("NCQ responses that are right", self.ncq_right, ""),
             ("  that repeat a listed wrong answer", self.ncq_repeats, "82.7% at 0.8B, less at larger scales"),
         ]
-
-
-def folded(answer: Any) -> str:
-    r"""An answer as the audit compares it: lower case, white space folded, ``\text{}`` stripped."""
-    return " ".join(_TEXT.sub(r"\1", str(answer or "")).lower().split())
 
 
 def _candidate_answer(candidate: dict[str, Any]) -> str | None:
