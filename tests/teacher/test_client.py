@@ -14,7 +14,7 @@ from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.on_verl.dataset import ZPPODataset
 from recipe.zppo.prompts import hint_request_messages
 from recipe.zppo.teacher.client import QUESTION_TEXT, TeacherClient, make_gate, scored_tokens
-from recipe.zppo.teacher.fair_queue import Work
+from recipe.zppo.teacher.slots import Work
 
 DATA = {"reward_model": {"ground_truth": "42"}}
 DRAFT = Draft("6 * 7 = 42 \\boxed{42} <|im_end|>", "teacher", 0, True)
@@ -103,8 +103,8 @@ def test_scores_are_asked_for_a_whole_sequence(tokenizer, topk, wanted):
             return SimpleNamespace(extra_fields={"prompt_ids": scores.astype(int), "prompt_logprobs": scores})
 
     class Gate:
-        async def run(self, request, work, cost):
-            assert (work, cost) == (Work.SCORE, 3)
+        async def run(self, request, work):
+            assert work is Work.SCORE
             return await request()
 
     teacher.client, teacher.gate = Client(), Gate()

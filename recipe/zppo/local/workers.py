@@ -25,7 +25,7 @@ from recipe.zppo.rollout.prefix import Given, OpeningTokens
 from recipe.zppo.teacher.client import TeacherClient, sampling, template_options, with_question
 from recipe.zppo.teacher.endpoint import endpoint_specs
 from recipe.zppo.teacher.endpoint_client import EndpointTeacher
-from recipe.zppo.teacher.fair_queue import Work
+from recipe.zppo.teacher.slots import Work
 from recipe.zppo.types import Candidate, Hint, Kind, Opening, Question, Rollout, RolloutFailure, TeacherAnswers
 
 logger = logging.getLogger(__name__)

@@ -33,8 +33,8 @@ from recipe.zppo.judge import TEMPERATURE, TOP_P, Judgement, final_answer, judge
 from recipe.zppo.media import parts as media
 from recipe.zppo.prompts import question_text
 from recipe.zppo.reward import extract_answer, gold_answer
-from recipe.zppo.teacher.fair_queue import Work
 from recipe.zppo.teacher.gate import RequestGate, is_server_failure
+from recipe.zppo.teacher.slots import Work
 from recipe.zppo.types import Candidate, Hint, TeacherAnswers, TeacherRollout
 
 logger = logging.getLogger(__name__)
@@ -193,7 +193,6 @@ class TeacherClient:
                 mm_processor_output=output.mm_processor_output,
             ),
             Work.SCORE,
-            cost=len(token_ids),
         )
         ids, log_probs = (scored.extra_fields[name] for name in ("prompt_ids", "prompt_logprobs"))
         return torch.tensor(ids, dtype=torch.int32), torch.tensor(log_probs, dtype=torch.float32)
@@ -228,7 +227,7 @@ class TeacherClient:
         self, messages: list[dict], seed: int, max_tokens: int, work: Work = Work.ROLLOUT
     ) -> tuple[str, int]:
         """Text and number of its tokens."""
-        output = await self.gate.run(lambda: self._request(messages, seed, max_tokens, work), work, cost=max_tokens)
+        output = await self.gate.run(lambda: self._request(messages, seed, max_tokens, work), work)
         text = self.tokenizer.decode(output.response_ids, skip_special_tokens=True)
         return text, len(output.response_ids)
 

@@ -8,8 +8,8 @@ from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.media import parts as media
 from recipe.zppo.teacher.client import TeacherClient, make_gate, sampling, template_options
 from recipe.zppo.teacher.endpoint import Endpoint, EndpointError, EndpointSpec, wire_messages
-from recipe.zppo.teacher.fair_queue import Work
 from recipe.zppo.teacher.gate import is_server_failure
+from recipe.zppo.teacher.slots import Work
 
 
 class EndpointTeacher(TeacherClient):
@@ -35,7 +35,7 @@ class EndpointTeacher(TeacherClient):
     async def _generate(
         self, messages: list[dict], seed: int, max_tokens: int, work: Work = Work.ROLLOUT
     ) -> tuple[str, int]:
-        reply = await self.gate.run(lambda: self._ask(messages, seed, max_tokens, work), work, cost=max_tokens)
+        reply = await self.gate.run(lambda: self._ask(messages, seed, max_tokens, work), work)
         return reply.text, len(self._encode(reply.text)) if reply.num_tokens is None else reply.num_tokens
 
     async def _ask(self, messages: list[dict], seed: int, max_tokens: int, work: Work) -> Any:

@@ -1,4 +1,4 @@
-"""Requests to the teacher servers: fair turns, limits, retries, and a teacher that may die without ending the run."""
+"""Requests to the teacher servers: limits, retries, and a teacher that may die without ending the run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from recipe.zppo.teacher.fair_queue import FairQueue, Work
+from recipe.zppo.teacher.slots import Slots, Work
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ class TeacherDownError(RuntimeError):
 class RequestGate:
     """Runs requests with a concurrency limit, a time limit each, retries, and a circuit breaker.
 
-    Requests that exceed the limit take turns as `FairQueue` says.
+    Requests that exceed the limit wait as `Slots` says.
 
     After ``dead_after_failures`` failures in a row every request is refused at once, so that a dead teacher costs a
     step nothing. Every ``retry_after_s`` seconds a short ``probe`` in the background asks whether it is back. Requests
@@ -34,7 +34,7 @@ class RequestGate:
     Example:
         gate = RequestGate(max_concurrent=64, timeout_s=600, max_retries=2, dead_after_failures=8, retry_after_s=300,
                            probe=lambda: client.generate(..., max_tokens=1))
-        response = await gate.run(lambda: client.generate(...), Work.ROLLOUT, cost=12_288)
+        response = await gate.run(lambda: client.generate(...), Work.ROLLOUT)
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class RequestGate:
         self._probe = probe
         self._is_failure = is_failure
         self._now = now
-        self._queue = FairQueue(max_concurrent)
+        self._slots = Slots(max_concurrent)
         self._failures_in_a_row = 0
         self._began = 0  # requests so far, a number for each
         self._not_before = 0  # requests with a lower number were under way at the last failure that counted
@@ -71,15 +71,15 @@ class RequestGate:
     def is_down(self) -> bool:
         return self._down_since is not None
 
-    async def run(self, request: Callable[[], Awaitable[T]], work: Work = Work.ROLLOUT, cost: float = 1.0) -> T:
-        """The answer of ``request``, of which ``cost`` is the largest number of tokens.
+    async def run(self, request: Callable[[], Awaitable[T]], work: Work = Work.ROLLOUT) -> T:
+        """The answer of ``request``.
 
         Raises:
             TeacherDownError: the teacher counts as dead.
             Exception: the last failure of the servers, after all tries; or at once what is not their fault
                 (a prompt that is too long, say).
         """
-        async with self._queue.slot(work, cost):
+        async with self._slots.take(work):
             for attempt in range(self.max_retries + 1):
                 self._refuse_while_down()
                 self._began += 1
