@@ -17,7 +17,7 @@ export OMP_NUM_THREADS ?= 1
 export HF_HUB_OFFLINE ?= 1
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: help venv quickstart study test test-fast vllm-cpu-check lint format docs bench clean
+.PHONY: help venv quickstart study test test-fast vllm-cpu-check lint mypy-baseline format docs bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -72,11 +72,18 @@ $(VLLM_VENV)/.installed: pyproject.toml constraints/cpu-vllm-py311.txt
 	! $(VLLM_VENV)/bin/python -m pip check | grep -vE 'requires (torchaudio|torchcodec|torchvision|triton), which|^No broken'
 	touch $@
 
-lint: $(STAMP) ## Check style and imports
+# Files with their number of findings, except those that have none, as all of the method's: the list may only shrink.
+FINDINGS := $(BIN)/mypy | awk -F: '/: error: / {n[$$1]++} END {for (file in n) print file, n[file]}' | LC_ALL=C sort
+
+lint: $(STAMP) ## Check style, imports and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
+	@$(FINDINGS) | diff mypy-baseline.txt - || { echo "mypy: mend what is new (>), then: make mypy-baseline" >&2; exit 1; }
 	$(BIN)/hadolint docker/Dockerfile
+
+mypy-baseline: $(STAMP) ## Count the type checker's findings anew, after there are fewer
+	$(FINDINGS) > mypy-baseline.txt
 
 format: $(STAMP) ## Fix style
 	$(BIN)/ruff check --fix .
@@ -94,4 +101,4 @@ bench: $(STAMP) ## Run the benchmarks on synthetic data
 	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file" $(ARGS); done
 
 clean: ## Remove the virtual environment, caches and outputs
-	rm -rf $(VENV) $(VLLM_VENV) build dist site open_zppo.egg-info .pytest_cache .ruff_cache .hypothesis .test-logs outputs
+	rm -rf $(VENV) $(VLLM_VENV) build dist site open_zppo.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .test-logs outputs

@@ -10,7 +10,7 @@ eps -> 0, `with_zero` is `without_zero` divided by sqrt(f_nt), f_nt the share of
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import numpy as np
 
@@ -108,7 +108,7 @@ def _center(values: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndar
     return np.where(trivial[groups], 0.0, values - means[groups]), trivial
 
 
-def _inputs(rewards, group_ids, padding_mask) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _inputs(rewards: Any, group_ids: Any, padding_mask: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(N,) rewards as float64, groups as 0, 1, ..., and which rollouts are real."""
     values = _numpy(rewards).astype(np.float64)
     labels = _numpy(group_ids)
@@ -127,7 +127,7 @@ def _inputs(rewards, group_ids, padding_mask) -> tuple[np.ndarray, np.ndarray, n
     return values, groups, real
 
 
-def _numpy(array) -> np.ndarray:
+def _numpy(array: Any) -> np.ndarray:
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(array, torch.Tensor):
         array = array.detach().cpu()
@@ -135,7 +135,7 @@ def _numpy(array) -> np.ndarray:
     return np.asarray(array)
 
 
-def _like(result: np.ndarray, rewards):
+def _like(result: np.ndarray, rewards: Any) -> Any:
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(rewards, torch.Tensor):
         dtype = rewards.dtype if rewards.is_floating_point() else torch.get_default_dtype()

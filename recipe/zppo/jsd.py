@@ -18,7 +18,7 @@ bucket costs nothing where either model leaves it empty.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -88,7 +88,13 @@ class _BucketedJSD(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, logits, teacher_log_probs, teacher_ids, chunk):
+    def forward(
+        ctx: Any,
+        logits: torch.Tensor,
+        teacher_log_probs: torch.Tensor,
+        teacher_ids: torch.Tensor | None,
+        chunk: int,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         ctx.save_for_backward(logits, teacher_log_probs, teacher_ids)
         ctx.chunk = chunk
         size = len(logits)
@@ -105,7 +111,7 @@ class _BucketedJSD(torch.autograd.Function):
         return jsd, student_rest, teacher_rest
 
     @staticmethod
-    def backward(ctx, grad, *_):
+    def backward(ctx: Any, grad: torch.Tensor, *_: Any) -> tuple[torch.Tensor, None, None, None]:
         logits, teacher_log_probs, teacher_ids = ctx.saved_tensors
         result = torch.empty_like(logits)
         for start in range(0, len(logits), ctx.chunk):

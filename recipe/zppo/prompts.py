@@ -162,7 +162,7 @@ def append_to_last_user(messages: Sequence[Mapping[str, Any]], block: str) -> Me
     Raises:
         PromptError: there is no user message, or its content is neither a string nor a list of items.
     """
-    result = list(messages)
+    result: list[Any] = list(messages)
     for position in range(len(result) - 1, -1, -1):
         if result[position].get("role") == "user":
             result[position] = {**result[position], "content": _appended(result[position].get("content"), block)}

@@ -88,7 +88,8 @@ def sanitize_line(text: str, special_tokens: Iterable[str] = ()) -> str:
 
 def _replace(pattern: re.Pattern[str], text: str, replacement: str) -> str:
     """`text` with every place at which `pattern` matches the folded text replaced."""
-    pieces, end = [], 0
+    pieces: list[str] = []
+    end = 0
     for match in pattern.finditer(text.translate(_FOLD)):
         pieces += (text[end : match.start()], replacement)
         end = match.end()

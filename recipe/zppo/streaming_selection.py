@@ -176,7 +176,7 @@ class StreamingSelection:
                 index += len(self._kinds)
             else:
                 fewest, most = question.helped
-                if fewest:
+                if fewest and self._helped:
                     self._accept(question, self._helped)
                 index += most
                 if Kind.NCQ in self._kinds:

@@ -14,6 +14,7 @@ class CandidateQuestion(Method):
     """Shows candidates: whose, says `draw_candidates`."""
 
     async def prepare(self, group: Group, visit: Visit) -> bool:
+        assert visit.plain is not None, "its responses are the candidates"
         drafts = draw_candidates(visit.plain, visit.helpers, right=self.needs_help, seed=visit.seed, step=visit.step)
         group.candidates = tuple(await asyncio.gather(*(visit.compressed(draft) for draft in drafts)))
         for candidate in group.candidates:

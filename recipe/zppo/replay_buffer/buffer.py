@@ -311,7 +311,8 @@ class PromptReplayBuffer:
         del self._slots[entry.prompt_id]
         self._order.remove(slot)
         last = len(self._order)
-        for column in (self._ids, self._references, self._entry_accuracy, self._entry_step, self._visit_count):
+        columns: list[Any] = [self._ids, self._references, self._entry_accuracy, self._entry_step, self._visit_count]
+        for column in columns:
             moved = column.pop()
             if slot != last:
                 column[slot] = moved

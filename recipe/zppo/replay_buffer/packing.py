@@ -6,8 +6,8 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 
-def pack(values: Sequence[str | int]) -> dict[str, Any]:
-    """A dict of plain types that `unpack` turns back into an equal list.
+def pack(values: Sequence[Any]) -> dict[str, Any]:
+    """A dict of plain types that `unpack` turns back into an equal list of strings and integers.
 
     Integers of 64 bits become 8 bytes each, strings their UTF-8 bytes and 8 bytes for the length in characters; a
     column that mixes them, or holds larger integers, stays a list. Strings are joined before they are encoded: one
@@ -34,7 +34,7 @@ def unpack(packed: dict[str, Any]) -> list[str | int]:
     kind, data = packed.get("kind"), packed.get("data")
     if kind == "int":
         return numbers("q", data).tolist()
-    if kind == "str":
+    if kind == "str" and isinstance(data, bytes):
         text, lengths = data.decode("utf-8", "surrogatepass"), numbers("q", packed.get("lengths"))
         ends = list(accumulate(lengths, initial=0))
         if min(lengths, default=0) < 0 or ends[-1] != len(text):
