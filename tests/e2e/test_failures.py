@@ -71,7 +71,7 @@ def test_a_start_that_takes_too_long_ends_with_what_it_waited_for(training):
 
 def test_a_run_whose_folder_is_taken_ends(training):
     run = training("taken")
-    process = run.start("trainer.total_training_steps=10000", "trainer.total_epochs=1000", "trainer.save_freq=-1")
+    process = run.start("trainer.total_training_steps=10000", "trainer.total_epochs=1000", "trainer.save_freq=9999")
     try:
         deadline = time.monotonic() + LIMIT_S
         while run.status().get("step") != 1:
