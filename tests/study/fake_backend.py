@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
 import random
 import signal
@@ -45,6 +46,24 @@ class FakeBackend:
 
     def stop(self) -> None:
         pass
+
+
+class NotingBackend:
+    """Notes who has trained."""
+
+    def train(self, job: Job) -> None:
+        (job.folder / "pid").write_text(str(os.getpid()))
+
+    def stop(self) -> None:
+        pass
+
+
+class BrokenBackend(NotingBackend):
+    """Can't be made in a worker."""
+
+    def __init__(self) -> None:
+        if multiprocessing.parent_process() is not None:
+            raise RuntimeError("no such device")
 
 
 def metrics(method: str, seed: int, step: int, total: int) -> dict[str, float]:

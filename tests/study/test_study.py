@@ -16,6 +16,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from recipe.zppo.run.processes import started_at
+from recipe.zppo.study.backends import Job
+from recipe.zppo.study.pool import Ended, Pool
 from tests.study.conftest import attempts, read_csv
 from tests.study.fake_backend import metrics
 
@@ -110,13 +113,32 @@ def test_what_the_full_stack_says_of_a_bad_run_is_the_cause(study: Study):
     assert run["state"].startswith("failed: actor_rollout_ref.model.path: ")
 
 
-def test_workers_that_cannot_start_end_the_study(
-    study: Study, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(sys, "executable", "/bin/false")
-    status, _ = study()
+def test_workers_that_cannot_start_end_the_study(study: Study, capsys: pytest.CaptureFixture[str]):
+    status, out = study("backend=tests.study.fake_backend:BrokenBackend")
     assert status == 1
-    assert "study: a worker did not start: its process ended with status 1" in capsys.readouterr().err
+    said = f"study: a worker did not start: RuntimeError: no such device (see {out}/logs/worker-0.log)"
+    assert said in capsys.readouterr().err
+
+
+def test_a_worker_that_died_idle_is_handed_nothing(tmp_path: Path):
+    pool = Pool("tests.study.fake_backend:NotingBackend", 1, tmp_path / "logs")
+
+    def run(name: str) -> int:
+        _wait_for(lambda: pool.free or pool.next_event(0.1))
+        pool.start(name, Job(tmp_path / name, [], 1))
+        ended = []
+        _wait_for(lambda: ended.append(pool.next_event(0.1)) or ended[-1])
+        assert ended[-1] == Ended(name, None)
+        return int((tmp_path / name / "pid").read_text())
+
+    try:
+        first = run("first")
+        assert run("second") == first
+        os.kill(first, signal.SIGKILL)
+        _wait_for(lambda: started_at(first) is None)
+        assert run("third") != first
+    finally:
+        pool.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

@@ -1,23 +1,21 @@
-"""Worker processes, and the answers that they give."""
+"""Worker processes, and the answers that they give.
+
+Not `concurrent.futures`: its pool is broken as a whole, the runs of the others with it, when one worker dies.
+"""
 
 from __future__ import annotations
 
-import json
+import multiprocessing
 import os
-import queue
 import signal
-import subprocess
-import sys
-import threading
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
 
-from recipe.zppo.study.backends import cause_in_log, death
+from recipe.zppo.study.backends import Job, cause_in_log, death
 from recipe.zppo.study.errors import StudyError
-
-_LAST_WORDS_S = 2.0
+from recipe.zppo.study.worker import work
 
 
 @dataclass(frozen=True)
@@ -31,26 +29,27 @@ class Ended:
 class Pool:
     """`size` workers at most, started when there is work for them, and replaced when they die.
 
-    Life cycle: `start(job)` while `free`, `next_event` again and again, `close` at the end, whatever happened.
+    Life cycle: `start(job_id, job)` while `free`, `next_event` again and again, `close` at the end, whatever happened.
     """
 
     def __init__(self, backend: str, size: int, logs: Path):
         self._backend, self._size, self._logs = backend, size, logs
-        self._events: queue.Queue[tuple[_Worker, dict[str, Any] | None]] = queue.Queue()
         self._workers: list[_Worker] = []
 
     @property
     def free(self) -> bool:
-        return len(self._workers) < self._size or any(worker.job_id is None for worker in self._workers)
+        return len(self._workers) < self._size or any(worker.idle for worker in self._workers)
 
-    def start(self, job: dict[str, Any]) -> None:
-        """Hand ``{"id", "folder", "overrides", "steps"}`` to a free worker."""
-        worker = next((worker for worker in self._workers if worker.job_id is None), None)
+    def start(self, job_id: str, job: Job) -> None:
+        """Hand a job to a free worker."""
+        worker = next((worker for worker in self._workers if worker.idle), None)
         if worker is None:
             number = min(set(range(self._size)) - {worker.number for worker in self._workers})
-            worker = _Worker(number, self._backend, self._logs / f"worker-{number}.log", self._events)
+            worker = _Worker(number, self._backend, self._logs / f"worker-{number}.log")
             self._workers.append(worker)
-        worker.send(job)
+        worker.job_id = job_id
+        with suppress(ConnectionError):  # it has just died, and `next_event` says so
+            worker.connection.send(job)
 
     def next_event(self, timeout_s: float) -> Ended | None:
         """The next run that has ended; None if none has within the time, or if something else happened.
@@ -58,23 +57,24 @@ class Pool:
         Raises:
             StudyError: workers can't start.
         """
-        try:
-            worker, message = self._events.get(timeout=timeout_s)
-        except queue.Empty:
-            return None
-        if worker not in self._workers:
-            return None
-        if message is None:
-            return self._died(worker)
-        if message["event"] == "ready":
-            worker.ready = True
-            return None
-        worker.job_id = None
-        return Ended(message["id"], message["error"])
+        wait([worker.connection for worker in self._workers], timeout_s)
+        for worker in self._workers:
+            # The end of its connection does not tell: forked children that outlive it may keep that open.
+            ended = worker.process.exitcode is not None
+            if worker.connection.poll():
+                with suppress(EOFError, ConnectionError):
+                    return worker.hear()
+                worker.process.join()
+                ended = True
+            if ended:
+                return self._died(worker)
+        return None
 
     def _died(self, worker: _Worker) -> Ended | None:
-        status = worker.process.wait()
         self._workers.remove(worker)
+        worker.end()
+        status = worker.process.exitcode
+        assert status is not None
         if not worker.ready:
             raise StudyError(f"a worker did not start: {cause_in_log(worker.log) or death(status)} (see {worker.log})")
         return Ended(worker.job_id, death(status)) if worker.job_id is not None else None
@@ -84,57 +84,38 @@ class Pool:
         for worker in self._workers:
             worker.process.terminate()
         for worker in self._workers:
-            try:
-                worker.process.wait(30)
-            except subprocess.TimeoutExpired:
-                worker.process.kill()
-                worker.process.wait()
-            with suppress(ProcessLookupError):
-                os.killpg(worker.process.pid, signal.SIGKILL)
+            worker.end(patience_s=30)
         self._workers.clear()
 
 
 class _Worker:
-    def __init__(self, number: int, backend: str, log: Path, events: queue.Queue):
+    def __init__(self, number: int, backend: str, log: Path):
         self.number, self.log = number, log
         self.ready = False
         self.job_id: str | None = None
-        log.parent.mkdir(parents=True, exist_ok=True)
-        # One thread each: there are as many workers as cores.
-        environment = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"} | dict(os.environ)
-        with open(log, "w", encoding="utf-8") as file:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "recipe.zppo.study.worker", backend],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=file,
-                env=environment,
-                text=True,
-                bufsize=1,
-                start_new_session=True,  # Ctrl-C is for the study, which then ends its workers
-            )
-        reader = threading.Thread(target=self._read, args=(events,), daemon=True)
-        reader.start()
-        threading.Thread(target=self._watch, args=(events, reader), daemon=True).start()
+        context = multiprocessing.get_context("spawn")  # this process has threads, which a fork loses
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=work, args=(theirs, backend, log))
+        self.process.start()
+        theirs.close()
 
-    def send(self, job: dict[str, Any]) -> None:
-        self.job_id = job["id"]
-        assert self.process.stdin is not None
-        try:
-            self.process.stdin.write(json.dumps(job) + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it has died, and `_watch` says so
+    @property
+    def idle(self) -> bool:
+        return self.job_id is None and self.process.is_alive()
 
-    def _read(self, events: queue.Queue) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            events.put((self, json.loads(line)))
+    def hear(self) -> Ended | None:
+        """What it says: first that it is ready, then of each run how that ended."""
+        error = self.connection.recv()
+        if not self.ready:
+            self.ready = True
+            return None
+        job_id, self.job_id = self.job_id, None
+        assert job_id is not None
+        return Ended(job_id, error)
 
-    def _watch(self, events: queue.Queue, reader: threading.Thread) -> None:
-        """Not by the end of its output, which forked children that outlive it may keep open."""
-        self.process.wait()
-        reader.join(_LAST_WORDS_S)
+    def end(self, patience_s: float = 0) -> None:
+        self.process.join(patience_s)
+        self.process.kill()
+        self.process.join()
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        events.put((self, None))

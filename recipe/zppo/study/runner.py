@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from recipe.zppo.study.backends import Job
 from recipe.zppo.study.comparison import results
 from recipe.zppo.study.config import Row
 from recipe.zppo.study.display import Display
@@ -70,7 +71,7 @@ class Study:
         run = standing.run
         command_line = run.command_line(self.plan.world(run.world), self.validation[run.world], standing.folder)
         self.ledger.start(standing, command_line)
-        pool.start({"id": run.id, "folder": str(standing.folder), "overrides": command_line, "steps": run.steps})
+        pool.start(run.id, Job(standing.folder, command_line, run.steps))
 
     def _derive(self, derivations: Derivations, display: Display) -> None:
         """Fix the steps of rows that wait for a time, where an earlier start has, or the time is measured by now."""

@@ -1,23 +1,17 @@
-"""A process that trains one run after another: ``python -m recipe.zppo.study.worker BACKEND``.
-
-JSON objects, one a line. In: ``{"id", "folder", "overrides", "steps"}``. Out: ``{"event": "ready"}`` once, then for
-each run ``{"event": "ended", "id", "error"}`` with the cause of a failure or null. It ends, and ends what it has
-started, when its standard input does: so it never outlives the study.
-"""
+"""A process that trains one run after another. It ends, and ends what it has started, when the study does."""
 
 from __future__ import annotations
 
-import json
+import multiprocessing
 import os
-import queue
 import signal
 import sys
 import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, TextIO
 
 from filelock import FileLock
 
@@ -26,26 +20,30 @@ from recipe.zppo.study.backends import Backend, Job, load_backend
 _MAX_CAUSE = 200
 
 
-def main() -> int:
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-    os.dup2(2, 1)  # whatever libraries print is no answer
-    # Not `sys.stdin`: the reader holds its lock all the time, and forked children would wait for that lock forever.
-    requested = os.fdopen(os.dup(0), encoding="utf-8")
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    backend = load_backend(sys.argv[1])
+def work(study: Connection, backend_name: str, log: Path) -> None:
+    """What the process does. To ``study`` goes None when it is ready, then, for each `Job` that comes from there, the
+    cause of a failure or None. ``log``: for what it says outside of runs.
+    """
+    os.setsid()  # Ctrl-C is for the study, which then ends its workers
+    # One thread each: there are as many workers as cores.
+    for name, value in (("OMP_NUM_THREADS", "1"), ("TOKENIZERS_PARALLELISM", "false")):
+        os.environ.setdefault(name, value)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, "w", encoding="utf-8") as file:
+        for number in (1, 2):
+            os.dup2(file.fileno(), number)
+    backend = load_backend(backend_name)
     signal.signal(signal.SIGTERM, lambda *_: _end(backend))
-    requests: queue.Queue[dict[str, Any]] = queue.Queue()
-    threading.Thread(target=_read, args=(requested, requests, backend), daemon=True).start()
-    _send(answers, {"event": "ready"})
+    threading.Thread(target=_end_with_study, args=(backend,), daemon=True).start()
+    study.send(None)
     while True:
-        request = requests.get()
-        _send(answers, {"event": "ended", "id": request["id"], "error": _train(backend, request)})
+        study.send(_train(backend, study.recv()))
 
 
-def _read(requested: TextIO, requests: queue.Queue[dict[str, Any]], backend: Backend) -> None:
-    for line in requested:
-        requests.put(json.loads(line))
+def _end_with_study(backend: Backend) -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
     _end(backend)
 
 
@@ -54,17 +52,12 @@ def _end(backend: Backend) -> None:
     os._exit(0)  # not by an exception: training may catch it, and its files are whole at any time
 
 
-def _send(answers: TextIO, message: dict[str, Any]) -> None:
-    answers.write(json.dumps(message) + "\n")
-
-
-def _train(backend: Backend, request: dict[str, Any]) -> str | None:
-    folder = Path(request["folder"])
-    folder.mkdir(parents=True, exist_ok=True)
+def _train(backend: Backend, job: Job) -> str | None:
+    job.folder.mkdir(parents=True, exist_ok=True)
     # Waits until a worker of a killed study, which takes a moment to notice, has let go of the folder.
-    with FileLock(folder / ".lock", fallback_to_soft=False), _logged(folder / "train.log"):
+    with FileLock(job.folder / ".lock", fallback_to_soft=False), _logged(job.folder / "train.log"):
         try:
-            backend.train(Job(folder, request["overrides"], request["steps"]))
+            backend.train(job)
         except (Exception, SystemExit) as error:
             traceback.print_exc()
             text = str(error).strip() or type(error).__name__
@@ -90,7 +83,3 @@ def _logged(path: Path) -> Iterator[None]:
             os.dup2(original, number)
             os.close(original)
         os.close(log)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
