@@ -1,9 +1,11 @@
 """What the rollout server computes with is what the trainer's update computes with: pixels, positions, log-probs."""
 
+from itertools import count
 from types import SimpleNamespace
 
 import pytest
 import torch
+from cachetools import LRUCache
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.utils import hf_processor, hf_tokenizer
 from verl.utils import tensordict_utils as tu
@@ -14,7 +16,6 @@ from recipe.cpu.hf_generator import HFGenerator
 from recipe.cpu.hf_sampling import SamplingParams
 from recipe.zppo.errors import RolloutError
 from recipe.zppo.media import parts as media
-from recipe.zppo.media.pixel_cache import PixelCache
 from recipe.zppo.on_verl.worker import ZPPOAgentLoopWorker
 from recipe.zppo.prompts import bcq_messages, ncq_messages, with_closer
 from tests.media.pictures import picture
@@ -55,7 +56,7 @@ def worker(server, qwen3_5_path):
     worker = object.__new__(ZPPOAgentLoopWorker)
     worker.processor, worker.tokenizer = server.processor, hf_tokenizer(str(qwen3_5_path))
     worker.mm_processor_kwargs = {}
-    worker._pixels = PixelCache()
+    worker._pixels = LRUCache(32)
     return worker
 
 
@@ -240,7 +241,7 @@ def test_a_placeholder_that_the_model_spelled_out_is_no_image(server, worker):
 
 
 def test_the_processor_runs_once_for_the_rollouts_of_a_prompt(server, worker, monkeypatch):
-    monkeypatch.setattr(worker, "_pixels", PixelCache())  # other tests have shown these images
+    monkeypatch.setattr(worker, "_pixels", LRUCache(32))  # other tests have shown these images
     messages = media.decoded(question("two images"))
     group = [tokens(server.processor, messages) for _ in range(3)]
     calls = []
@@ -258,20 +259,20 @@ def test_the_processor_runs_once_for_the_rollouts_of_a_prompt(server, worker, mo
     assert not torch.equal(other["multi_modal_inputs"]["pixel_values"], rows[0]["multi_modal_inputs"]["pixel_values"])
 
 
-def test_the_cache_keeps_the_latest_and_never_mistakes_another_image():
-    cache = PixelCache(capacity=2)
-    first, second, third = ([object()] for _ in range(3))
-    for number, images in enumerate((first, second)):
-        cache.put(images, number)
-    assert cache.get(first) == 0
-    cache.put(third, 2)  # `second` was used longest ago
-    assert (cache.get(first), cache.get(second), cache.get(third)) == (0, None, 2)
-    assert cache.get([first[0], third[0]]) is None
-    for _ in range(100):  # objects that die leave their addresses to others
-        cache.put([object()], "gone")
-        assert cache.get([object()]) is None
-    cache.put([], "nothing")
-    assert cache.get([]) is None and cache.get(None) is None
+def test_another_image_is_never_taken_for_one_whose_pixels_are_kept(worker, monkeypatch):
+    monkeypatch.setattr(worker, "_pixels", LRUCache(2))
+    calls = count()
+    monkeypatch.setattr(ZPPOAgentLoopWorker.__base__, "_compute_multi_modal_inputs", lambda *_: {"call": next(calls)})
+
+    def call(images):
+        output = SimpleNamespace(multi_modal_data={"images": images}, prompt_ids=[1])
+        return worker._compute_multi_modal_inputs(output, None)["call"]
+
+    first, second = [object()], [object()]
+    assert [call(first), call(second), call(first), call(first + second)] == [0, 1, 0, 2]
+    for number in range(3, 103):  # objects that die leave their addresses to others
+        assert call([object()]) == number
+    assert [call([]), call([]), call(None)] == [103, 104, 105]
 
 
 def test_a_placeholder_that_the_model_drew_fails_its_rollout_and_is_left_out_of_validation(worker):

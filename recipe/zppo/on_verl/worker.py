@@ -15,6 +15,7 @@ from typing import Any
 import ray
 import torch
 import transfer_queue as tq
+from cachetools import LRUCache
 from omegaconf import open_dict
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput, DictConfigWrap, ToolListWrap
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopWorkerTQ
@@ -33,7 +34,6 @@ from recipe.zppo.errors import (
 )
 from recipe.zppo.judge import Judgement, Verdict, is_judged
 from recipe.zppo.media import parts as media
-from recipe.zppo.media.pixel_cache import PixelCache
 from recipe.zppo.on_verl.agent_loop import AGENT_NAME, ZPPOAgentLoop
 from recipe.zppo.on_verl.guards.reward_workers import RewardWorkers
 from recipe.zppo.randomness import derive_seed
@@ -48,6 +48,9 @@ logger = logging.getLogger(__name__)
 
 
 GREEDY = {"temperature": 0.0, "top_p": 1.0, "top_k": -1}
+
+_PROMPTS_WITH_PIXELS = 32
+"""Prompts whose pixels are kept for the other rollouts of their groups."""
 
 _AgentLoopWorkerTQ = AgentLoopWorkerTQ.__ray_metadata__.modified_class  # the class under Ray's wrapper
 
@@ -68,7 +71,7 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
             "repetition_penalty": 1.0,
             "logprobs": rollout.calculate_log_probs,
         }
-        self._pixels = PixelCache()
+        self._pixels: LRUCache = LRUCache(_PROMPTS_WITH_PIXELS)
         self.opening_tokens = OpeningTokens(
             self.tokenizer, rollout.response_length, self.config.data.get("apply_chat_template_kwargs")
         )
@@ -258,13 +261,16 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
         their images (`media.decoded`), so the processor runs once for them.
         """
         data = output.multi_modal_data or {}
-        images = None if data.get("videos") else data.get("images")
-        found = self._pixels.get(images)
-        if found is None:
+        images = () if data.get("videos") else tuple(data.get("images") or ())
+        # By the very objects. An entry keeps them, so that no other image can come to stand at their addresses.
+        key = tuple(map(id, images))
+        if key not in self._pixels:
             # Two dimensions, since verl takes a first one of size 1 away: of a prompt of one token that would be all.
             found = super()._compute_multi_modal_inputs(output, torch.tensor([output.prompt_ids]))
-            self._pixels.put(images, found)
-        return dict(found)  # verl takes an entry out
+            if not images:
+                return found
+            self._pixels[key] = images, found
+        return dict(self._pixels[key][1])  # verl takes an entry out
 
     async def _compute_score(self, outputs: list[AgentLoopOutput], kwargs: dict) -> None:
         if "raw_prompt" in kwargs:  # a reward function gets the text; pixels would go to its process a rollout
