@@ -1,11 +1,13 @@
 """The `zppo:` node: Table 8, types, bounds, unknown keys."""
 
-import dataclasses
+import pickle
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
+from pydantic import ValidationError
 
 from recipe.zppo.config.compose import CONFIG_DIR, check_overrides, compose
 from recipe.zppo.config.schema import ZPPOConfig
@@ -14,9 +16,14 @@ from recipe.zppo.errors import ConfigError
 from recipe.zppo.types import Kind
 
 VALID = {"teacher": {"path": "t", "nnodes": 1, "response_length": 8}}
+OFF = {"reformulation": {"enable": False}}
+NCQ = {"reformulation": {"bcq": False}}
+ON_POLICY = OFF | {"distillation": {"mode": "on_policy"}}
 
 
-def with_value(key: str, value: object) -> dict:
+def with_value(key: str, value: Any) -> dict:
+    if not key:
+        return VALID | value
     node = OmegaConf.create(VALID)
     OmegaConf.update(node, key, value, force_add=True)
     return OmegaConf.to_container(node)
@@ -24,7 +31,14 @@ def with_value(key: str, value: object) -> dict:
 
 def test_yaml_states_the_defaults_of_the_schema() -> None:
     node = OmegaConf.load(CONFIG_DIR / "zppo_trainer.yaml").zppo
-    assert OmegaConf.to_container(node, resolve=False) == dataclasses.asdict(ZPPOConfig())
+    assert OmegaConf.to_container(node, resolve=False) == ZPPOConfig().model_dump(warnings=False)
+
+
+def test_a_config_can_be_sent_to_another_process_and_not_be_changed() -> None:
+    config = validate_zppo(VALID)
+    assert pickle.loads(pickle.dumps(config)) == config
+    with pytest.raises(ValidationError):
+        config.replay.fraction = 0.5
 
 
 def test_defaults_are_table_8() -> None:
@@ -105,6 +119,8 @@ def test_interpolations_reach_the_rest_of_the_config() -> None:
         ("replay.weights", "age", "'age' is not one of uniform, entry_accuracy, visits"),
         ("dynamic_sampling", 1, "zppo.dynamic_sampling: expected true or false"),
         ("logging.rollouts_dir", "${no.such.key}", "zppo: "),
+        ("", NCQ | {"teacher": {"path": "a", "more": ["b"]}}, "zppo.teacher.more: nothing asks a second teacher here"),
+        ("", ON_POLICY | {"dynamic_sampling": True}, "zppo.dynamic_sampling: a distillation loss uses no advantages"),
     ],
 )
 def test_a_bad_value_is_named_in_one_line(key: str, value: object, message: str) -> None:
@@ -135,21 +151,6 @@ def test_any_value_is_taken_or_refused_in_one_line(value: object) -> None:
             assert str(error).startswith(f"zppo.{key}") and "\n" not in str(error)
 
 
-@pytest.mark.parametrize(
-    ("reformulation", "compression", "expected"),
-    [
-        ({}, {}, True),
-        ({"enable": False}, {}, False),
-        ({"bcq": False}, {}, True),
-        ({"bcq": False}, {"mode": "truncate"}, False),
-        ({"ncq": False}, {"mode": "none"}, True),
-    ],
-)
-def test_when_a_teacher_is_needed(reformulation: dict, compression: dict, expected: bool) -> None:
-    config = validate_zppo(VALID | {"reformulation": reformulation, "compression": compression})
-    assert config.needs_teacher is expected
-
-
 def test_overrides_are_checked_against_the_schema_before_hydra_sees_them() -> None:
     check_overrides(
         ["zppo.replay.fraction=0.5", "+zppo.teacher.inference.dtype=float32", "data.seed=3", "--cfg", "job"]
@@ -160,30 +161,21 @@ def test_overrides_are_checked_against_the_schema_before_hydra_sees_them() -> No
 
 
 @pytest.mark.parametrize(
-    ("node", "message"),
+    ("node", "kinds", "teacher"),
     [
-        (
-            {"reformulation": {"enable": False}, "distillation": {"mode": "on_policy"}, "dynamic_sampling": True},
-            "zppo.dynamic_sampling: a distillation loss uses no advantages",
-        ),
-        (
-            {"reformulation": {"bcq": False}, "teacher": {"path": "a", "more": ["b"]}},
-            "zppo.teacher.more: nothing asks a second teacher here",
-        ),
+        ({}, (Kind.BCQ, Kind.NCQ), True),
+        (OFF, (), False),
+        (ON_POLICY, (), True),
+        (OFF | {"distillation": {"mode": "off_policy"}}, (Kind.TEACHER,), True),
+        (NCQ, (Kind.NCQ,), True),  # to compress
+        (NCQ | {"compression": {"mode": "truncate"}}, (Kind.NCQ,), False),
+        (NCQ | {"compression": {"mode": "none"}}, (Kind.NCQ,), False),
+        ({"reformulation": {"ncq": False}, "compression": {"mode": "none"}}, (Kind.BCQ,), True),
+        ({"reformulation": {"bcq": False, "hint": True}}, (Kind.HINT, Kind.NCQ), True),
     ],
 )
-def test_combinations_of_methods_that_cannot_work(node: dict, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        validate_zppo(VALID | node)
-
-
-def test_what_a_method_asks_of_the_teacher() -> None:
-    off = {"reformulation": {"enable": False}}
-    assert not validate_zppo(off).needs_teacher
-    assert validate_zppo(VALID | off | {"distillation": {"mode": "on_policy"}}).needs_teacher
-    assert validate_zppo(VALID | off | {"distillation": {"mode": "off_policy"}}).kinds == (Kind.TEACHER,)
-    ncq = {"reformulation": {"bcq": False}}
-    assert validate_zppo(VALID | ncq).needs_teacher  # to compress
-    assert not validate_zppo(ncq | {"compression": {"mode": "none"}}).needs_teacher
-    hint = validate_zppo(VALID | {"reformulation": {"bcq": False, "hint": True}})
-    assert hint.kinds == (Kind.HINT, Kind.NCQ)
+def test_what_a_method_asks_of_the_teacher(node: dict, kinds: tuple[Kind, ...], teacher: bool) -> None:
+    config = validate_zppo(VALID | node)
+    assert (config.kinds, config.needs_teacher) == (kinds, teacher)
+    if not teacher:
+        assert not validate_zppo(node).placed_teachers

@@ -37,7 +37,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = copy_checkout(tmp_path_factory.mktemp("checkout") / "repo")
     for file in ("verl/trainer/config/zppo_trainer.yaml", "recipe/zppo/config/schema.py"):
         text = (path / file).read_text()
-        changed = text.replace("threshold: 0.5", "threshold: 0.375").replace("bounded(0.5,", "bounded(0.375,")
+        changed = text.replace("threshold: 0.5", "threshold: 0.375").replace("key(0.5,", "key(0.375,")
         assert changed != text
         (path / file).write_text(changed)
     return path

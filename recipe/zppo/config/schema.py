@@ -1,242 +1,252 @@
-"""Typed schema of the `zppo:` node; its defaults are Table 8 of the paper.
+"""The keys below `zppo`: types, defaults, bounds and meaning. The defaults are Table 8 of the paper.
 
-`verl/trainer/config/zppo_trainer.yaml` states the same defaults for Hydra, and a test keeps the two equal. The node in
-YAML is untyped on purpose: a bad value then reaches `config_validation.validate_zppo`, which names the key and says
-what to do.
-Defaults such as `${trainer.nnodes}` are OmegaConf interpolations, resolved when the node is validated inside a config.
+What is said here is said nowhere else: `make config` writes the node of verl/trainer/config/zppo_trainer.yaml and the
+page docs/reference/config.md from it. A default such as `${trainer.nnodes}` is an interpolation of the YAML, resolved
+when the node is validated inside a config.
 """
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeAlias
 
+from recipe.zppo.config.engine import DescribedAs, Group, key
 from recipe.zppo.methods import METHODS, WALK
 from recipe.zppo.selection import reformulation_cap
 from recipe.zppo.types import Kind
 
-
-def bounded(default: Any, *, ge: float | None = None, gt: float | None = None, le: float | None = None) -> Any:
-    """A field whose value, unless null, must lie in the given bounds."""
-    return field(default=default, metadata={"ge": ge, "gt": gt, "le": le})
+Used: TypeAlias = Callable[["ZPPOConfig"], bool]
+"""Whether a key matters to a method; the reference page asks it of every method's config."""
 
 
-@dataclass(kw_only=True)
-class ReplayConfig:
-    """The prompt replay buffer B (Sec. 3; Algorithm 1, lines on X_replay and the update of B)."""
-
-    enable: bool = True
-    """Replay hard prompts. Off, nothing is stored and X_replay is empty (the paper's methods without a dagger)."""
-
-    fraction: float = bounded(0.25, ge=0.0, le=1.0)
-    """rho_replay: replayed prompts per new prompt; fewer while the buffer is small."""
-
-    capacity: int = bounded(10_000, ge=1)
-    """Prompts that the buffer holds at most; the oldest is evicted first."""
-
-    weights: Literal["uniform", "entry_accuracy", "visits"] = "uniform"
-    """How X_replay is drawn from the buffer. uniform (the paper); beyond it: entry_accuracy prefers prompts that were
-    nearly solved when they came in, visits those that were replayed least."""
+def always(config: "ZPPOConfig") -> bool:
+    return True
 
 
-@dataclass(kw_only=True)
-class ReformulationConfig:
+def rewards(config: "ZPPOConfig") -> bool:
+    return config.distillation.mode == "none"
+
+
+def candidates(config: "ZPPOConfig") -> bool:
+    return any(METHODS[kind].fewest_candidates for kind in config.kinds)
+
+
+def teacher_writes(config: "ZPPOConfig") -> bool:
+    return candidates(config) or config.writes_hint
+
+
+def builds(kind: Kind) -> Used:
+    return lambda config: kind in config.kinds
+
+
+class ReplayConfig(Group):
+    """The prompt replay buffer B (Sec. 3; Algorithm 1, steps 1 and 6)."""
+
+    enable: bool = key(True, paper="the dagger of the methods' names", used=always)
+    """Replay hard prompts. false stores nothing and replays nothing."""
+
+    fraction: float = key(0.25, ge=0.0, le=1.0, paper="rho_replay, Table 8")
+    """Replayed prompts per new prompt of a step; fewer while the buffer is small."""
+
+    capacity: int = key(10_000, ge=1, paper="Table 8")
+    """Prompts that the buffer holds at most. The oldest is evicted first."""
+
+    weights: Literal["uniform", "entry_accuracy", "visits"] = key("uniform", paper="uniform in Algorithm 1, step 1")
+    """How replayed prompts are drawn from the buffer. Beyond the paper, entry_accuracy prefers prompts that were nearly
+    solved when they came in, and visits those that were replayed least."""
+
+
+class ReformulationConfig(Group):
     """What hard questions become: BCQ and NCQ, or one of the rival groups that the teacher helps (App. D.2)."""
 
-    enable: bool = True
-    """Build reformulated questions. Off, the teacher is never started."""
+    enable: bool = key(True, used=always)
+    """Build reformulated questions. false never asks the teacher for them."""
 
-    fraction: float = bounded(0.25, ge=0.0, le=1.0)
-    """rho_aug: the cap on hard questions kept, and on BCQ + NCQ instances, per new prompt of the step."""
+    fraction: float = key(0.25, ge=0.0, le=1.0, paper="rho_aug, Table 8; Algorithm 1, steps 3 and 5")
+    """The cap on hard questions kept, and on reformulated ones, per new prompt of a step."""
 
-    bcq: bool = True
-    """Build BCQ: one correct teacher rollout and one wrong student rollout."""
+    bcq: bool = key(True, paper="Algorithm 1, step 4; Fig. 17", used=builds(Kind.BCQ))
+    """Build BCQ: a hard question with one correct teacher rollout and one wrong student rollout."""
 
-    ncq: bool = True
-    """Build NCQ: all wrong student rollouts of the question."""
+    ncq: bool = key(True, paper="Algorithm 1, step 4; Fig. 18", used=builds(Kind.NCQ))
+    """Build NCQ: a hard question with all its wrong student rollouts."""
 
-    hint: bool = False
-    """Instead of BCQ: a hint in the prompt, written by the teacher from one correct rollout of its own (Alg. 5). One
-    that gives the answer away is dropped and counted."""
+    hint: bool = key(False, paper="Alg. 5, Fig. 19", used=builds(Kind.HINT))
+    """Instead of BCQ: a hint in the prompt, which the teacher writes from one correct rollout of its own. One that
+    gives the answer away is dropped and counted."""
 
-    prefix: bool = False
-    """Instead of BCQ: the beginning of one correct teacher rollout opens the response, outside the loss (Alg. 6)."""
+    prefix: bool = key(False, paper="Alg. 6", used=builds(Kind.PREFIX))
+    """Instead of BCQ: the beginning of one correct teacher rollout opens the response, outside the loss."""
 
-    prefix_fraction: float = bounded(0.4, gt=0.0, le=0.9)
-    """alpha: the share of the teacher rollout's tokens that opens the response."""
+    prefix_fraction: float = key(0.4, gt=0.0, le=0.9, paper="alpha, Alg. 6", used=builds(Kind.PREFIX))
+    """The share of the teacher rollout's tokens that opens the response."""
 
-    schedule: Literal["same_step", "next_step"] = "same_step"
-    """same_step (the paper): rolled out in the step that built them. next_step: together with the plain prompts of the
-    following step, by that step's policy, so that a step has one generation phase instead of two."""
+    schedule: Literal["same_step", "next_step"] = key("same_step", paper="same_step in Algorithm 1, step 5")
+    """When reformulated questions are rolled out: in the step that built them, or, beyond the paper, with the plain
+    prompts of the next one and by its policy, so that a step has one phase of generation instead of two."""
 
-    max_candidate_tokens: int = bounded(512, ge=1)
-    """Tokens of one candidate in a prompt at most (compression modes `teacher` and `truncate`)."""
+    max_candidate_tokens: int = key(512, ge=1, paper="Table 8", used=candidates)
+    """Tokens of one candidate in a prompt at most, unless `zppo.compression.mode` is none."""
 
 
-@dataclass(kw_only=True)
-class CompressionConfig:
+class CompressionConfig(Group):
     """How a rollout becomes a candidate (Fig. 16)."""
 
-    mode: Literal["teacher", "truncate", "none"] = "teacher"
-    """teacher: the teacher's summary, or the bounded tail of the response where that fails; truncate: always the
-    bounded tail; none: the whole response, bounded by the context only."""
+    mode: Literal["teacher", "truncate", "none"] = key("teacher", paper="Fig. 16, Table 8")
+    """teacher takes the teacher's summary, or the bounded tail of the response where that fails; truncate takes the
+    bounded tail; none takes the whole response, which the context alone then bounds."""
 
-    max_tokens: int = bounded(512, ge=1)
-    """New tokens that the teacher may write for one summary, or hint."""
+    max_tokens: int = key(512, ge=1, paper="Table 8", used=teacher_writes)
+    """New tokens that the teacher may write for one summary, or one hint."""
 
-    thinking: bool = False
-    """Let the chat template open with reasoning before a summary or hint, which counts in `max_tokens`; as
-    `zppo.judge.thinking`. What does not come to the end of its thoughts is no summary."""
+    thinking: bool = key(False, used=teacher_writes)
+    """Let the chat template open with reasoning before a summary or hint; it counts in `max_tokens`. What does not come
+    to the end of its thoughts is no summary."""
 
 
-@dataclass(kw_only=True)
-class DistillationConfig:
+class DistillationConfig(Group):
     """Learning the teacher's distributions instead of rewards: per-token Jensen-Shannon divergence (Algs. 2 and 3)."""
 
-    mode: Literal["none", "off_policy", "on_policy"] = "none"
-    """off_policy: on fresh correct teacher rollouts of every prompt, student rollouts only keep the books; on_policy:
-    on the student's own plain rollouts, scored by the teacher. Student and teacher share one vocabulary."""
+    mode: Literal["none", "off_policy", "on_policy"] = key("none", paper="Algs. 2 and 3")
+    """off_policy learns from fresh correct teacher rollouts of every prompt, on_policy from the student's own plain
+    rollouts, scored by the teacher. Student and teacher must share one vocabulary."""
 
-    topk: int | None = bounded(64, ge=1)
+    topk: int | None = key(64, ge=1)
     """Most likely tokens of the teacher at each position; the rest of the mass is one bucket. null takes the whole
     vocabulary: the exact divergence, for small vocabularies."""
 
 
-@dataclass(kw_only=True)
-class TeacherConfig:
+class TeacherConfig(Group):
     """The frozen teacher: its servers, its sampling, and what happens when it fails."""
 
-    path: str | None = None
-    """Local folder or hub id; with `base_url` the name under which the model is served there. Required while anything
+    path: str | None = key(None, paper="pi_T, Table 8")
+    """Local folder or hub id; with `base_url` the name under which the model is served there. Needed while anything
     asks the teacher."""
 
     base_url: str | None = None
-    """An OpenAI-compatible endpoint that serves the teacher, such as http://host:8000/v1: no accelerators are placed
-    for it. null starts servers of our own. Chat completions only, so not for distillation."""
+    """An OpenAI-compatible endpoint that serves the teacher, such as http://host:8000/v1; null starts servers of our
+    own. It gives chat completions only, so it will not do for distillation."""
 
     api_key_env: str = "ZPPO_TEACHER_API_KEY"
     """Environment variable that holds the endpoint's key, where it wants one. The key is read from the environment of
     the process that starts the run and is never written anywhere."""
 
     openai_fields_only: bool = False
-    """Send the endpoint only what OpenAI's own API has, for services that refuse the rest: no top-k, min-p and
-    repetition penalty, for which the server's defaults then hold (vLLM's are the model's generation_config.json), and
-    no `chat_template_kwargs`."""
+    """Send the endpoint only what OpenAI's own API has, for services that refuse the rest: no top-k, min-p, repetition
+    penalty and `chat_template_kwargs`. The server's defaults then hold, for vLLM the model's generation_config.json."""
 
-    more: list[str] = field(default_factory=list)
-    """Further teachers (beyond the paper). A question that one does not solve goes to the next; `path` is asked first,
-    and compresses. Each gets a pool of its own, of `n_gpus_per_node` x `nnodes`."""
+    more: Annotated[list[str], DescribedAs("a list of texts such as [a,b]")] = key(
+        [], used=lambda config: config.asks_teacher
+    )
+    """Further teachers, beyond the paper: a question that one does not solve goes to the next. `path` is asked first,
+    and compresses; each gets a pool of its own, of `n_gpus_per_node` x `nnodes`."""
 
-    n_rollouts: int = bounded(4, ge=1)
-    """G_T: fresh teacher rollouts for each hard question."""
+    n_rollouts: int = key(4, ge=1, paper="G_T, Table 8", used=lambda config: config.asks_teacher)
+    """Fresh teacher rollouts for each question that it is asked."""
 
-    n_gpus_per_node: int = bounded(2, ge=1)
+    n_gpus_per_node: int = key(2, ge=1, paper="Table 8")
     """Accelerators of each node that serve the teacher; the student has `trainer.n_gpus_per_node` others."""
 
-    nnodes: int = bounded("${trainer.nnodes}", ge=1)
+    nnodes: int = key("${trainer.nnodes}", ge=1, paper="Table 8")
     """Nodes of the teacher's pool."""
 
-    temperature: float = bounded(1.0, ge=0.0)
-    """Sampling temperature of teacher rollouts (compression uses the same)."""
+    temperature: float = key(1.0, ge=0.0, paper="Table 8")
+    """Sampling temperature of teacher rollouts and of compression."""
 
-    top_p: float = bounded(1.0, gt=0.0, le=1.0)
+    top_p: float = key(1.0, gt=0.0, le=1.0, paper="Table 8")
     """Nucleus of teacher rollouts."""
 
-    top_k: int = bounded(-1, ge=-1)
-    """-1 samples from the whole vocabulary."""
+    top_k: int = key(-1, ge=-1, paper="Table 8")
+    """Teacher rollouts draw from so many most likely tokens; -1 takes the whole vocabulary."""
 
-    response_length: int = bounded("${data.max_response_length}", ge=1)
-    """New tokens of one teacher rollout at most; the student's response length unless set."""
+    response_length: int = key("${data.max_response_length}", ge=1, paper="Table 8")
+    """New tokens of one teacher rollout at most."""
 
-    request_timeout_s: float = bounded(1800.0, gt=0.0)
+    request_timeout_s: float = key(1800.0, gt=0.0)
     """Seconds that one request may take, waiting in the server's queue included."""
 
-    step_timeout_s: float = bounded(3600.0, gt=0.0)
+    step_timeout_s: float = key(3600.0, gt=0.0)
     """Seconds that the teacher work of one step may take; what is late then is dropped and counted."""
 
-    max_retries: int = bounded(2, ge=0)
+    max_retries: int = key(2, ge=0)
     """Further tries of a request that failed or timed out."""
 
-    max_concurrent_requests: int = bounded(1024, ge=1)
+    max_concurrent_requests: int = key(1024, ge=1)
     """Requests in flight at once, over all agent-loop workers."""
 
-    dead_after_failures: int = bounded(8, ge=1)
+    dead_after_failures: int = key(8, ge=1)
     """Failures in a row after which the teacher counts as dead: steps go on with NCQ and truncated candidates only."""
 
-    retry_after_s: float = bounded(300.0, gt=0.0)
+    retry_after_s: float = key(300.0, gt=0.0)
     """Seconds until a dead teacher is tried again."""
 
-    inference: dict[str, Any] = field(
-        default_factory=lambda: {
+    inference: dict[Any, Any] = key(
+        {
             "tensor_model_parallel_size": 1,
             "gpu_memory_utilization": 0.85,
             "max_num_seqs": 256,
             "max_model_len": "${actor_rollout_ref.rollout.max_model_len}",
-        }
+        },
+        paper="tensor parallel size 1, Table 8",
     )
     """Settings of verl's rollout config for the teacher's servers, on top of verl's teacher defaults. `max_num_seqs` is
-    not verl's 1024: vLLM does not start where it exceeds the blocks that a model with linear attention has, about 700
-    for a 27B of 8 bits on 80 GB."""
+    not verl's 1024, since vLLM does not start with more than the blocks that a model with linear attention has: about
+    700 for a 27B of 8 bits on 80 GB."""
 
 
-@dataclass(kw_only=True)
-class JudgeConfig:
+class JudgeConfig(Group):
     """The teacher as judge of free-form answers (App. D.1): rows whose `extra_info.answer_type` is `free_form`."""
 
-    enable: bool = False
-    """Ask the judge; the first teacher is started for it also where the method needs none. Required while the data
-    have free-form rows. In validation the reward function goes first, and the judge gets what it calls wrong."""
+    enable: bool = key(False, paper="App. D.1")
+    """Ask the judge, for which the first teacher is started also where the method needs none. Needed while the data
+    have free-form rows; in validation the reward function goes first, and the judge gets what it calls wrong."""
 
-    max_tokens: int = bounded(512, ge=1)
-    """New tokens of one verdict at most. Temperature 0 and top-p 1 are fixed."""
+    max_tokens: int = key(512, ge=1, paper="App. D.1")
+    """New tokens of one verdict at most. Its temperature is 0 and its top-p 1."""
 
-    max_answer_tokens: int = bounded(512, ge=1)
-    """Of a response without a box the judge sees its end, so many of the student's tokens; else the boxed answer."""
+    max_answer_tokens: int = key(512, ge=1)
+    """Of a response without a box the judge sees the end, so many of the student's tokens; else the boxed answer."""
 
     thinking: bool = False
     """Let the chat template open with reasoning, which counts in `max_tokens`. false passes `enable_thinking=false` to
-    the template (to an endpoint as `chat_template_kwargs`; see `teacher.openai_fields_only`)."""
+    the template, to an endpoint as `chat_template_kwargs` (see `zppo.teacher.openai_fields_only`)."""
 
 
-@dataclass(kw_only=True)
-class ValidationConfig:
+class ValidationConfig(Group):
     """What verl's `rollout.val_kwargs` has no key for (App. B.2)."""
 
-    presence_penalty: float = bounded(1.5, ge=-2.0, le=2.0)
-    """Taken from the logit of every token that a validation response has already. 0 switches it off. Training samples
+    presence_penalty: float = key(1.5, ge=-2.0, le=2.0, paper="App. B.2")
+    """Taken from the logit of every token that a validation response has already; 0 switches it off. Training samples
     without any penalty."""
 
 
-@dataclass(kw_only=True)
-class TimeoutsConfig:
+class TimeoutsConfig(Group):
     """Limits on waiting: a run stops with a message instead of hanging."""
 
-    start_s: float = bounded(3600.0, gt=0.0, le=1e8)
+    start_s: float = key(3600.0, gt=0.0, le=1e8)
     """Seconds until the engine and the servers of student and teacher are ready, reading the data not counted."""
 
-    rollout_s: float = bounded(3600.0, gt=0.0)
+    rollout_s: float = key(3600.0, gt=0.0)
     """Seconds from submission until a group of rollouts, plain or reformulated, must be complete."""
 
-    step_s: float = bounded(10_800.0, gt=0.0)
+    step_s: float = key(10_800.0, gt=0.0)
     """Seconds that the generation of a whole step may take."""
 
-    validation_s: float = bounded(10_800.0, gt=0.0)
+    validation_s: float = key(10_800.0, gt=0.0)
     """Seconds that one validation may take."""
 
-    engine_s: float = bounded(21_600.0, gt=0.0, le=1e8)
+    engine_s: float = key(21_600.0, gt=0.0, le=1e8)
     """Seconds that one call of the training engine may take: log-probs, the updates of a step, weights to the servers,
     a checkpoint."""
 
 
-@dataclass(kw_only=True)
-class DataConfig:
-    """What ZPPO needs of the data rows beyond verl's columns."""
+class DataConfig(Group):
+    """Names of the data rows beyond verl's columns."""
 
     prompt_id_key: str = "prompt_id"
     """Column with an id that is unique over the training files: a prompt lives in the buffer under it. Without such a
     column, a hash of question and answer serves."""
 
 
-@dataclass(kw_only=True)
-class LoggingConfig:
+class LoggingConfig(Group):
     """Files that a run writes beside console and TensorBoard."""
 
     rollouts_dir: str | None = "${trainer.default_local_dir}/rollouts"
@@ -245,60 +255,60 @@ class LoggingConfig:
     metrics_file: str | None = "${trainer.default_local_dir}/metrics.jsonl"
     """JSONL file with the metrics of every step. null writes none."""
 
-    text_limit: int | None = bounded(65_536, ge=1)
+    text_limit: int | None = key(65_536, ge=1)
     """Characters of one text in the rollout files at most; null for no limit."""
 
 
-@dataclass(kw_only=True)
-class ExportConfig:
+class ExportConfig(Group):
     """What is written at the end of a run."""
 
     hf_model: bool = True
     """Write the final student as a Hugging Face checkpoint."""
 
 
-@dataclass(kw_only=True)
-class ZPPOConfig:
-    """The whole `zppo:` node."""
+class ZPPOConfig(Group):
+    """The keys of the step itself; the groups follow."""
 
-    threshold: float = bounded(0.5, gt=0.0, le=1.0)
-    """tau: a question is hard, and kept in the buffer, while its mean plain reward is below this."""
+    threshold: float = key(0.5, gt=0.0, le=1.0, paper="tau, Table 8; Algorithm 1, step 2")
+    """A question is hard, and kept in the buffer, while the mean reward of its plain group is below this."""
 
-    seed: int = bounded(0, ge=0)
-    """Seed of replay sampling, tie-breaks, the choice and the order of candidates."""
+    seed: int = key(0, ge=0)
+    """Seed of replay sampling, tie-breaks, and the choice and order of candidates; the order of the data follows it."""
 
-    updates_per_step: int = bounded(4, ge=1)
-    """I: gradient updates per rollout step, whatever the size of the batch."""
+    updates_per_step: int = key(4, ge=1, paper="I, Table 8; Fig. 6")
+    """Gradient updates per rollout step, whatever the size of its batch."""
 
-    advantage_norm: Literal["without_zero", "with_zero", "none"] = "without_zero"
-    """Groups whose rollouts enter the batch statistics of the two-step estimator (Eqs. 2 to 6): the non-trivial ones,
-    all, or no second step at all."""
+    advantage_norm: Literal["without_zero", "with_zero", "none"] = key(
+        "without_zero", paper="S in Eqs. 2 to 6; Fig. 6", used=rewards
+    )
+    """Groups whose rollouts enter the batch statistics of the two-step advantage: those with unequal rewards, all, or
+    no second step at all."""
 
-    advantage_eps: float = bounded(1e-6, gt=0.0)
-    """Added to the standard deviation before dividing."""
+    advantage_eps: float = key(1e-6, gt=0.0, paper="eps in Eqs. 2 to 6", used=rewards)
+    """Added to the standard deviation before dividing by it."""
 
-    dynamic_sampling: bool = False
+    dynamic_sampling: bool = key(False, used=rewards)
     """Beyond the paper: groups whose rollouts still have one reward after BCQ and NCQ were tried do not enter the
-    update (they have no advantage, but their tokens would count in the loss's mean). Buffer and books see them."""
+    update. They have no advantage, but their tokens would count in the loss's mean; buffer and books see them."""
 
     dry_run: bool = False
     """Check and plan the run, print one page, and stop: status 0 when it would run, 2 when something would fail."""
 
     hardware: str | None = None
-    """Hardware to plan for instead of the machine or Ray cluster at hand: nodes x accelerators of a node x GB of memory
-    of each, such as 8x8x80."""
+    """Hardware to plan for: nodes x accelerators of a node x GB of memory of each, such as 8x8x80. null looks at the
+    machine or Ray cluster at hand."""
 
-    replay: ReplayConfig = field(default_factory=ReplayConfig)
-    reformulation: ReformulationConfig = field(default_factory=ReformulationConfig)
-    compression: CompressionConfig = field(default_factory=CompressionConfig)
-    distillation: DistillationConfig = field(default_factory=DistillationConfig)
-    teacher: TeacherConfig = field(default_factory=TeacherConfig)
-    judge: JudgeConfig = field(default_factory=JudgeConfig)
-    validation: ValidationConfig = field(default_factory=ValidationConfig)
-    timeouts: TimeoutsConfig = field(default_factory=TimeoutsConfig)
-    data: DataConfig = field(default_factory=DataConfig)
-    logging: LoggingConfig = field(default_factory=LoggingConfig)
-    export: ExportConfig = field(default_factory=ExportConfig)
+    replay: ReplayConfig = key(ReplayConfig(), used=lambda config: config.replay.enable)
+    reformulation: ReformulationConfig = key(ReformulationConfig(), used=lambda config: config.reformulation.enable)
+    compression: CompressionConfig = key(CompressionConfig(), used=candidates)
+    distillation: DistillationConfig = key(DistillationConfig(), used=lambda config: config.distillation.mode != "none")
+    teacher: TeacherConfig = key(TeacherConfig(), used=lambda config: config.needs_teacher)
+    judge: JudgeConfig = JudgeConfig()
+    validation: ValidationConfig = ValidationConfig()
+    timeouts: TimeoutsConfig = TimeoutsConfig()
+    data: DataConfig = DataConfig()
+    logging: LoggingConfig = LoggingConfig()
+    export: ExportConfig = ExportConfig()
 
     @property
     def kinds(self) -> tuple[Kind, ...]:

@@ -1,18 +1,16 @@
 """From the `zppo:` node of a composed config to the typed `ZPPOConfig`, or one line that says what to change."""
 
-import dataclasses
-import difflib
-import math
 import re
-import types
 import typing
-from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from pydantic import ValidationError
 
+from recipe.zppo.config.engine import first_mistake, is_group, unknown_key
 from recipe.zppo.config.hardware import parse_hardware
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import ConfigError
@@ -34,84 +32,26 @@ def validate_zppo(node: DictConfig | Mapping[str, Any]) -> ZPPOConfig:
             node = OmegaConf.to_container(node, resolve=True)
         except OmegaConfBaseException as error:
             raise ConfigError(f"zppo: {str(error).splitlines()[0]}") from error
-    config = _build(ZPPOConfig, node, "zppo")
+    try:
+        config = ZPPOConfig.model_validate(node)
+    except ValidationError as error:
+        raise ConfigError(first_mistake(error, ZPPOConfig, "zppo")) from None
     _check_combinations(config)
     return config
 
 
 def check_key(key: str) -> None:
     """Raise ConfigError when `key`, dotted and starting with `zppo`, is not in the schema."""
-    cls: Any = ZPPOConfig
+    hint: Any = ZPPOConfig
     path = "zppo"
     for part in key.split(".")[1:]:
-        if not dataclasses.is_dataclass(cls):
-            if typing.get_origin(cls) is dict:
+        if not is_group(hint):
+            if typing.get_origin(hint) is dict:
                 return
             raise ConfigError(f"{key}: {path} is a value, it has no keys of its own")
-        hints = typing.get_type_hints(cls)
-        if part not in hints:
-            raise ConfigError(_unknown(part, path, hints))
-        cls, path = hints[part], f"{path}.{part}"
-
-
-def _build(cls: Any, node: Any, path: str) -> Any:
-    """Instance of dataclass `cls` from a mapping; missing keys keep their defaults."""
-    if not isinstance(node, Mapping):
-        raise ConfigError(f"{path}: expected a group of keys, got {_show(node)}")
-    hints = typing.get_type_hints(cls)
-    for key in node:
-        if key not in hints:
-            raise ConfigError(_unknown(key, path, hints))
-    values = {}
-    for spec in dataclasses.fields(cls):
-        if spec.name in node:
-            key, value = f"{path}.{spec.name}", node[spec.name]
-            hint = hints[spec.name]
-            values[spec.name] = (
-                _build(hint, value, key) if dataclasses.is_dataclass(hint) else _value(hint, spec.metadata, value, key)
-            )
-    return cls(**values)
-
-
-def _value(hint: Any, bounds: Mapping[str, float | None], value: Any, key: str) -> Any:
-    """`value` checked against a leaf's type and bounds; integers are accepted where a number is asked for."""
-    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if value is None:
-        if type(None) in options:
-            return None
-        raise ConfigError(f"{key}: must not be null; set {_describe(options[0])}")
-    kind = options[0]
-    if typing.get_origin(kind) is Literal:
-        choices = typing.get_args(kind)
-        if value not in choices:
-            raise ConfigError(f"{key}: {_show(value)} is not one of {', '.join(choices)}")
-        return value
-    if typing.get_origin(kind) is dict:
-        if not isinstance(value, Mapping):
-            raise ConfigError(f"{key}: expected a group of keys, got {_show(value)}")
-        return dict(value)
-    if typing.get_origin(kind) is list:
-        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-            raise ConfigError(f"{key}: expected a list of texts such as [a,b], got {_show(value)}")
-        return list(value)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if type(value) is not kind or (kind is float and not math.isfinite(value)) or value == "":
-        raise ConfigError(f"{key}: expected {_describe(kind)}, got {_show(value)}")
-    broken = [text for text, holds in _bounds(bounds, value) if not holds]
-    if broken:
-        allowed = " and ".join(text for text, _ in _bounds(bounds, value))
-        raise ConfigError(f"{key}: {value} is out of range; it must be {allowed}")
-    return value
-
-
-def _bounds(bounds: Mapping[str, float | None], value: Any) -> Iterator[tuple[str, bool]]:
-    if bounds.get("ge") is not None:
-        yield f"at least {bounds['ge']}", value >= bounds["ge"]
-    if bounds.get("gt") is not None:
-        yield f"greater than {bounds['gt']}", value > bounds["gt"]
-    if bounds.get("le") is not None:
-        yield f"at most {bounds['le']}", value <= bounds["le"]
+        if part not in hint.model_fields:
+            raise ConfigError(unknown_key(part, hint.model_fields, path, full=True))
+        hint, path = hint.model_fields[part].annotation, f"{path}.{part}"
 
 
 def _check_combinations(config: ZPPOConfig) -> None:
@@ -200,20 +140,3 @@ def _check_endpoint(config: ZPPOConfig) -> None:
             f"{key}: distillation needs the teacher's probabilities of every token, which chat completions don't give; "
             "set it to null and give the teacher accelerators (zppo.teacher.n_gpus_per_node)"
         )
-
-
-def _unknown(key: Any, path: str, known: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(str(key), list(known), n=1)
-    hint = f"did you mean {path}.{close[0]}?" if close else f"known keys: {', '.join(known)}"
-    return f"{path}.{key}: unknown key; {hint}"
-
-
-def _describe(kind: Any) -> str:
-    names = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
-    return names.get(kind, "one of " + ", ".join(map(str, typing.get_args(kind))))
-
-
-def _show(value: Any) -> str:
-    """Short one-line form of a value for a message."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -155,7 +155,7 @@ def read_json_table(path: str | Path) -> pa.Table:
 
 def _present_columns(present: list[str], file: str, key: str, columns: list[str], id_key: str | None) -> list[str]:
     """`columns`, which must be there, and the id column where it is or must be."""
-    if id_key is not None and (id_key in present or id_key != DataConfig.prompt_id_key):
+    if id_key is not None and (id_key in present or id_key != DataConfig().prompt_id_key):
         columns = [*columns, id_key]
     for column in columns:
         if column not in present:

@@ -1,7 +1,6 @@
 """Everything about a run that can be known before Ray starts, each failure as a ConfigError of one line."""
 
 import dataclasses
-import difflib
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
+from recipe.zppo.config.engine import did_you_mean
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError
@@ -254,9 +254,8 @@ def check_teacher_pool(config: DictConfig, zppo: ZPPOConfig) -> None:
     known = [field.name for field in dataclasses.fields(RolloutConfig)]
     for key in zppo.teacher.inference:
         if key not in known:
-            close = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"; did you mean zppo.teacher.inference.{close[0]}?" if close else ""
-            raise ConfigError(f"zppo.teacher.inference.{key}: not a key of verl's rollout config{hint}")
+            hint = did_you_mean(key, known, "zppo.teacher.inference.", otherwise="")
+            raise ConfigError(f"zppo.teacher.inference.{key}: not a key of verl's rollout config{hint and '; '}{hint}")
     sizes = ("tensor_model_parallel_size", "data_parallel_size", "pipeline_model_parallel_size")
     replica = 1
     for name in sizes:
