@@ -2,10 +2,10 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+from recipe.zppo.config.engine import Group, key
 from recipe.zppo.data import reading
 from recipe.zppo.data.answers import is_gradable
 from recipe.zppo.data.converters import CONVERTERS, Converter, Draft, Tally
@@ -13,21 +13,22 @@ from recipe.zppo.data.directives import strip_directives
 from recipe.zppo.data.errors import BuildError, RowError
 from recipe.zppo.data.parquet import write_rows
 from recipe.zppo.data.rows import build_row, text_id
-from recipe.zppo.data.settings import NEEDED, key
+from recipe.zppo.data.settings import Names
 from recipe.zppo.data.verl_files import convert_file
 from recipe.zppo.errors import DataError
 from recipe.zppo.media import parts as media
 
 
-@dataclass(frozen=True)
-class ConvertSettings:
-    name: str = key(NEEDED, "what the source is", choices=(*CONVERTERS, "verl"))
-    out: str = key(NEEDED, "folder for the files")
+class ConvertSettings(Group):
+    """Keys of `python -m recipe.zppo.data.convert`."""
+
+    name: Literal[*CONVERTERS, "verl"] = key(..., "what the source is")
+    out: str = key(..., "folder for the files")
     source: str | None = key(None, "hub id, folder or parquet file; null: the usual one on the hub (needed for verl)")
-    splits: tuple[str, ...] | None = key(None, "such as [train,test]; null: those that there are (not for verl)")
+    splits: Names | None = key(None, "such as [train,test]; null: those that there are (not for verl)")
     strip_directives: bool = key(True, "take 'think step by step' and 'put it in a box' off the questions")
     check_answers: bool = key(True, "drop rows whose own gold answer the reward function would call wrong")
-    limit: int | None = key(None, "rows to read of each split or file; null: all", least=1)
+    limit: int | None = key(None, "rows to read of each split or file; null: all", ge=1)
 
 
 class Result(NamedTuple):

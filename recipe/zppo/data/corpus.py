@@ -8,7 +8,6 @@ Each task of a pass writes files of its own by rename, named after what it does;
 done again. So a killed build goes on where it was, and its result depends on neither the kill nor the workers.
 """
 
-import dataclasses
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -203,9 +202,7 @@ def _places(settings: CorpusSettings) -> list[reading.Place]:
 
 def _asked(settings: CorpusSettings, places: Sequence[reading.Place]) -> dict[str, Any]:
     """All that the result depends on."""
-    asked = dataclasses.asdict(settings)
-    for name in ("workers", "overwrite", "out"):
-        del asked[name]
+    asked = settings.model_dump(exclude={"workers", "overwrite", "out"})
     files = {f"files of {place.key}": reading.fingerprint(place) for place in places}
     return {**asked, **files, "format": FORMAT}
 

@@ -1,31 +1,18 @@
-"""`key=value` command lines for small tools: the fields of a dataclass are the keys, each mistake is one line."""
+"""`key=value` command lines for small tools: the keys are those of a group, each mistake is one line."""
 
-import dataclasses
-import difflib
 import sys
-import types
 import typing
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
+from pydantic import Field, ValidationError
 
+from recipe.zppo.config.engine import DescribedAs, Group, first_mistake, plain_type, takes_null, unknown_key
 from recipe.zppo.errors import ConfigError
 
-Settings = TypeVar("Settings")
-_HELP = "help"
-_CHOICES = "choices"
-_LEAST = "least"
-
-
-NEEDED = dataclasses.MISSING
-"""As a default: the key must be given."""
-
-
-def key(default: Any, help: str, *, choices: Sequence[str] | None = None, least: float | None = None) -> Any:
-    """A field of a settings class. `least` is the smallest number allowed."""
-    metadata = {_HELP: help, _CHOICES: choices, _LEAST: least}
-    return dataclasses.field(default=default, metadata=metadata)
+Settings = TypeVar("Settings", bound=Group)
+Names = Annotated[tuple[str, ...], Field(min_length=1), DescribedAs("a list such as [a,b]")]
 
 
 def read_settings(kind: type[Settings], arguments: Sequence[str], usage: str) -> Settings:
@@ -37,66 +24,46 @@ def read_settings(kind: type[Settings], arguments: Sequence[str], usage: str) ->
     if any(argument in ("-h", "--help", "help") for argument in arguments):
         print(help_text(kind, usage))
         sys.exit(0)
-    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    hints = typing.get_type_hints(kind)
-    values: dict[str, Any] = {}
+    texts: dict[str, str] = {}
     for argument in arguments:
         name, equals, text = argument.partition("=")
         if not equals:
             raise ConfigError(f"{argument}: expected key=value; --help lists the keys")
-        if name not in fields:
-            close = difflib.get_close_matches(name, fields, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(fields)}"
-            raise ConfigError(f"unknown key {name}; {hint}")
-        if name in values:
+        if name not in kind.model_fields:
+            raise ConfigError(unknown_key(name, kind.model_fields, "", full=False))
+        if name in texts:
             raise ConfigError(f"{name}: given twice")
-        values[name] = _value(name, text, hints[name])
-        _check_bounds(fields[name], values[name])
-    for name, field in fields.items():
-        if field.default is NEEDED and name not in values:
-            raise ConfigError(f"{name}: needed; {field.metadata[_HELP]}")
-    return kind(**values)
+        texts[name] = text
+    values = {name: _value(text, kind.model_fields[name].annotation) for name, text in texts.items()}
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(first_mistake(error, kind, typed=texts)) from None
 
 
-def help_text(kind: type, usage: str) -> str:
+def help_text(kind: type[Group], usage: str) -> str:
     lines = [usage, "", "keys:"]
-    for field in dataclasses.fields(kind):
-        default = " (needed)" if field.default is NEEDED else f" (default: {_shown(field.default)})"
-        lines.append(f"  {field.name}: {field.metadata[_HELP]}{default}")
+    for name, field in kind.model_fields.items():
+        default = " (needed)" if field.is_required() else f" (default: {_shown(field.default)})"
+        lines.append(f"  {name}: {field.description}{default}")
     return "\n".join(lines)
 
 
-def _value(name: str, text: str, hint: Any) -> Any:
-    optional = isinstance(hint, types.UnionType)
-    allowed = tuple(part for part in typing.get_args(hint) if part is not type(None)) if optional else (hint,)
-    if optional and text in ("null", "none", ""):
+def _value(text: str, hint: Any) -> Any:
+    """What a text of the command line stands for where a value of type `hint` is asked for."""
+    if takes_null(hint) and text in ("null", "none", ""):
         return None
-    (wanted,) = allowed
-    if wanted is str and text:
-        return text
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        value = None
-    if wanted == tuple[str, ...]:
-        value = value.split(",") if isinstance(value, str) else value
-        if isinstance(value, list) and value and all(isinstance(item, str) and item for item in value):
-            return tuple(value)
-        raise ConfigError(f"{name}: expected a list such as [a,b], got {text!r}")
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(value, wanted) and not (wanted is int and isinstance(value, bool)):
+    wanted = plain_type(hint)
+    if wanted in (int, float, bool) or typing.get_origin(wanted) is tuple:
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            return text
+        if typing.get_origin(wanted) is tuple:
+            value = value.split(",") if isinstance(value, str) else value
+            return tuple(value) if isinstance(value, list) else value
         return value
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-    raise ConfigError(f"{name}: expected {names[wanted]}{' or null' if optional else ''}, got {text!r}")
-
-
-def _check_bounds(field: dataclasses.Field, value: Any) -> None:
-    choices, least = field.metadata[_CHOICES], field.metadata[_LEAST]
-    if choices and value is not None and value not in choices:
-        raise ConfigError(f"{field.name}: {value!r} is not one of {', '.join(choices)}")
-    if least is not None and value is not None and value < least:
-        raise ConfigError(f"{field.name}: expected at least {least}, got {value}")
+    return text
 
 
 def _shown(value: Any) -> str:
