@@ -50,33 +50,40 @@ def test_more_steps_than_questions(fake_arguments: list[str], capsys: pytest.Cap
 @pytest.mark.parametrize("plan", [plan for plan in plans() if plan != "none"])
 def test_every_plan_has_the_row_that_it_compares_with(plan: str):
     config = read_config([f"plan={plan}"])
-    assert config.baseline in [row.name for row in config.rows]
+    assert config.baseline in [row.name for row in config.chosen]
 
 
 def test_the_default_is_table_3():
     config = read_config([])
-    assert [row.label for row in config.rows] == ["GRPO", "GRPO†", "GRPO + Both", "GRPO† + BCQ", "GRPO† + NCQ", "ZPPO"]
-    assert {row.seeds for row in config.rows} == {(0, 1, 2)}
-    assert config.worlds == ("firm",)
+    assert [row.label for row in config.chosen] == [
+        "GRPO",
+        "GRPO†",
+        "GRPO + Both",
+        "GRPO† + BCQ",
+        "GRPO† + NCQ",
+        "ZPPO",
+    ]
+    assert {row.seeds for row in config.chosen} == {(0, 1, 2)}
+    assert config.worlds == ["firm"]
 
 
 def test_the_full_plan_has_more_seeds_for_four_rows_and_two_worlds():
     config = read_config(["plan=full"])
-    assert config.worlds == ("firm", "mild")
-    five = [row.name for row in config.rows if row.seeds == (0, 1, 2, 3, 4)]
+    assert config.worlds == ["firm", "mild"]
+    five = [row.name for row in config.chosen if row.seeds == (0, 1, 2, 3, 4)]
     assert five == ["grpo_replay", "grpo_replay_bcq", "grpo_replay_ncq", "zppo"]
     assert config.notices == ("row zppo_two_teachers is left out: it needs second_teacher",)
     with_teacher = read_config(["plan=full", "second_teacher=/models/other"])
-    assert with_teacher.rows[-1].overrides == ("method=zppo", "zppo.teacher.more=['/models/other']")
+    assert with_teacher.chosen[-1].overrides == ("method=zppo", "zppo.teacher.more=['/models/other']")
 
 
 def test_plans_can_be_joined_and_rows_added_and_left_out():
     config = read_config(["plan=[norms,updates]", "rows.mine={method: zppo, steps: 7}", "only=[zppo_updates_1,mine]"])
-    assert [(row.name, row.steps) for row in config.rows] == [("zppo_updates_1", 40), ("mine", 7)]
+    assert [(row.name, row.steps) for row in config.chosen] == [("zppo_updates_1", 40), ("mine", 7)]
 
 
 def test_verl_runs_one_at_a_time():
-    assert read_config(["backend=verl", "jobs=4"]).jobs == 1
+    assert read_config(["backend=verl", "jobs=4"]).workers == 1
 
 
 def test_dry_run_lists_the_runs_and_writes_nothing(

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from recipe.zppo.errors import ConfigError, ZPPOError
-from recipe.zppo.study.config import CONFIG_DIR, StudyConfig, plans, read_config
+from recipe.zppo.study.config import CONFIG_DIR, plans, read_config
+from recipe.zppo.study.keys import StudyConfig
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,9 +67,9 @@ def _study(config: StudyConfig, arguments: Sequence[str]) -> int:
         }
         ledger = Ledger(config.out, validation, config.keep_checkpoints)
         study = Study(plan, ledger, validation, available, lambda: about(config, arguments, plan, ledger))
-        pool = Pool(config.backend, config.jobs, config.out / "logs")
+        pool = Pool(config.backend, config.workers, config.out / "logs")
         try:
-            with Display(config.jobs) as display:
+            with Display(config.workers) as display:
                 study.run(pool, display)
         finally:
             with _uninterrupted():

@@ -46,7 +46,7 @@ def results(plan: Plan, ledger: Ledger) -> dict[str, list[RowResult]]:
     found: dict[str, list[RowResult]] = {}
     cells = list(plan.cells())
     for inputs in plan.inputs:
-        for row in plan.config.rows:
+        for row in plan.config.chosen:
             values: dict[int, Mapping[str, float | None]] = {}
             missing: dict[int, str] = {}
             steps = None

@@ -97,7 +97,7 @@ def tables(plan: Plan, ledger: Ledger) -> list[Table]:
         table.add_column("row")
         for seed in seeds:
             table.add_column(f"seed {seed}", justify="right")
-        for row in plan.config.rows:
+        for row in plan.config.chosen:
             places = [Cell(inputs.name, row.name, seed) for seed in seeds]
             table.add_row(row.label, *(_place(plan, ledger, place) if place in cells else "" for place in places))
         shown.append(table)

@@ -188,7 +188,7 @@ def _whisker(axes: Axes, interval: Interval, place: int) -> None:
 
 def _metrics(plan: Plan, ledger: Ledger, world: str) -> dict[str, dict[int, list[Metrics]]]:
     """Rows of metrics of the finished runs, by row and seed."""
-    found: dict[str, dict[int, list[Metrics]]] = {row.name: {} for row in plan.config.rows}
+    found: dict[str, dict[int, list[Metrics]]] = {row.name: {} for row in plan.config.chosen}
     read: dict[str, list[Metrics]] = {}
     for cell in plan.cells():
         if cell.world != world or (run := plan.run(cell)) is None or (standing := ledger.by_id.get(run.id)) is None:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.run.files import write_atomically
-from recipe.zppo.study.config import OwnData, StudyConfig
+from recipe.zppo.study.keys import OwnData, StudyConfig
 from recipe.zppo.study.overrides import override
 from recipe.zppo.world.build import build_world
 from recipe.zppo.world.paths import WorldPaths, default_path
@@ -43,7 +43,7 @@ class Inputs:
 
 def plan_inputs(config: StudyConfig) -> list[Inputs]:
     """The study's worlds, which need not be there yet."""
-    if config.own is not None:
+    if config.worlds is None:
         return [_own(config.own)]
     return [_embedded(world, config) for world in config.worlds]
 
@@ -54,7 +54,7 @@ def build_inputs(config: StudyConfig) -> None:
     Raises:
         WorldError: see `recipe.zppo.world.build`.
     """
-    for world in config.worlds:
+    for world in config.worlds or ():
         build_world(_path(world, config), seed=config.world_seed, difficulty=world)
 
 

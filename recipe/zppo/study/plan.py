@@ -15,8 +15,9 @@ from omegaconf import DictConfig
 from recipe.zppo.config.compose import compose
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError
-from recipe.zppo.study.config import Row, StudyConfig, hydra_message, twin
+from recipe.zppo.study.config import hydra_message
 from recipe.zppo.study.inputs import Inputs, ValidationFiles
+from recipe.zppo.study.keys import Row, StudyConfig, twin
 from recipe.zppo.study.overrides import effective, flatten, override
 from recipe.zppo.study.run_files import write_text
 
@@ -90,11 +91,11 @@ class Plan:
 
     def cells(self) -> Iterator[Cell]:
         """World by world and seed by seed, so that a stopped study has whole seeds; rows that wait come last."""
-        seeds = sorted({seed for row in self.config.rows for seed in row.seeds})
+        seeds = sorted({seed for row in self.config.chosen for seed in row.seeds})
         for waits in (False, True):
             for inputs in self.inputs:
                 for seed in seeds:
-                    for row in self.config.rows:
+                    for row in self.config.chosen:
                         if seed in row.seeds and (row.steps is None) == waits:
                             yield Cell(inputs.name, row.name, seed)
 
@@ -127,12 +128,12 @@ class Plan:
         return [
             (inputs, row)
             for inputs in self.inputs
-            for row in self.config.rows
+            for row in self.config.chosen
             if row.steps is None and (inputs.name, row.name) not in self.derived
         ]
 
     def row(self, name: str) -> Row:
-        return next(row for row in self.config.rows if row.name == name)
+        return next(row for row in self.config.chosen if row.name == name)
 
     def world(self, name: str) -> Inputs:
         return next(inputs for inputs in self.inputs if inputs.name == name)
@@ -150,7 +151,7 @@ def check_rows(config: StudyConfig, inputs: Inputs) -> DictConfig:
     Raises:
         ConfigError: a row names an unknown method or key, or its `zppo` node cannot work.
     """
-    for row in config.rows:
+    for row in config.chosen:
         try:
             composed = compose([*row_overrides(config, row), *inputs.overrides()])
             validate_zppo(composed.zppo)
@@ -169,7 +170,7 @@ def check_steps(plan: Plan, world: str, available: int) -> None:
     """Raises:
     ConfigError: a row takes more steps than the data have.
     """
-    for row in plan.config.rows:
+    for row in plan.config.chosen:
         if row.steps is not None and row.steps > available:
             raise ConfigError(f"row {row.name}: {row.steps} steps, but the data of world {world} last for {available}")
 
@@ -199,7 +200,7 @@ class Derivation:
 
 def timing_rows(plan: Plan, row: Row) -> tuple[Row, Row]:
     """The row whose time is to be matched, and the one that tells how long a step of `row` takes."""
-    other = twin(row, plan.config.rows)
+    other = twin(row, plan.config.chosen)
     assert row.same_time_as is not None and other is not None  # read_config has seen to it
     return plan.row(row.same_time_as), other
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from recipe.zppo.study.config import StudyConfig
+from recipe.zppo.study.keys import StudyConfig
 from recipe.zppo.study.ledger import Ledger
 from recipe.zppo.study.plan import Plan
 
@@ -21,7 +21,8 @@ def about(config: StudyConfig, arguments: Sequence[str], plan: Plan, ledger: Led
         "# Study",
         "",
         f"- command: `python -m recipe.zppo.study {shlex.join(arguments)}`",
-        f"- backend: {config.backend}, {config.jobs} runs at a time; {config.steps} steps unless a row says otherwise",
+        f"- backend: {config.backend}, {config.workers} runs at a time; {config.steps} steps unless a row says "
+        "otherwise",
         f"- machine: {_processor()}, {os.cpu_count()} cores; Python {platform.python_version()}, {_versions()}",
     ]
     for (world, row), steps in plan.derived.items():

@@ -10,9 +10,9 @@ from statistics import median
 
 from recipe.zppo.study.backends import Job
 from recipe.zppo.study.comparison import results
-from recipe.zppo.study.config import Row
 from recipe.zppo.study.display import Display
 from recipe.zppo.study.inputs import Inputs, ValidationFiles
+from recipe.zppo.study.keys import Row
 from recipe.zppo.study.ledger import Ledger, Standing
 from recipe.zppo.study.plan import Derivation, Derivations, Plan, derivation_key, timing_rows
 from recipe.zppo.study.pool import Pool
