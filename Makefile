@@ -17,7 +17,7 @@ export OMP_NUM_THREADS ?= 1
 export HF_HUB_OFFLINE ?= 1
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: help venv quickstart study test test-fast vllm-cpu-check lint mypy-baseline format docs bench clean
+.PHONY: help venv quickstart study config test test-fast vllm-cpu-check lint mypy-baseline format docs bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ quickstart: $(STAMP) ## Train with ZPPO on the CPU, from nothing to a summary (A
 
 study: $(STAMP) ## Compare the methods on the embedded world (ARGS="plan=baselines seeds=[0]" go to the study)
 	$(BIN)/python -m recipe.zppo.study $(ARGS)
+
+config: $(STAMP) ## Write what is derived from the schemas: keys of the YAML files, docs/reference/config.md
+	$(BIN)/python -m recipe.zppo.write_config
 
 # Two parts of the tests at a time, the longest first: a training run under Ray waits a lot and leaves room on the second
 # core. Each part's output is shown when it has ended; until then it is in .test-logs.
