@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 
 from recipe.zppo.world.build import build_world
 from recipe.zppo.world.paths import WorldPaths
@@ -22,11 +23,27 @@ from recipe.zppo.world.paths import WorldPaths
 LIMIT_S = 600
 MARK = "ZPPO_TEST_RUN"
 
+# With one update a step there is no drawing of mini-batches, in which the local back end and the real stack differ.
+ONE_UPDATE = ("zppo.updates_per_step=1",)
+
 
 @pytest.fixture(scope="session")
 def world() -> WorldPaths:
     """The world in the user's cache, built on first use."""
     return build_world()
+
+
+FAILING_REWARD = """
+import json, os
+from recipe.zppo.reward import compute_score as graded
+
+def compute_score(data_source, solution_str, ground_truth, extra_info=None, **kwargs):
+    with open(os.path.join({run_dir!r}, "status.json")) as file:
+        status = json.load(file)
+    if [status["step"], status["stage"]] == {when}:
+        raise KeyError("no such unit")
+    return {otherwise}
+"""
 
 
 class Training:
@@ -99,6 +116,18 @@ class Training:
         assert code == status, f"exit status {code}\n{log[-5000:]}"
         return log
 
+    def failing_reward(self, step: int, stage: str, otherwise: str) -> str:
+        """The setting of a reward function that raises in this stage of this step, and gives ``otherwise`` before."""
+        path = self.folder / "reward.py"
+        path.write_text(FAILING_REWARD.format(run_dir=str(self.run_dir), when=[step, stage], otherwise=otherwise))
+        return f"reward.custom_reward_function.path={path}"
+
+    def last_words(self) -> str:
+        """What the user reads at the end of a run that has failed."""
+        last = [line for line in self.log().splitlines() if line.startswith("zppo:")][-1]
+        assert "Traceback" not in last
+        return last
+
     def log(self) -> str:
         return (self.folder / "train.log").read_text(errors="replace")
 
@@ -126,8 +155,43 @@ class Training:
         lines = (self.run_dir / "metrics.jsonl").read_text().splitlines()
         return {entry["step"]: entry for entry in map(json.loads, lines)}
 
+    def weights(self, step: int) -> dict[str, torch.Tensor]:
+        """Of the student in the checkpoint of this step."""
+        file = self.run_dir / f"global_step_{step}/actor/model_world_size_1_rank_0.pt"
+        state = torch.load(file, weights_only=False, map_location="cpu")
+        return {name: weight.full_tensor() for name, weight in state.items()}
+
+    def optimizer(self, step: int) -> dict[int, dict]:
+        """Its state for each parameter."""
+        file = self.run_dir / f"global_step_{step}/actor/optim_world_size_1_rank_0.pt"
+        return torch.load(file, weights_only=False, map_location="cpu")["state"]
+
     def rollouts(self, step: int) -> list[dict]:
         return [json.loads(line) for line in (self.run_dir / f"rollouts/step_{step:06d}.jsonl").open()]
+
+
+def check_parity(real: Training, *overrides: str) -> None:
+    """The local back end and the real stack are one algorithm: same seed, same three steps, token for token."""
+    from recipe.zppo.config.compose import compose
+    from recipe.zppo.config.validation import validate_zppo
+    from recipe.zppo.local.trainer import LocalTrainer
+
+    local = Training(real.world, real.folder / "local")
+    config = compose([argument for argument in local.command(*overrides) if "=" in argument])
+    LocalTrainer(config, validate_zppo(config.zppo)).fit()
+    ours, theirs = local.metrics(), real.metrics()
+    for step in (1, 2, 3):
+        lines = local.rollouts(step)
+        assert [group["uid"] for group in lines] == [group["uid"] for group in real.rollouts(step)]
+        assert lines == real.rollouts(step)  # questions, candidates, responses, rewards, the teacher's answers
+        for name in ("actor/grad_norm", "actor/entropy"):
+            assert ours[step][name] == pytest.approx(theirs[step][name], rel=1e-4), (step, name)
+        buffer = {name: value for name, value in theirs[step].items() if name.startswith("zppo/buffer/")}
+        assert buffer == {name: ours[step][name] for name in buffer}
+    for step in (step for step in (0, 3) if step in theirs):
+        validated = {name: value for name, value in theirs[step].items() if name.startswith("val-core/")}
+        assert validated or step
+        assert validated == {name: ours[step][name] for name in validated}
 
 
 def cluster_address(process: subprocess.Popen) -> str:

@@ -6,17 +6,13 @@ import sys
 import time
 
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
 from recipe.zppo.run.lock import BEAT_S, LOCK_FILE
-from tests.e2e.conftest import LIMIT_S, cluster_address, kill
+from tests.e2e.conftest import LIMIT_S, Training, cluster_address, kill
 
 pytestmark = pytest.mark.e2e
-
-BROKEN_REWARD = """
-def compute_score(data_source, solution_str, ground_truth, extra_info=None, **kwargs):
-    raise KeyError("no such unit")
-"""
-
 
 KILL_TEACHER = """
 import sys
@@ -62,11 +58,11 @@ def test_teacher_that_dies_degrades_to_ncq_and_the_run_goes_on(training):
 
 
 def test_a_start_that_takes_too_long_ends_with_what_it_waited_for(training):
-    log = training("start").run("zppo.timeouts.start_s=12", status=1)
-    last = [line for line in log.splitlines() if line.startswith("zppo:")][-1]
+    run = training("start")
+    run.run("zppo.timeouts.start_s=12", status=1)
+    last = run.last_words()
     assert "WaitTimeoutError: the run was not ready to train within 12 s (zppo.timeouts.start_s)" in last
     assert "it was waiting in " in last and ".py:" in last
-    assert "Traceback" not in last
 
 
 def test_a_run_whose_folder_is_taken_ends(training):
@@ -81,18 +77,47 @@ def test_a_run_whose_folder_is_taken_ends(training):
         assert process.wait(4 * BEAT_S) == 1, run.log()[-3000:]
     finally:
         kill(process)
-    last = [line for line in run.log().splitlines() if line.startswith("zppo:")][-1]
-    assert last.startswith(f"zppo: the run stopped: RunLockError: trainer.default_local_dir={run.run_dir}: ")
+    assert run.last_words().startswith(
+        f"zppo: the run stopped: RunLockError: trainer.default_local_dir={run.run_dir}: "
+    )
     assert "Traceback" not in run.log()
 
 
-@pytest.mark.parametrize("validate", ["false", "true"])
-def test_reward_function_that_raises_stops_the_run_with_its_row(training, validate):
-    run = training("reward")
-    path = run.folder / "reward.py"
-    path.write_text(BROKEN_REWARD)
-    log = run.run(f"reward.custom_reward_function.path={path}", f"trainer.val_before_train={validate}", status=1)
-    last = [line for line in log.splitlines() if line.startswith("zppo:")][-1]
+@pytest.fixture(scope="module")
+def hopeless(world, tmp_path_factory):
+    """Two teachers, and nobody is ever right; in the third step the reward function raises."""
+    run = Training(world, tmp_path_factory.mktemp("hopeless"))
+    second = run.folder / "second"
+    second.symlink_to(world.teacher)
+    run.run(
+        run.failing_reward(3, "generate", otherwise="0.0"),
+        f"zppo.teacher.more=[{second}]",
+        "zppo.dynamic_sampling=true",
+        "trainer.save_freq=2",
+        status=1,
+    )
+    return run
+
+
+def test_two_teachers_that_are_never_right_and_a_batch_in_which_nothing_can_be_learnt(hopeless):
+    metrics = hopeless.metrics()
+    assert list(metrics) == [1, 2]
+    for step in metrics.values():
+        assert step["zppo/batch/skipped_updates"] == 1
+        assert step["zppo/batch/dropped_trivial"] == step["zppo/batch/groups"] > 8
+        assert "actor/grad_norm" not in step and step["timing_s/step"] > 0
+        for teacher in (0, 1):
+            assert step[f"zppo/teacher/{teacher}/asked"] >= 8
+            assert step[f"zppo/teacher/{teacher}/solved"] == 0
+        assert step["zppo/bcq/count"] == 0 and step["zppo/ncq/count"] == 4
+        assert step["zppo/teacher/failed_requests"] == 0
+    before = dict(AutoModelForCausalLM.from_pretrained(hopeless.world.student).named_parameters())
+    after = hopeless.weights(2)
+    assert before.keys() <= after.keys()
+    assert all(torch.equal(weight, after[name]) for name, weight in before.items())
+
+
+def test_reward_function_that_raises_stops_the_run_with_its_row(hopeless):
+    last = hopeless.last_words()
     assert "the reward function failed on row" in last
-    assert ("price_list-val-" if validate == "true" else "price_list-train-") in last
-    assert "no such unit" in last
+    assert "price_list-train-" in last and "no such unit" in last

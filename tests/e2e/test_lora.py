@@ -21,26 +21,20 @@ LORA = (
 )
 
 
-def shard(training, step: int, part: str = "model") -> dict:
-    file = training.run_dir / f"global_step_{step}/actor/{part}_world_size_1_rank_0.pt"
-    state = torch.load(file, weights_only=False, map_location="cpu")
-    return state if part == "optim" else {name: weight.full_tensor() for name, weight in state.items()}
-
-
 def test_a_lora_student_trains_is_followed_by_its_server_and_is_exported(training, world):
     run = training("lora")
     run.run(*LORA, "trainer.total_training_steps=2")
 
     # Only the adapter trains.
     before = dict(AutoModelForCausalLM.from_pretrained(world.student).named_parameters())
-    first, second = shard(run, 1), shard(run, 2)
+    first, second = run.weights(1), run.weights(2)
     adapters = {name for name in second if "lora_" in name}
     assert adapters == {name for name in second if name not in _base_names(second)}
     assert all(not torch.equal(first[name], second[name]) for name in adapters if "lora_B" in name)
     for name in set(second) - adapters:
         original = name.removeprefix("base_model.model.").replace(".base_layer", "")
         assert torch.equal(second[name], before.get(original, before["model.embed_tokens.weight"])), name
-    states = shard(run, 2, "optim")["state"].values()
+    states = run.optimizer(2).values()
     assert {int(state["step"]) for state in states} == {4 * 2}
     assert len(states) == len(adapters)
 

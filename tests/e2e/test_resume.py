@@ -1,50 +1,37 @@
-"""kill -9 at three points; the run that is resumed each time is the run that was never killed.
+"""kill -9 at two points; the run that is resumed each time is the local back end's, which was never killed.
 
-The points are those at which the folder holds different things: nothing of the run but its status; half a checkpoint
-and rollout files that are newer than any whole one; a whole checkpoint, and the step after it under way. Between them
-only memory differs.
+The points are those at which the folder holds different things: half a checkpoint and rollout files that are newer
+than any whole one; a whole checkpoint, and the step after it under way. Between them only memory differs. A folder that
+holds nothing but a status is the same with either back end: tests/local/test_resume.py.
 """
 
 import pytest
 
-from tests.e2e.conftest import Training
+from tests.e2e.conftest import ONE_UPDATE, Training, check_parity
 
 pytestmark = pytest.mark.e2e
 
-# With next_step a checkpoint also carries reformulated prompts on their way, the harder case.
-SCHEDULE = "zppo.reformulation.schedule=next_step"
+SETTINGS = (
+    *ONE_UPDATE,
+    # A checkpoint then also carries reformulated prompts on their way, the harder case.
+    "zppo.reformulation.schedule=next_step",
+    "zppo.validation.presence_penalty=1.5",
+    "zppo.export.hf_model=false",
+)
+VALIDATED = "trainer.val_before_train=true"  # verl would validate at each start
 
 
-@pytest.fixture(scope="module")
-def undisturbed(world, tmp_path_factory):
-    training = Training(world, tmp_path_factory.mktemp("undisturbed"))
-    training.run(SCHEDULE)
-    return training
+def test_kill_9_at_two_points_and_resume(training):
+    killed: Training = training("killed")
+    killed.kill_at(2, "checkpoint", *SETTINGS, VALIDATED)
+    validated = killed.metrics()[0]
+    killed.kill_at(3, "update", *SETTINGS)
+    killed.run(*SETTINGS)
+    assert list(killed.metrics()) == [0, 1, 2, 3] and killed.metrics()[0] == validated
 
-
-def story(training, steps=(1, 2, 3)) -> list:
-    """Everything that was asked and drawn: prompts, replay, candidates, outcomes, and the buffer after each step."""
-    told = []
-    for step in steps:
-        for line in training.rollouts(step):
-            responses = [(r["text"], r["reward"]) for r in line["responses"]]
-            candidates = [(c["source"], c["text"]) for c in line["candidates"]]
-            told.append((step, line["uid"], line["prompt_id"], line["replayed"], candidates, responses))
-        told.append([training.metrics()[step][f"zppo/buffer/{n}"] for n in ("size", "admissions", "graduations")])
-    return told
-
-
-def test_same_seed_same_run_and_next_step_rolls_out_what_the_step_before_built(undisturbed):
+    assert {line["kind"] for line in killed.rollouts(1)} == {"plain"}
     for step in (2, 3):
-        built_in = {line["built_in_step"] for line in undisturbed.rollouts(step) if line["kind"] != "plain"}
-        assert built_in == {step - 1}
-    assert {line["kind"] for line in undisturbed.rollouts(1)} == {"plain"}
-
-
-def test_kill_9_at_three_points_and_resume(undisturbed, training):
-    killed = training("killed")
-    for point in ((1, "generate"), (2, "checkpoint"), (3, "update")):
-        killed.kill_at(*point, SCHEDULE)
-    killed.run(SCHEDULE)
-    assert story(killed) == story(undisturbed)
-    assert list(killed.metrics()) == [1, 2, 3]
+        reformulated = [line for line in killed.rollouts(step) if line["kind"] != "plain"]
+        assert {line["kind"] for line in reformulated} == {"bcq", "ncq"}
+        assert {line["built_in_step"] for line in reformulated} == {step - 1}
+    check_parity(killed, *SETTINGS, VALIDATED)

@@ -30,11 +30,17 @@ def test_kill_9_and_resume(train, world, tmp_path):
     train(*RESUMED, folder="undisturbed")
     killed = tmp_path / "killed"
     command = [sys.executable, "-m", "recipe.zppo.local", *overrides(world, killed, *RESUMED)]
-    for step in (2, 3):
+    begun = '{"step": 1, "stage": "generate"'
+    reached = [
+        lambda: (killed / "status.json").exists() and (killed / "status.json").read_text().startswith(begun),
+        (killed / "rollouts/step_000002.jsonl").exists,
+        (killed / "rollouts/step_000003.jsonl").exists,
+    ]
+    for point in reached:
         with open(tmp_path / "log", "ab") as log:
             process = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log)
         deadline = time.monotonic() + 120
-        while not (killed / f"rollouts/step_{step:06d}.jsonl").exists():
+        while not point():
             assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()[-3000:]
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGKILL)
