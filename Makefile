@@ -42,22 +42,9 @@ study: $(STAMP) ## Compare the methods on the embedded world (ARGS="plan=baselin
 config: $(STAMP) ## Write what is derived from the schemas: keys of the YAML files, docs/reference/config.md
 	$(BIN)/python -m recipe.zppo.write_config
 
-# Two parts of the tests at a time, the longest first: a training run under Ray waits a lot and leaves room on the second
-# core. Each part's output is shown when it has ended; until then it is in .test-logs.
-RAY_TESTS := e2e/test_resume.py e2e/test_methods.py e2e/test_failures.py e2e/test_train_images.py e2e/test_train.py \
-	e2e/test_endpoint.py e2e/test_lora.py cpu/test_grpo_cpu.py packaging e2e/test_parity.py e2e/test_placement.py
-TEST_PARTS := $(firstword $(RAY_TESTS)) others $(wordlist 2,99,$(RAY_TESTS))
-
+# Two processes, a whole file at a time, since a file's tests share its training runs; tests/conftest.py orders the files.
 test: $(STAMP) ## Run all tests (ARGS="..." go to pytest, which then runs alone)
-ifeq ($(strip $(ARGS)),)
-	@rm -rf .test-logs && mkdir .test-logs
-	@printf '%s\n' $(TEST_PARTS) | xargs -P 2 -n 1 bash -c ' \
-	case $$0 in others) tests="tests $(RAY_TESTS:%=--ignore=tests/%)" ;; *) tests=tests/$$0 ;; esac; \
-	log=.test-logs/$$(basename $$0 .py).log; $(BIN)/python -m pytest --durations=5 $$tests > $$log 2>&1; status=$$?; \
-	echo "== $$0: $$SECONDS s"; cat $$log; exit $$status'
-else
-	$(BIN)/python -m pytest $(ARGS)
-endif
+	$(BIN)/python -m pytest $(or $(ARGS),-n 2 --dist loadfile --no-loadscope-reorder --durations=25)
 
 test-fast: $(STAMP) ## Run the tests that do not train
 	$(BIN)/python -m pytest -m "not e2e" $(ARGS)
@@ -104,4 +91,4 @@ bench: $(STAMP) ## Run the benchmarks on synthetic data
 	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file" $(ARGS); done
 
 clean: ## Remove the virtual environment, caches and outputs
-	rm -rf $(VENV) $(VLLM_VENV) build dist site open_zppo.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .test-logs outputs
+	rm -rf $(VENV) $(VLLM_VENV) build dist site open_zppo.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis outputs
