@@ -147,17 +147,15 @@ def test_a_killed_worker_is_named(tmp_path):
 def test_workers_do_not_outlive_an_interruption():
     from recipe.zppo.data.pool import pool
 
-    began = time.monotonic()
-
     def interrupt(_) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt), pool(2) as processes:
-        processes.run(time.sleep, [(0.01,), (100,), (100,)], interrupt)
+        processes.run(time.sleep, [(0.01,), (10_000,), (10_000,)], interrupt)
     end = time.monotonic() + 20
     while multiprocessing.active_children() and time.monotonic() < end:
         time.sleep(0.05)
-    assert not multiprocessing.active_children() and time.monotonic() - began < 60
+    assert not multiprocessing.active_children()
 
 
 def test_a_terminal_shows_a_bar():

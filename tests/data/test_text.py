@@ -1,7 +1,6 @@
 """What is taken off questions, and what is made of answers."""
 
 import re
-import time
 
 import pytest
 from hypothesis import given
@@ -168,6 +167,5 @@ def test_answers_that_no_response_could_match():
 
 @pytest.mark.parametrize("phrase", ["a final answer, ", "first, answer ", "you first answer "])
 def test_a_sentence_full_of_directives_words_is_read_in_a_moment(phrase):
-    started = time.monotonic()
-    assert not is_directive(f"Please answer {phrase * 20}zebra \\boxed{{}}")
-    assert time.monotonic() - started < 2
+    """A pattern that goes back over its choices would take twice as long for each repetition, and never end here."""
+    assert not is_directive(f"Please answer {phrase * 60}zebra \\boxed{{}}")

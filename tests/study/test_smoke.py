@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -15,9 +14,8 @@ from tests.study.conftest import read_csv
 
 
 @pytest.mark.e2e
-def test_a_smoke_study_trains_both_rows_within_minutes(tmp_path: Path):
+def test_a_smoke_study_trains_both_rows(tmp_path: Path):
     world = build_world(tmp_path / "world", settings=WorldSettings.miniature())
-    began = time.monotonic()
     out = tmp_path / "out"
     arguments = [
         "plan=smoke",
@@ -32,7 +30,6 @@ def test_a_smoke_study_trains_both_rows_within_minutes(tmp_path: Path):
         f"out={out}",
     ]
     assert main(arguments) == 0
-    assert time.monotonic() - began < 360
     runs = {run["row"]: run for run in read_csv(out / "runs.csv")}
     assert {run["state"] for run in runs.values()} == {"finished"}
     assert float(runs["zppo"]["teacher_tokens"]) > 0 and float(runs["zppo"]["ncq_groups"]) > 0
