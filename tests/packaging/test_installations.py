@@ -1,5 +1,6 @@
 """The command works after an install and from a checkout, never with files of two versions, also in Ray workers."""
 
+import functools
 import json
 from pathlib import Path
 
@@ -27,8 +28,14 @@ print(json.dumps(ray.get(where.remote(), timeout=100)))
 """
 
 
+@functools.cache
 def places(python: Path, cwd: Path, code: str = WHERE) -> list[Path]:
     return [Path(path) for path in json.loads(run_python(python, cwd, "-c", code).splitlines()[-1])]
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("elsewhere")
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +54,9 @@ def composed(python: Path, cwd: Path) -> str:
     return run_python(python, cwd, "-m", "verl.trainer.main_zppo", "--cfg", "job", "--package", "zppo")
 
 
-def test_installed_wheel_from_any_directory(installed_python: Path, tmp_path: Path) -> None:
-    assert "threshold: 0.5\n" in composed(installed_python, tmp_path)
-    assert all("packages" in str(path) for path in places(installed_python, tmp_path))
+def test_installed_wheel_from_any_directory(installed_python: Path, elsewhere: Path) -> None:
+    assert "threshold: 0.5\n" in composed(installed_python, elsewhere)
+    assert all("packages" in str(path) for path in places(installed_python, elsewhere))
 
 
 def test_checkout_that_is_not_installed(bare_python: Path, checkout: Path) -> None:
@@ -91,8 +98,8 @@ def test_a_plug_in_that_fails_is_reported_and_leaves_verl_usable(
 @pytest.mark.e2e
 @pytest.mark.parametrize("place", ["installed", "bare"])
 def test_ray_workers_see_the_same_files(
-    place: str, request: pytest.FixtureRequest, checkout: Path, tmp_path: Path
+    place: str, request: pytest.FixtureRequest, checkout: Path, elsewhere: Path
 ) -> None:
     python = request.getfixturevalue(f"{place}_python")
-    cwd = tmp_path if place == "installed" else checkout
+    cwd = elsewhere if place == "installed" else checkout
     assert places(python, cwd, IN_A_WORKER) == places(python, cwd)
