@@ -6,12 +6,14 @@ import sys
 
 import pytest
 
+REGISTERED = "import verl, sys; import recipe.cpu; recipe.cpu.register()\n"
 
-def python(code: str, **env: str) -> str:
+
+def python(code: str, first: str = REGISTERED, **env: str) -> str:
     """Run code with recipe.cpu registered as a plug-in would; its standard output."""
     base = {k: v for k, v in os.environ.items() if k not in ("VERL_PLATFORM", "VERL_ENGINE_DEVICE")}
     result = subprocess.run(
-        [sys.executable, "-c", "import verl, sys; import recipe.cpu; recipe.cpu.register()\n" + code],
+        [sys.executable, "-c", first + code],
         env={**base, "PYTHONPATH": os.getcwd(), **env},
         capture_output=True,
         text=True,
@@ -22,21 +24,16 @@ def python(code: str, **env: str) -> str:
 
 
 PLATFORM = "from verl.utils.device import get_device_name; print(get_device_name())"
-
-
-def test_the_platform_is_opt_in_and_registering_imports_nothing_heavy():
-    code = f"""
+NOTHING_HEAVY = """
 before = set(sys.modules)
 recipe.cpu._done.clear(); recipe.cpu.register()
 print(sorted(set(sys.modules) - before), [m for m in sys.modules if m.startswith("verl.workers")])
-{PLATFORM}"""
-    # cuda is verl's own fall-back where there is no accelerator
-    for env, name in (({}, "cuda"), ({"VERL_PLATFORM": "cpu"}, "cpu")):
-        assert python(code, **env).splitlines() == ["[] []", name]
+"""
 
 
 def test_without_the_platform_the_registries_gain_names_only():
-    code = """
+    code = f"""{NOTHING_HEAVY}
+{PLATFORM}
 import verl.utils.distributed as d, verl.workers.engine as e
 from verl.workers.rollout.replica import RolloutReplicaRegistry as r
 from verl.workers.rollout.base import get_rollout_class
@@ -44,18 +41,19 @@ print(d.initialize_global_process_group_ray.__module__, hasattr(d.initialize_glo
       "cpu" in e.EngineRegistry._engines["language_model"]["fsdp2"], "recipe.cpu.hf_rollout" in sys.modules)
 print(r.get("hf").__name__, get_rollout_class("hf").__name__)
 """
-    assert python(code).splitlines()[-2:] == [
-        "verl.utils.distributed False False False",
-        "HFReplica HFServerAdapter",
-    ]
+    said = python(code).splitlines()
+    assert said[:2] == ["[] []", "cuda"]  # verl's own fall-back where there is no accelerator
+    assert said[-2:] == ["verl.utils.distributed False False False", "HFReplica HFServerAdapter"]
 
 
-def test_the_engine_is_registered_with_verls_engines():
-    code = """
+def test_with_the_platform_the_engine_is_registered_with_verls_engines():
+    code = f"""{NOTHING_HEAVY}
+{PLATFORM}
 from verl.workers.engine import EngineRegistry
 print(EngineRegistry.get_engine_cls("language_model", "fsdp2").__name__)
 """
-    assert python(code, VERL_PLATFORM="cpu").splitlines()[-1] == "CpuFSDPEngineWithLMHead"
+    said = python(code, VERL_PLATFORM="cpu").splitlines()
+    assert (*said[:2], said[-1]) == ("[] []", "cpu", "CpuFSDPEngineWithLMHead")
 
 
 def test_a_driver_may_choose_late_but_not_too_late():
@@ -80,4 +78,4 @@ import colorsys
 after_import("colorsys", lambda m: seen.append("now"))
 print(seen, type(colorsys.__loader__).__name__, type(colorsys.__spec__.loader).__name__)
 """
-    assert python(code) == "[(0.0, 1.0, 1), 'now'] SourceFileLoader SourceFileLoader"
+    assert python(code, first="") == "[(0.0, 1.0, 1), 'now'] SourceFileLoader SourceFileLoader"
