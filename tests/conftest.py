@@ -48,6 +48,14 @@ def reasoning_gym():
 
 
 @pytest.fixture(scope="session")
+def world():
+    """The embedded world in the user's cache, built on first use."""
+    from recipe.zppo.world.build import build_world
+
+    return build_world()
+
+
+@pytest.fixture(scope="session")
 def tokenizer():
     from tests.tiny_models import make_tokenizer
 

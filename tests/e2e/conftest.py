@@ -17,21 +17,14 @@ import psutil
 import pytest
 import torch
 
-from recipe.zppo.world.build import build_world
 from recipe.zppo.world.paths import WorldPaths
+from tests.local.conftest import overrides, read_metrics
 
 LIMIT_S = 600
 MARK = "ZPPO_TEST_RUN"
 
 # With one update a step there is no drawing of mini-batches, in which the local back end and the real stack differ.
 ONE_UPDATE = ("zppo.updates_per_step=1",)
-
-
-@pytest.fixture(scope="session")
-def world() -> WorldPaths:
-    """The world in the user's cache, built on first use."""
-    return build_world()
-
 
 FAILING_REWARD = """
 import json, os
@@ -53,49 +46,30 @@ class Training:
         self.world, self.folder = world, folder
         folder.mkdir(parents=True, exist_ok=True)
 
-    def command(self, *overrides: str) -> list[str]:
-        world = self.world
-        return [
-            *(sys.executable, "-m", "verl.trainer.main_zppo", "platform=cpu"),
-            f"data.train_files={world.train_file}",
-            f"data.val_files={world.val_file}",
+    def overrides(self, *changes: str) -> list[str]:
+        return overrides(
+            self.world,
+            self.run_dir,
             "data.val_max_samples=32",
-            "data.train_batch_size=8",
-            "data.max_prompt_length=32",
-            "data.max_response_length=32",
-            f"actor_rollout_ref.model.path={world.student}",
-            "actor_rollout_ref.actor.optim.lr=1.5e-4",
             "actor_rollout_ref.model.use_remove_padding=true",
             "actor_rollout_ref.actor.ppo_max_token_len_per_gpu=1024",
             "actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu=1024",
-            "actor_rollout_ref.rollout.n=4",
-            "actor_rollout_ref.rollout.max_model_len=512",
             "actor_rollout_ref.rollout.full_determinism=true",
-            f"zppo.teacher.path={world.teacher}",
-            "zppo.teacher.n_rollouts=2",
-            "zppo.replay.fraction=0.5",
-            "zppo.replay.capacity=12",
-            "zppo.reformulation.fraction=0.5",
-            "zppo.reformulation.max_candidate_tokens=32",
-            "zppo.compression.max_tokens=48",
-            f"trainer.default_local_dir={self.folder}/run",
             "trainer.total_training_steps=3",
-            "trainer.save_freq=1",
-            "trainer.test_freq=-1",
-            "trainer.val_before_train=false",
-            *overrides,
-        ]
+            "zppo.export.hf_model=true",
+            *changes,
+        )
 
     @property
     def run_dir(self) -> Path:
         return self.folder / "run"
 
-    def start(self, *overrides: str, env: dict[str, str] | None = None) -> subprocess.Popen:
+    def start(self, *changes: str, env: dict[str, str] | None = None) -> subprocess.Popen:
         """Start it in a session of its own, from another working directory, with its output in ``train.log``."""
         log = open(self.folder / "train.log", "ab")  # noqa: SIM115 (the process keeps it)
         mark = uuid.uuid4().hex
         process = subprocess.Popen(
-            self.command(*overrides),
+            [sys.executable, "-m", "verl.trainer.main_zppo", *self.overrides(*changes)],
             cwd=self.folder,
             env=os.environ | {MARK: mark} | (env or {}),
             stdout=log,
@@ -104,9 +78,9 @@ class Training:
         process.mark = mark
         return process
 
-    def run(self, *overrides: str, env: dict[str, str] | None = None, status: int = 0) -> str:
+    def run(self, *changes: str, env: dict[str, str] | None = None, status: int = 0) -> str:
         """Run to the end; gives the log."""
-        process = self.start(*overrides, env=env)
+        process = self.start(*changes, env=env)
         try:
             code = process.wait(LIMIT_S)
         except subprocess.TimeoutExpired:
@@ -131,9 +105,9 @@ class Training:
     def log(self) -> str:
         return (self.folder / "train.log").read_text(errors="replace")
 
-    def kill_at(self, step: int, stage: str, *overrides: str) -> None:
+    def kill_at(self, step: int, stage: str, *changes: str) -> None:
         """Run until the status file says ``stage`` of ``step`` and kill -9 everything."""
-        process = self.start(*overrides)
+        process = self.start(*changes)
         deadline = time.monotonic() + LIMIT_S
         while time.monotonic() < deadline:
             status = self.status()
@@ -152,8 +126,7 @@ class Training:
             return {}
 
     def metrics(self) -> dict[int, dict]:
-        lines = (self.run_dir / "metrics.jsonl").read_text().splitlines()
-        return {entry["step"]: entry for entry in map(json.loads, lines)}
+        return read_metrics(self.run_dir)
 
     def weights(self, step: int) -> dict[str, torch.Tensor]:
         """Of the student in the checkpoint of this step."""
@@ -170,14 +143,14 @@ class Training:
         return [json.loads(line) for line in (self.run_dir / f"rollouts/step_{step:06d}.jsonl").open()]
 
 
-def check_parity(real: Training, *overrides: str) -> None:
+def check_parity(real: Training, *changes: str) -> None:
     """The local back end and the real stack are one algorithm: same seed, same three steps, token for token."""
     from recipe.zppo.config.compose import compose
     from recipe.zppo.config.validation import validate_zppo
     from recipe.zppo.local.trainer import LocalTrainer
 
     local = Training(real.world, real.folder / "local")
-    config = compose([argument for argument in local.command(*overrides) if "=" in argument])
+    config = compose(local.overrides(*changes))
     LocalTrainer(config, validate_zppo(config.zppo)).fit()
     ours, theirs = local.metrics(), real.metrics()
     for step in (1, 2, 3):
@@ -192,6 +165,23 @@ def check_parity(real: Training, *overrides: str) -> None:
         validated = {name: value for name, value in theirs[step].items() if name.startswith("val-core/")}
         assert validated or step
         assert validated == {name: ours[step][name] for name in validated}
+
+
+def check_buffer_follows_plain_groups(training: Training, steps: tuple[int, ...]) -> None:
+    inside: dict[str, int] = {}
+    for step in steps:
+        plain = [line for line in training.rollouts(step) if line["kind"] == "plain"]
+        assert any(line["replayed"] for line in plain) == (step > 1)
+        for line in plain:
+            if line["replayed"]:
+                assert line["prompt_id"] in inside
+            if line["accuracy"] < 0.5:
+                inside.setdefault(line["prompt_id"], step)
+            else:
+                inside.pop(line["prompt_id"], None)
+        for prompt_id in list(inside)[: max(0, len(inside) - 12)]:
+            del inside[prompt_id]
+        assert training.metrics()[step]["zppo/buffer/size"] == len(inside) > 0
 
 
 def cluster_address(process: subprocess.Popen) -> str:

@@ -8,7 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from recipe.zppo.jsd import token_jsd
-from tests.e2e.conftest import Training
+from tests.e2e.conftest import Training, check_buffer_follows_plain_groups
 
 pytestmark = pytest.mark.e2e
 
@@ -37,23 +37,6 @@ def num_updates(training):
     infos = [torch.load(training.folder / f"info_{step}.pt", weights_only=False) for step in STEPS]
     (total,) = {int(state["step"]) for state in training.optimizer(2).values()}
     return [info["num_mini_batch"] for info in infos], total
-
-
-def check_buffer_follows_plain_groups(training):
-    inside = {}
-    for step in STEPS:
-        plain = [line for line in training.rollouts(step) if line["kind"] == "plain"]
-        assert any(line["replayed"] for line in plain) == (step == 2)
-        for line in plain:
-            if line["replayed"]:
-                assert line["prompt_id"] in inside
-            if line["accuracy"] < 0.5:
-                inside.setdefault(line["prompt_id"], step)
-            else:
-                inside.pop(line["prompt_id"], None)
-        for prompt_id in list(inside)[: max(0, len(inside) - 12)]:
-            del inside[prompt_id]
-        assert training.metrics()[step]["zppo/buffer/size"] == len(inside)
 
 
 def test_hint(training, tokenizer):
@@ -87,7 +70,7 @@ def test_hint(training, tokenizer):
         assert metrics["zppo/hint/leaked"] >= 0
     assert hinted
     assert num_updates(training) == ([4, 4], 8)
-    check_buffer_follows_plain_groups(training)
+    check_buffer_follows_plain_groups(training, STEPS)
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +130,7 @@ def test_prefix(prefix, tokenizer):
             given = {tuple(row["responses"][: row["response_mask"].index(1)]) for row in mine}
             assert len(given) == 1 and len(mine) == 4
     assert continued
-    check_buffer_follows_plain_groups(training)
+    check_buffer_follows_plain_groups(training, STEPS)
 
 
 def mean_jsd(rows, student, teacher):
@@ -198,7 +181,7 @@ def test_off_policy_distillation(training, world, tokenizer):
         prompts = {tokenizer.decode(row["prompts"]) for row in rows}
         assert not any("<candidate>" in prompt or "<hint>" in prompt for prompt in prompts)
     check_loss_is_the_divergence_of_all_response_tokens(training, world)
-    check_buffer_follows_plain_groups(training)
+    check_buffer_follows_plain_groups(training, STEPS)
 
 
 def test_on_policy_distillation(training, world, tokenizer):
@@ -214,4 +197,4 @@ def test_on_policy_distillation(training, world, tokenizer):
             text = tokenizer.decode(row["responses"], skip_special_tokens=True)
             assert text in [response["text"] for response in lines[row["uid"]]["responses"]]
     check_loss_is_the_divergence_of_all_response_tokens(training, world)
-    check_buffer_follows_plain_groups(training)
+    check_buffer_follows_plain_groups(training, STEPS)

@@ -13,7 +13,7 @@ from recipe.zppo.prompts import BCQ, CLOSER, with_closer
 from recipe.zppo.reward import extract_answer
 from recipe.zppo.selection import HardQuestion, Reformulation, select_reformulations
 from recipe.zppo.types import Kind
-from tests.e2e.conftest import ONE_UPDATE, Training, check_parity
+from tests.e2e.conftest import ONE_UPDATE, Training, check_buffer_follows_plain_groups, check_parity
 
 pytestmark = pytest.mark.e2e
 
@@ -161,21 +161,7 @@ def test_advantages_are_the_two_step_estimators(finished):
 
 
 def test_buffer_follows_plain_groups_only(finished):
-    size, inside = 0, {}
-    for step in STEPS:
-        plain = [line for line in finished.rollouts(step) if line["kind"] == "plain"]
-        for line in plain:
-            if line["replayed"]:
-                assert line["prompt_id"] in inside
-            if line["accuracy"] < 0.5:
-                inside.setdefault(line["prompt_id"], step)
-            else:
-                inside.pop(line["prompt_id"], None)
-        for prompt_id in list(inside)[: max(0, len(inside) - 12)]:
-            del inside[prompt_id]
-        size = finished.metrics()[step]["zppo/buffer/size"]
-        assert size == len(inside)
-    assert size > 0
+    check_buffer_follows_plain_groups(finished, STEPS)
 
 
 def test_metrics_are_there_from_the_first_step(finished):

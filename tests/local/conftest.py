@@ -16,13 +16,7 @@ from recipe.zppo.config.compose import compose  # noqa: E402
 from recipe.zppo.config.validation import validate_zppo  # noqa: E402
 from recipe.zppo.local.trainer import LocalTrainer  # noqa: E402
 from recipe.zppo.types import Group  # noqa: E402
-from recipe.zppo.world.build import build_world  # noqa: E402
 from recipe.zppo.world.paths import WorldPaths  # noqa: E402
-
-
-@pytest.fixture(scope="session")
-def world() -> WorldPaths:
-    return build_world()
 
 
 class SpiedTrainer(LocalTrainer):
