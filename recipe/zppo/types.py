@@ -21,6 +21,8 @@ class Kind(StrEnum):
     """The question with the teacher's hint (App. D.2)."""
     PREFIX = "prefix"
     """The question, its response begun by the teacher (App. D.2)."""
+    WORKED = "worked"
+    """The question with the data's worked solution and a wrong rollout (docs/method/add-your-own.md)."""
     TEACHER = "teacher"
     """No rollouts of the student: the teacher's, as sequences to learn from (off-policy distillation)."""
 

@@ -19,6 +19,12 @@ DELTAS = {
     "hint": {"reformulation.bcq": False, "reformulation.ncq": False, "reformulation.hint": True},
     "prefix": {"reformulation.bcq": False, "reformulation.ncq": False, "reformulation.prefix": True},
 }
+DELTAS["worked_solution"] = {
+    "reformulation.bcq": False,
+    "reformulation.ncq": False,
+    "reformulation.worked": True,
+    "compression.mode": "truncate",
+}
 for name, mode in (("off_distill", "off_policy"), ("on_distill", "on_policy")):
     DELTAS[f"{name}_replay"] = {
         "reformulation.enable": False,

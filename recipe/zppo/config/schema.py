@@ -79,6 +79,10 @@ class ReformulationConfig(Group):
     prefix_fraction: float = key(0.4, gt=0.0, le=0.9, paper="alpha, Alg. 6", used=builds(Kind.PREFIX))
     """The share of the teacher rollout's tokens that opens the response."""
 
+    worked: bool = key(False, used=builds(Kind.WORKED))
+    """Instead of BCQ, beyond the paper: the data row's own worked solution (`extra_info.solution`) beside one wrong
+    student rollout. It asks no teacher; docs/method/add-your-own.md shows how it is made."""
+
     schedule: Literal["same_step", "next_step"] = key("same_step", paper="same_step in Algorithm 1, step 5")
     """When reformulated questions are rolled out: in the step that built them, or, beyond the paper, with the plain
     prompts of the next one and by its policy, so that a step has one phase of generation instead of two."""

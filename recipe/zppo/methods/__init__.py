@@ -3,10 +3,11 @@
 from recipe.zppo.methods.base import Method, Visit
 from recipe.zppo.methods.baselines import HintMethod, Prefix, TeacherSequences
 from recipe.zppo.methods.candidate_questions import Bcq, Ncq
+from recipe.zppo.methods.worked_solution import WorkedSolution
 from recipe.zppo.types import Kind
 
 METHODS: dict[Kind, Method] = {
-    method.kind: method for method in (Bcq(), HintMethod(), Prefix(), Ncq(), TeacherSequences())
+    method.kind: method for method in (Bcq(), HintMethod(), Prefix(), WorkedSolution(), Ncq(), TeacherSequences())
 }
 """In the order in which a question gets them."""
 

@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from recipe.zppo.errors import CheckpointError
+from recipe.zppo.methods import WALK
 
 METHOD_KEYS = (
     "zppo.updates_per_step",
@@ -16,10 +17,7 @@ METHOD_KEYS = (
     "zppo.dynamic_sampling",
     "zppo.replay.enable",
     "zppo.reformulation.enable",
-    "zppo.reformulation.bcq",
-    "zppo.reformulation.ncq",
-    "zppo.reformulation.hint",
-    "zppo.reformulation.prefix",
+    *(f"zppo.reformulation.{kind.value}" for kind in WALK),
     "zppo.distillation.mode",
     "data.train_batch_size",
     "actor_rollout_ref.rollout.n",

@@ -31,7 +31,7 @@ def step_metrics(result: StepResult, report: Any, buffer: PromptReplayBuffer, co
     for kind in kinds:
         groups = [group for group in result.reformulated if group.kind is kind]
         metrics |= METHODS[kind].metrics(groups, result.counts)
-    metrics |= _teacher_metrics(result, config.threshold)
+    metrics |= _teacher_metrics(result, config)
     for teacher in range(len(config.teacher_paths)) if config.teacher.more else ():
         for outcome in ("asked", "solved"):
             metrics[f"zppo/teacher/{teacher}/{outcome}"] = result.counts[f"teacher/{teacher}/{outcome}"]
@@ -62,10 +62,10 @@ def _plain_metrics(result: StepResult, threshold: float) -> dict[str, float | No
     }
 
 
-def _teacher_metrics(result: StepResult, threshold: float) -> dict[str, float | None]:
+def _teacher_metrics(result: StepResult, config: ZPPOConfig) -> dict[str, float | None]:
     answers = list(result.teacher.values())
-    asked = [answer for answer in answers if answer.rollouts or answer.failed]
-    hard = [group for group in result.source_plain.values() if group.accuracy < threshold]
+    asked = [answer for answer in answers if config.asks_teacher and (answer.rollouts or answer.failed)]
+    hard = [group for group in result.source_plain.values() if group.accuracy < config.threshold]
     return {
         "zppo/teacher/asked": len(asked),
         "zppo/teacher/accuracy": _mean(rollout.correct for answer in asked for rollout in answer.rollouts),
