@@ -300,6 +300,7 @@ def test_packed_columns_come_back_equal(values):
         {"kind": "list", "data": 3},
         {"kind": "int", "data": [1]},
         {"kind": "str", "data": b"ab", "lengths": bytes(8)},
+        {"kind": "str", "lengths": bytes(8)},
     ],
 )
 def test_what_was_not_packed_is_an_error(packed):
