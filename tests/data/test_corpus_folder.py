@@ -3,10 +3,7 @@
 import pytest
 
 from tests.data.building import AI2D, build, complaint, contents
-from tests.data.conftest import (
-    vero_row,
-    write_vero,
-)
+from tests.data.conftest import vero_row, write_vero
 
 
 def test_another_build_in_the_folder_is_refused(tmp_path, capfd):

@@ -11,15 +11,7 @@ from rich.console import Console
 from recipe.zppo.data import zppo_77k
 from recipe.zppo.data.progress import Progress
 from tests.data.building import AI2D, build, complaint
-from tests.data.conftest import (
-    MMFINEREASON,
-    VERO,
-    mmfr_row,
-    vero_row,
-    write_mmfinereason,
-    write_shards,
-    write_vero,
-)
+from tests.data.conftest import MMFINEREASON, VERO, mmfr_row, vero_row, write_mmfinereason, write_shards, write_vero
 
 
 def without(schema: pa.Schema, name: str) -> pa.Schema:
@@ -78,10 +70,7 @@ def test_other_accepted_forms(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (
-            ["vero=zlab-princeton/Vero-600k"],
-            "can't be reached (HF_HUB_OFFLINE is set); download it where",
-        ),
+        (["vero=zlab-princeton/Vero-600k"], "can't be reached (HF_HUB_OFFLINE is set); download it where"),
         (["vero=./nowhere"], "./nowhere: no such file or folder"),
         (["vero={vero}", "split=val"], "has no parquet file of the split val"),
         (["vero={vero}", "tier1_cap=0"], "no row is left of 3: over_cap 3"),
@@ -90,10 +79,7 @@ def test_other_accepted_forms(tmp_path):
         (["vero={mmfr}"], "column prompt is missing; the set has id, source"),
         (["vero=null"], "both are null; there is nothing to build from"),
         (["vero={vero}", "processor=./nowhere"], "processor=./nowhere: can't be loaded; give the folder of"),
-        (
-            ["vero={vero}", "out={vero}/stem-ai2d_merged/train-00000-of-00001.parquet"],
-            "a file stands where",
-        ),
+        (["vero={vero}", "out={vero}/stem-ai2d_merged/train-00000-of-00001.parquet"], "a file stands where"),
         (["vero={vero}", "teir1_cap=3"], "unknown key teir1_cap; did you mean tier1_cap?"),
         (["vero={vero}", "tier1_cap=many"], "tier1_cap: expected a whole number, got 'many'"),
         (["vero={vero}", "duplicates=both"], "duplicates: 'both' is not one of drop, fill"),

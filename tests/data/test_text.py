@@ -81,10 +81,7 @@ def test_the_rest_stays(question):
             "As shown, AB is parallel to CD. Find the measure of angle A and put your final answer within \\boxed{}.",
             "As shown, AB is parallel to CD. Find the measure of angle A.",
         ),
-        (
-            "Consider the table. Compute the total and enclose it in \\boxed{}",
-            "Consider the table. Compute the total",
-        ),
+        ("Consider the table. Compute the total and enclose it in \\boxed{}", "Consider the table. Compute the total"),
         ("How many are there, and then give the final answer in \\boxed{answer}.", "How many are there."),
         ("Round it to two decimals and put it in \\boxed{}. Think step by step.", "Round it to two decimals."),
         ("Which? Answer with a letter inside <answer></answer> tags.", "Which? Answer with a letter."),
