@@ -76,8 +76,7 @@ def test_a_hint_is_safe_and_free_of_the_answer_or_has_a_problem(tokenizer, reply
 
 def test_a_hint_that_was_cut_off_is_none(tokenizer):
     """It may be what a model thinks that can't but think, whatever its template is told."""
-    teacher = Teacher(tokenizer, "so the user wants a hint, and")
-    teacher.config.compression.max_tokens = 5
+    teacher = Teacher(tokenizer, "so the user wants a hint, and", compression={"max_tokens": 5})
     assert asyncio.run(teacher.write_hint(DATA, DRAFT, seed=3)).problem == "failed"
 
 
