@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import yaml
 from pydantic.fields import FieldInfo
@@ -9,6 +10,7 @@ from pydantic.fields import FieldInfo
 from recipe.zppo.config.engine import DescribedAs, Group, bounds_in_words, is_group, takes_null, type_in_words
 from recipe.zppo.config.paths import CONFIG_DIR
 from recipe.zppo.config.schema import ZPPOConfig
+from recipe.zppo.config.yaml_keys import in_yaml
 
 
 def methods() -> dict[str, ZPPOConfig]:
@@ -46,7 +48,7 @@ def section(
 def _item(name: str, field: FieldInfo, users: str) -> list[str]:
     kind = type_in_words(field.annotation, field.metadata) + (" or null" if takes_null(field.annotation) else "")
     described = any(isinstance(note, DescribedAs) for note in field.metadata)
-    default = "must be given" if field.is_required() else f"default `{_in_yaml(field.default)}`"
+    default = "must be given" if field.is_required() else f"default `{in_yaml(field.default)}`"
     facts = ", ".join(filter(None, [kind, "" if described else bounds_in_words(field), default]))
     meaning, paper = " ".join((field.description or "").split()).removesuffix("."), _extra(field, "paper")
     notes = [f"{meaning}.", paper and f"Paper: {paper}.", users and f"Used by {users}."]
@@ -62,9 +64,5 @@ def _users(field: FieldInfo, inherited: str, configs: Mapping[str, ZPPOConfig]) 
     return ", ".join(f"`{name}`" for name in names) if len(names) < len(configs) else "every method"
 
 
-def _extra(field: FieldInfo, name: str):
+def _extra(field: FieldInfo, name: str) -> Any:
     return (field.json_schema_extra or {}).get(name)
-
-
-def _in_yaml(value: object) -> str:
-    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000).removesuffix("...\n").strip()

@@ -19,6 +19,11 @@ def with_keys(text: str, model: type[Group], source: str, below: str = "") -> st
     return before + "\n".join([*head, *_keys(model, "  " if below else ""), END]) + after
 
 
+def in_yaml(value: object) -> str:
+    """In one line."""
+    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=1000).removesuffix("...\n").strip()
+
+
 def _keys(model: type[Group], indent: str) -> Iterator[str]:
     """A key without a default is left to the rest of the file."""
     for name, field in model.model_fields.items():

@@ -22,7 +22,7 @@ from recipe.zppo.media import parts as media
 class ConvertSettings(Group):
     """Keys of `python -m recipe.zppo.data.convert`."""
 
-    name: Literal[*CONVERTERS, "verl"] = key(..., "what the source is")
+    name: Literal[*CONVERTERS, "verl"] = key(..., "what the source is")  # type: ignore[valid-type]
     out: str = key(..., "folder for the files")
     source: str | None = key(None, "hub id, folder or parquet file; null: the usual one on the hub (needed for verl)")
     splits: Names | None = key(None, "such as [train,test]; null: those that there are (not for verl)")

@@ -9,6 +9,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from recipe.zppo.config.engine import DescribedAs, Group, first_mistake, plain_type, takes_null, unknown_key
+from recipe.zppo.config.yaml_keys import in_yaml
 from recipe.zppo.errors import ConfigError
 
 Settings = TypeVar("Settings", bound=Group)
@@ -44,7 +45,7 @@ def read_settings(kind: type[Settings], arguments: Sequence[str], usage: str) ->
 def help_text(kind: type[Group], usage: str) -> str:
     lines = [usage, "", "keys:"]
     for name, field in kind.model_fields.items():
-        default = " (needed)" if field.is_required() else f" (default: {_shown(field.default)})"
+        default = " (needed)" if field.is_required() else f" (default: {in_yaml(field.default)})"
         lines.append(f"  {name}: {field.description}{default}")
     return "\n".join(lines)
 
@@ -64,9 +65,3 @@ def _value(text: str, hint: Any) -> Any:
             return tuple(value) if isinstance(value, list) else value
         return value
     return text
-
-
-def _shown(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return str(value)
