@@ -1,5 +1,7 @@
 """No tag, token or control character of a model's text survives, and nothing else is lost."""
 
+import copy
+import pickle
 import re
 import time
 
@@ -7,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from recipe.zppo.sanitize import _any_of, sanitize
+from recipe.zppo.sanitize import SafeText, _any_of, sanitize
 
 NAMES = ["candidate", "response", "summary", "hint", "think"]
 TOKENS = [
@@ -56,6 +58,10 @@ def test_nothing_forbidden_survives_and_a_second_pass_changes_nothing(text):
     assert not slow_has_forbidden(clean)
     assert sanitize(clean, OWN) == clean
     clean.encode("utf-8")
+    assert clean == SafeText(text, OWN)
+    for copied in (copy.deepcopy(clean), pickle.loads(pickle.dumps(clean)), clean.strip()):
+        assert isinstance(copied, SafeText) and not slow_has_forbidden(copied)
+    assert not slow_has_forbidden(sanitize(SafeText(text), OWN))
 
 
 # Variation selectors of the supplementary plane are no control characters for Unicode, but as invisible.

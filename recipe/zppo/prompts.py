@@ -13,8 +13,8 @@ The data set holds the question without the closer. Every prompt, plain or refor
     with_closer(bcq_messages(question, first, second))          # BCQ; the caller has shuffled the two
     with_closer(ncq_messages(question, wrong_answers, wrong))   # NCQ
 
-Whatever a model wrote passes through `sanitize.sanitize` before it enters a template. `special_tokens` is the list
-of the tokenizer that will read the prompt.
+Whatever a model wrote passes through `sanitize.sanitize` before it enters a template; what is a `SafeText` already, as
+candidates and hints are, does not again.
 """
 
 import re
@@ -96,15 +96,12 @@ def with_closer(messages: Sequence[Mapping[str, Any]]) -> Messages:
     return append_to_last_user(messages, CLOSER.text)
 
 
-def bcq_messages(
-    messages: Sequence[Mapping[str, Any]], candidate_1: str, candidate_2: str, *, special_tokens: Iterable[str] = ()
-) -> Messages:
+def bcq_messages(messages: Sequence[Mapping[str, Any]], candidate_1: str, candidate_2: str) -> Messages:
     """The question with two candidates, one right and one wrong (BCQ, Fig. 17), without the closer.
 
     The order is the caller's: a seeded shuffle, so that the position gives nothing away.
     """
-    tokens = tuple(special_tokens)
-    block = BCQ.fill(candidate_1=sanitize(candidate_1, tokens), candidate_2=sanitize(candidate_2, tokens))
+    block = BCQ.fill(candidate_1=sanitize(candidate_1), candidate_2=sanitize(candidate_2))
     return append_to_last_user(messages, block)
 
 
@@ -112,8 +109,6 @@ def ncq_messages(
     messages: Sequence[Mapping[str, Any]],
     wrong_answers: Iterable[str | None],
     candidates: Sequence[str],
-    *,
-    special_tokens: Iterable[str] = (),
 ) -> Messages:
     """The question with its wrong rollouts (NCQ, Fig. 18), without the closer.
 
@@ -128,30 +123,27 @@ def ncq_messages(
     """
     if not candidates:
         raise PromptError("an NCQ prompt needs at least one wrong rollout")
-    tokens = tuple(special_tokens)
-    shown = [sanitize_line(answer, tokens) for answer in wrong_answers if answer]
+    shown = [sanitize_line(answer) for answer in wrong_answers if answer]
     distinct = [f"\\boxed{{{answer}}}" for answer in dict.fromkeys(shown) if answer]
     block = NCQ_ANSWERS.fill(answers=", ".join(distinct)) if distinct else ""
     block += NCQ_HEADER.text
-    block += "".join(NCQ_CANDIDATE.fill(candidate=sanitize(candidate, tokens)) for candidate in candidates)
+    block += "".join(NCQ_CANDIDATE.fill(candidate=sanitize(candidate)) for candidate in candidates)
     return append_to_last_user(messages, block)
 
 
 def compression_messages(response: str, *, special_tokens: Iterable[str] = ()) -> Messages:
     """What the teacher is asked in order to compress a candidate, right or wrong alike (Fig. 16)."""
-    return [{"role": "user", "content": COMPRESSION.fill(response=sanitize(response, tuple(special_tokens)))}]
+    return [{"role": "user", "content": COMPRESSION.fill(response=sanitize(response, special_tokens))}]
 
 
 def hint_request_messages(response: str, *, special_tokens: Iterable[str] = ()) -> Messages:
     """What the teacher is asked in order to get a hint from one of its correct responses (Fig. 19)."""
-    return [{"role": "user", "content": HINT_REQUEST.fill(teacher_response=sanitize(response, tuple(special_tokens)))}]
+    return [{"role": "user", "content": HINT_REQUEST.fill(teacher_response=sanitize(response, special_tokens))}]
 
 
-def hinted_messages(
-    messages: Sequence[Mapping[str, Any]], hint: str, *, special_tokens: Iterable[str] = ()
-) -> Messages:
+def hinted_messages(messages: Sequence[Mapping[str, Any]], hint: str) -> Messages:
     """The question with the teacher's hint (Fig. 19), without the closer."""
-    return append_to_last_user(messages, HINT.fill(hint=sanitize(hint, tuple(special_tokens))))
+    return append_to_last_user(messages, HINT.fill(hint=sanitize(hint)))
 
 
 def append_to_last_user(messages: Sequence[Mapping[str, Any]], block: str) -> Messages:

@@ -8,7 +8,8 @@ open a turn of its own, or `<image>`, for which a data pipeline would look for a
 - chat-template tokens: anything of the form `<|name|>`, the usual ones of other forms, and the caller's list;
 - NUL, control and invisible formatting characters, and lone surrogates (which no tokenizer can encode).
 
-`a < b`, LaTeX, code and HTML of other names pass unchanged.
+`a < b`, LaTeX, code and HTML of other names pass unchanged. The result is a `SafeText`, which need not be
+made safe again.
 
 Matching ignores case and full-width forms. Taking a tag out can put another together (`<cand<candidate>idate>`), so
 it is repeated. Text built to need many rounds would make that quadratic; after `_ROUNDS` rounds the first
@@ -16,9 +17,12 @@ character of whatever still matches is replaced by U+FFFD instead, which leaves 
 U+FFFD stands in no pattern and no other character moves. Every pattern has a bounded length, so a round is linear.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 
 _ROUNDS = 4
 _NEUTRAL = "\ufffd"
@@ -57,7 +61,24 @@ _FOLD.update({0xFEE0 + code: chr(code).lower() for code in range(0x21, 0x7F)})  
 _FOLD.update({0x212A: "k", 0x017F: "s"})  # Kelvin sign and long s, which Unicode case folding takes for k and s
 
 
-def sanitize(text: str, special_tokens: Iterable[str] = ()) -> str:
+class SafeText(str):
+    """A text that was made safe: however one is made, it is without what `sanitize` takes out."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str, special_tokens: Iterable[str] = ()) -> SafeText:
+        return str.__new__(cls, _cleaned(text, tuple(special_tokens)))
+
+    def strip(self, chars: str | None = None, /) -> SafeText:
+        """Stays safe: a part has nothing that the whole has not."""
+        return str.__new__(SafeText, str.strip(self, chars))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Between processes it is copied, not made safe again."""
+        return str.__new__, (SafeText, str(self))
+
+
+def sanitize(text: str, special_tokens: Iterable[str] = ()) -> SafeText:
     """`text` without tags of the templates, chat-template tokens and control characters; idempotent.
 
     Args:
@@ -65,25 +86,29 @@ def sanitize(text: str, special_tokens: Iterable[str] = ()) -> str:
             white space or nothing but letters and digits are passed over: removing them would take ordinary words
             and numbers out of the text.
     """
+    tokens = tuple(special_tokens)
+    return text if isinstance(text, SafeText) and not tokens else SafeText(text, tokens)
+
+
+def sanitize_line(text: str) -> str:
+    """`sanitize`, with white space folded, which by itself could put a tag together that had too much of it."""
+    line = " ".join(text.split())
+    for _ in range(_ROUNDS):
+        before, line = line, " ".join(sanitize(line).split())
+        if line == before:
+            return line
+    return " ".join(sanitize(line.replace("<", _NEUTRAL).replace("\uff1c", _NEUTRAL)).split())
+
+
+def _cleaned(text: str, special_tokens: tuple[str, ...]) -> str:
     text = _UNSEEN.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-    forbidden, starts = _patterns(tuple(special_tokens))
+    forbidden, starts = _patterns(special_tokens)
     for _ in range(_ROUNDS):
         removed = _replace(forbidden, text, "")
         if removed == text:
             return text
         text = removed
     return _replace(starts, text, _NEUTRAL)
-
-
-def sanitize_line(text: str, special_tokens: Iterable[str] = ()) -> str:
-    """`sanitize`, with white space folded, which by itself could put a tag together that had too much of it."""
-    tokens = tuple(special_tokens)
-    line = " ".join(text.split())
-    for _ in range(_ROUNDS):
-        before, line = line, " ".join(sanitize(line, tokens).split())
-        if line == before:
-            return line
-    return " ".join(sanitize(line.replace("<", _NEUTRAL).replace("\uff1c", _NEUTRAL), tokens).split())
 
 
 def _replace(pattern: re.Pattern[str], text: str, replacement: str) -> str:

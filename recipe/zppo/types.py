@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeAlias
 
+from recipe.zppo.sanitize import SafeText
+
 PromptId: TypeAlias = str | int
 
 
@@ -99,7 +101,7 @@ class Opening:
 class Hint:
     """The teacher's hint (Fig. 19); with a ``problem``, ``leak`` or ``failed``, it is not shown to anybody."""
 
-    text: str = field(repr=False)
+    text: SafeText = field(repr=False)
     problem: str = ""
     teacher_tokens: int = 0
 
@@ -152,7 +154,7 @@ class Candidate:
     ``tail:<reason>`` (fall-back), ``truncate`` or ``none``.
     """
 
-    text: str = field(repr=False)
+    text: SafeText = field(repr=False)
     source: str
     correct: bool
     answer: str

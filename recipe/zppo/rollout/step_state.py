@@ -13,6 +13,7 @@ from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import CheckpointError
 from recipe.zppo.methods import METHODS, Method
 from recipe.zppo.methods.every_question import EveryQuestion
+from recipe.zppo.sanitize import sanitize
 from recipe.zppo.streaming_selection import StreamingSelection
 from recipe.zppo.types import Candidate, Group, Kind, Question, Rollout, TeacherAnswers, TeacherRollout
 
@@ -125,7 +126,7 @@ def pack(work: StepWork, settings: PipelineSettings) -> dict[str, Any]:
             for prompt_id, answers in work.teacher.items()
         },
         "compressed": [
-            (key, asdict(future.result()))
+            (key, asdict(future.result()) | {"text": str(future.result().text)})
             for key, future in work.compressed.items()
             if future.done() and not future.cancelled() and future.exception() is None
         ],
@@ -165,5 +166,5 @@ def unpack(state: dict[str, Any], work: StepWork) -> None:
     loop = asyncio.get_running_loop()
     for key, candidate in state["compressed"]:
         future = loop.create_future()
-        future.set_result(Candidate(**candidate))
+        future.set_result(Candidate(**candidate | {"text": sanitize(candidate["text"])}))
         work.compressed[tuple(key)] = future
