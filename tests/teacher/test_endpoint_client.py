@@ -4,7 +4,6 @@ import asyncio
 import io
 import logging
 import threading
-from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
@@ -16,9 +15,9 @@ from recipe.zppo.errors import ConfigError, JudgeError, RewardFunctionError
 from recipe.zppo.judge import Judgement, Verdict
 from recipe.zppo.preflight.endpoint import check_endpoint
 from recipe.zppo.prompts import CLOSER
-from recipe.zppo.teacher.client import QUESTION_TEXT
+from recipe.zppo.teacher.client import QUESTION_TEXT, TeacherClient
 from recipe.zppo.teacher.endpoint import EndpointSpec, endpoint_specs
-from recipe.zppo.teacher.endpoint_client import EndpointTeacher
+from recipe.zppo.teacher.endpoint_client import TeacherEndpoint
 from recipe.zppo.teacher.secret import Secret
 
 from .fake_endpoint import KEY, FakeEndpoint
@@ -44,18 +43,25 @@ class Words:
         return " ".join(tokens)
 
 
+class Student:
+    """Whose tokens are words, and who finds everything right."""
+
+    def __init__(self):
+        self.tokenizer = Words()
+
+    async def grade(self, data, text):
+        return 1.0, Judgement(Verdict.CORRECT, 3)
+
+
 def config(url, judge=(), nodes=(), **teacher):
     node = {"teacher": TEACHER | {"base_url": url} | teacher, "judge": {"enable": True, **dict(judge)}, **dict(nodes)}
     return validate_zppo(node)
 
 
 def teacher_of(url, seeded=False, key=KEY, judge=(), nodes=(), **changes):
-    async def grade(data, text):
-        return 1.0, Judgement(Verdict.CORRECT, 3)
-
-    worker = SimpleNamespace(tokenizer=Words(), processor=None, seeded=seeded, grade=grade)
     zppo = config(url, judge, nodes, **changes)
-    return EndpointTeacher(worker, EndpointSpec(url, "teacher", Secret(key)), zppo, num_workers=1)
+    endpoint = TeacherEndpoint(EndpointSpec(url, "teacher", Secret(key)), zppo, num_workers=1, seeded=seeded)
+    return TeacherClient(Student(), endpoint, zppo)
 
 
 def run(coroutine_of, server, **options):
@@ -64,7 +70,7 @@ def run(coroutine_of, server, **options):
         try:
             return await coroutine_of(teacher)
         finally:
-            await teacher.client.close()
+            await teacher.generate.close()
 
     return asyncio.run(inside())
 
@@ -171,7 +177,7 @@ def test_a_summary_that_can_not_be_read_is_a_failed_one():
             return super().encode(text, add_special_tokens=add_special_tokens)
 
     def spoilt(teacher):
-        teacher.worker.tokenizer = Fails()
+        teacher.student.tokenizer = Fails()
         return teacher.compress(draft, 1, True)
 
     with FakeEndpoint(answer) as server:
@@ -260,7 +266,7 @@ def test_rollouts_without_verdict_are_counted_as_such():
             async def grade(data, text):
                 return 0.0, await teacher.judge(data, text)
 
-            teacher.worker.grade = grade
+            teacher.student.grade = grade
             return await teacher.solve(ROW, ASKED, [1, 2])
 
         server.answer = lambda body: answer(body) if "<reference>" not in str(body) else web.Response(status=500)

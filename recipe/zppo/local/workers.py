@@ -19,13 +19,14 @@ from recipe.zppo.errors import JudgeError, PromptTooLongError, RewardFunctionErr
 from recipe.zppo.judge import Judgement, is_judged
 from recipe.zppo.local.batching import GenerationError
 from recipe.zppo.local.models import LocalModel
+from recipe.zppo.local.teacher import TeacherInProcess
 from recipe.zppo.on_verl.borrowed import get_custom_reward_fn
 from recipe.zppo.reward import extract_answer
 from recipe.zppo.rollout.prefix import Given, OpeningTokens
-from recipe.zppo.teacher.client import TeacherClient, sampling, template_options, with_question
+from recipe.zppo.sanitize import sanitize
+from recipe.zppo.teacher.client import TeacherClient, with_question
 from recipe.zppo.teacher.endpoint import endpoint_specs
-from recipe.zppo.teacher.endpoint_client import EndpointTeacher
-from recipe.zppo.teacher.slots import Work
+from recipe.zppo.teacher.endpoint_client import TeacherEndpoint
 from recipe.zppo.types import Candidate, Hint, Kind, Opening, Question, Rollout, RolloutFailure, TeacherAnswers
 
 logger = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class LocalWorkers:
 
     def __init__(self, config: DictConfig, zppo: ZPPOConfig, student: LocalModel, teachers: Sequence[LocalModel]):
         self.config, self.zppo, self.student = config, zppo, student
-        self.tokenizer, self.processor = student.tokenizer, None  # under these names for the teacher's client
+        self.tokenizer = student.tokenizer
         rollout = config.actor_rollout_ref.rollout
         self.response_length = int(config.data.max_response_length)
         self.max_model_len = int(rollout.max_model_len or config.data.max_prompt_length + self.response_length)
@@ -63,17 +64,18 @@ class LocalWorkers:
         self._compute_score = get_custom_reward_fn(config)
         self._template = dict(config.data.get("apply_chat_template_kwargs") or {})
         self._opening_tokens = OpeningTokens(self.tokenizer, self.response_length, self._template)
-        self.seeded = True
+        self._endpoints, asked = [], []
         if zppo.needs_teacher and zppo.teacher.base_url:
             specs = endpoint_specs(zppo).values()
-            self._teachers = [EndpointTeacher(self, spec, zppo, num_workers=1) for spec in specs]
+            self._endpoints = [TeacherEndpoint(spec, zppo, num_workers=1, seeded=True) for spec in specs]
         else:
-            self._teachers = [LocalTeacher(self, teacher, zppo) for teacher in teachers or [None]]
+            length = int(zppo.teacher.inference.get("max_model_len") or self.max_model_len)
+            asked = [TeacherInProcess(teacher, zppo, self._template, length) for teacher in teachers]
+        self._teachers = [TeacherClient(self, generate, zppo) for generate in self._endpoints or asked or [None]]
 
     async def close(self) -> None:
-        for teacher in self._teachers:
-            if isinstance(teacher, EndpointTeacher):
-                await teacher.client.close()
+        for endpoint in self._endpoints:
+            await endpoint.close()
 
     # ------------------------------------------------------------------ student
 
@@ -130,7 +132,7 @@ class LocalWorkers:
                 key=key,
                 text=text,
                 reward=0.0,  # below
-                answer=prompts.sanitize(extract_answer(text) or "", self._teachers[0].special_tokens),
+                answer=sanitize(extract_answer(text) or "", self._teachers[0].special_tokens),
                 num_prompt_tokens=len(prompt_ids),
                 num_tokens=len(token_ids),
                 num_given=len(start.token_ids),
@@ -218,27 +220,3 @@ class LocalWorkers:
 
     async def write_hint(self, question: Question, draft: Draft, *, seed: int) -> Hint:
         return await self._teachers[0].write_hint(question.data, draft, seed)
-
-
-class LocalTeacher(TeacherClient):
-    """`TeacherClient` whose requests are answered in this process and whose rollouts are graded here."""
-
-    def __init__(self, worker: LocalWorkers, teacher: LocalModel | None, zppo: ZPPOConfig):
-        super().__init__(worker, None, zppo)
-        if teacher is None:
-            return
-        self.client, self.tokenizer = teacher.server, teacher.tokenizer
-        self.special_tokens += tuple(teacher.tokenizer.all_special_tokens)
-        self.max_model_len = int(zppo.teacher.inference.get("max_model_len") or worker.max_model_len)
-
-    async def _generate(
-        self, messages: list[dict], seed: int, max_tokens: int, work: Work = Work.ROLLOUT
-    ) -> tuple[str, int]:
-        template = self.worker._template | template_options(self.config, work)
-        ids = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False, **template)
-        if len(ids) + max_tokens > self.max_model_len:
-            raise PromptTooLongError(f"{len(ids)} tokens and {max_tokens} more exceed {self.max_model_len}")
-        chosen = sampling(self.config, work)
-        params = SamplingParams(chosen["temperature"], chosen["top_p"], max(0, chosen["top_k"]), 1)
-        (response,) = await self.client.generate([self.worker.request(list(ids), params, seed, max_tokens)])
-        return self.tokenizer.decode(response.token_ids, skip_special_tokens=True), len(response.token_ids)

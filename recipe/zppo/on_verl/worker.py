@@ -7,7 +7,6 @@ TransferQueue by verl's code; validation through verl's own `generate_sequences`
 from __future__ import annotations
 
 import asyncio
-import copy
 import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -16,8 +15,7 @@ import ray
 import torch
 import transfer_queue as tq
 from cachetools import LRUCache
-from omegaconf import open_dict
-from verl.experimental.agent_loop.agent_loop import AgentLoopOutput, DictConfigWrap, ToolListWrap
+from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopWorkerTQ
 from verl.utils.tokenizer import get_processor_token_id
 
@@ -34,14 +32,15 @@ from recipe.zppo.errors import (
 )
 from recipe.zppo.judge import Judgement, Verdict, is_judged
 from recipe.zppo.media import parts as media
-from recipe.zppo.on_verl.agent_loop import AGENT_NAME, ZPPOAgentLoop
+from recipe.zppo.on_verl.agent_loop import AGENT_NAME
 from recipe.zppo.on_verl.guards.reward_workers import RewardWorkers
+from recipe.zppo.on_verl.teacher_requests import TeacherServers
 from recipe.zppo.randomness import derive_seed
 from recipe.zppo.reward import extract_answer
 from recipe.zppo.rollout.prefix import OpeningTokens
 from recipe.zppo.teacher.client import QUESTION_TEXT, TeacherClient, with_question
 from recipe.zppo.teacher.endpoint import EndpointSpec
-from recipe.zppo.teacher.endpoint_client import EndpointTeacher
+from recipe.zppo.teacher.endpoint_client import TeacherEndpoint
 from recipe.zppo.types import Candidate, Hint, Kind, Opening, Rollout, RolloutFailure, TeacherAnswers
 
 logger = logging.getLogger(__name__)
@@ -76,15 +75,27 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
             self.tokenizer, rollout.response_length, self.config.data.get("apply_chat_template_kwargs")
         )
         self.default_agent = rollout.agent.default_agent_loop or AGENT_NAME
-        clients = list((teacher_client or {}).values())  # in the order of zppo.teacher_paths
-        self.teachers = [
-            EndpointTeacher(self, client, self.zppo, rollout.agent.num_workers)
-            if isinstance(client, EndpointSpec)
-            else TeacherClient(self, client, self.zppo, path)
-            for client, path in zip(clients, self.zppo.teacher_paths, strict=True)
-        ] or [TeacherClient(self, None, self.zppo)]
+        self._asked = [  # in the order of zppo.teacher_paths
+            self._generate(client, path)
+            for client, path in zip((teacher_client or {}).values(), self.zppo.teacher_paths, strict=True)
+        ]
+        self.teachers = [TeacherClient(self, generate, self.zppo) for generate in self._asked or [None]]
         self.teacher = self.teachers[0]
         self.scored_kind = {"on_policy": Kind.PLAIN, "off_policy": Kind.TEACHER}.get(self.zppo.distillation.mode)
+
+    def _generate(self, client: Any, path: str) -> TeacherEndpoint | TeacherServers:
+        if isinstance(client, EndpointSpec):
+            workers = self.rollout_config.agent.num_workers
+            return TeacherEndpoint(client, self.zppo, num_workers=workers, seeded=self.seeded)
+        return TeacherServers(
+            client,
+            path,
+            self.config,
+            self.zppo,
+            model=self.model_config,
+            dataset_cls=self.dataset_cls,
+            tools=self.tools,
+        )
 
     # ------------------------------------------------------------------ student
 
@@ -302,7 +313,7 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
         """verl's hook for the teacher's scores of a finished response, which go to TransferQueue with it."""
         if validate or self.scored_kind is None or sample_kwargs["kind"] != self.scored_kind.value:
             return
-        ids, log_probs = await self.teacher.score(prompt_ids + response_ids, output)
+        ids, log_probs = await self._asked[0].score(prompt_ids + response_ids, output)
         output.extra_fields |= {"teacher_ids": ids, "teacher_logprobs": log_probs}
 
     async def ask_teacher(
@@ -315,21 +326,3 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
 
     async def write_hint(self, data: dict[str, Any], draft: Draft, seed: int) -> Hint:
         return await self.teacher.write_hint(data, draft, seed)
-
-    def build_loop(self, client: Any, tokenizer: Any, processor: Any, template: dict[str, Any]) -> ZPPOAgentLoop:
-        """An agent loop on other servers than the student's; ``template`` goes to the chat template as well."""
-        data = self.config.data
-        if template:
-            data = copy.deepcopy(data)
-            with open_dict(data):  # Hydra's configs take no new keys
-                data.apply_chat_template_kwargs = {**(data.get("apply_chat_template_kwargs") or {}), **template}
-        return ZPPOAgentLoop(
-            trainer_config=DictConfigWrap(config=self.config),
-            server_manager=client,
-            tokenizer=tokenizer,
-            processor=processor,
-            hf_model_type=None,
-            dataset_cls=self.dataset_cls,
-            data_config=DictConfigWrap(data),
-            tools=ToolListWrap(self.tools),
-        )

@@ -1,4 +1,4 @@
-"""A teacher behind an OpenAI-compatible endpoint: what `TeacherClient` does, with requests over HTTP."""
+"""A teacher behind an OpenAI-compatible endpoint."""
 
 from __future__ import annotations
 
@@ -6,41 +6,36 @@ from typing import Any
 
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.media import parts as media
-from recipe.zppo.teacher.client import TeacherClient, make_gate, sampling, template_options
 from recipe.zppo.teacher.endpoint import Endpoint, EndpointError, EndpointSpec, wire_messages
 from recipe.zppo.teacher.gate import is_server_failure
+from recipe.zppo.teacher.generate import PROBE, Reply, make_gate, sampling, template_options
 from recipe.zppo.teacher.slots import Work
 
 
-class EndpointTeacher(TeacherClient):
-    """Asks the endpoint for rollouts, summaries, hints and verdicts.
+class TeacherEndpoint:
+    """`Generate` over HTTP. The endpoint's own counts are the numbers of tokens.
 
     The teacher's tokenizer is not at hand: what a model says of its own special tokens is made safe by the student's
-    list and the usual forms. Tokens are those that the endpoint counts, else the student's for the same text.
+    list and the usual forms.
     """
 
-    def __init__(self, worker: Any, spec: EndpointSpec, config: ZPPOConfig, num_workers: int):
-        super().__init__(worker, None, config)
-        self.client = Endpoint(spec)
-        self.gate = make_gate(
-            config,
-            num_workers,
-            probe=lambda: self._ask([{"role": "user", "content": "1+1=?"}], 0, 1, Work.ROLLOUT),
-            is_failure=_is_endpoint_failure,
-        )
+    special_tokens: tuple[str, ...] = ()
 
-    def _opened(self, messages: list[dict]) -> list[dict]:
+    def __init__(self, spec: EndpointSpec, config: ZPPOConfig, *, num_workers: int, seeded: bool):
+        self.config, self.seeded = config, seeded
+        self.client = Endpoint(spec)
+        self.gate = make_gate(config, num_workers, probe=lambda: self._ask(*PROBE), is_failure=_is_endpoint_failure)
+
+    def opened(self, messages: list[dict]) -> list[dict]:
         return wire_messages(media.decoded(messages))
 
-    async def _generate(
-        self, messages: list[dict], seed: int, max_tokens: int, work: Work = Work.ROLLOUT
-    ) -> tuple[str, int]:
+    async def __call__(self, messages: list[dict], seed: int, max_tokens: int, work: Work) -> Reply:
         reply = await self.gate.run(lambda: self._ask(messages, seed, max_tokens, work), work)
-        return reply.text, len(self._encode(reply.text)) if reply.num_tokens is None else reply.num_tokens
+        return Reply(reply.text, reply.num_tokens)
 
     async def _ask(self, messages: list[dict], seed: int, max_tokens: int, work: Work) -> Any:
         parameters: dict[str, Any] = {"max_tokens": max_tokens, **sampling(self.config, work)}
-        if self.worker.seeded:
+        if self.seeded:
             parameters["seed"] = seed % 2**31
         if self.config.teacher.openai_fields_only:
             del parameters["top_k"]
@@ -49,6 +44,9 @@ class EndpointTeacher(TeacherClient):
             if template := template_options(self.config, work):
                 parameters["chat_template_kwargs"] = template
         return await self.client.chat(messages, **parameters)
+
+    async def close(self) -> None:
+        await self.client.close()
 
 
 def _is_endpoint_failure(error: BaseException) -> bool:
