@@ -27,6 +27,7 @@ from recipe.zppo.on_verl.guards.wait_limit import WaitLimit, not_counted
 from recipe.zppo.on_verl.pipeline_thread import PipelineThread
 from recipe.zppo.on_verl.questions import QuestionSource
 from recipe.zppo.on_verl.teacher_servers import TeacherStart
+from recipe.zppo.on_verl.text_rewards import use_text_rewards
 from recipe.zppo.on_verl.validation_queue import ValidationQueue
 from recipe.zppo.replay_buffer import PromptReplayBuffer
 from recipe.zppo.rollout.pipeline import QuestionPipeline
@@ -62,6 +63,7 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         with open_dict(config.algorithm):  # where verl hands its settings to an advantage estimator
             config.algorithm.zppo_advantage_norm = self.zppo.advantage_norm
             config.algorithm.zppo_advantage_eps = self.zppo.advantage_eps
+        use_text_rewards(config)
         self.distills = self.zppo.distillation.mode != "none"
         if self.distills:  # old log-probs are in no loss: verl then copies those of the rollout
             config.algorithm.rollout_correction.bypass_mode = True

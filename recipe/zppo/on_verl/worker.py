@@ -11,7 +11,6 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-import ray
 import torch
 import transfer_queue as tq
 from cachetools import LRUCache
@@ -30,14 +29,16 @@ from recipe.zppo.errors import (
     RolloutError,
     one_line,
 )
-from recipe.zppo.judge import Judgement, Verdict, is_judged
 from recipe.zppo.media import parts as media
 from recipe.zppo.on_verl.agent_loop import AGENT_NAME
+from recipe.zppo.on_verl.grading import GradingMixin
 from recipe.zppo.on_verl.guards.reward_workers import RewardWorkers
 from recipe.zppo.on_verl.teacher_requests import TeacherServers
+from recipe.zppo.on_verl.text_rewards import ResponseText
 from recipe.zppo.randomness import derive_seed
 from recipe.zppo.reward import extract_answer
 from recipe.zppo.rollout.prefix import OpeningTokens
+from recipe.zppo.sanitize import sanitize
 from recipe.zppo.teacher.client import QUESTION_TEXT, TeacherClient, with_question
 from recipe.zppo.teacher.endpoint import EndpointSpec
 from recipe.zppo.teacher.endpoint_client import TeacherEndpoint
@@ -54,12 +55,11 @@ _PROMPTS_WITH_PIXELS = 32
 _AgentLoopWorkerTQ = AgentLoopWorkerTQ.__ray_metadata__.modified_class  # the class under Ray's wrapper
 
 
-class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
+class ZPPOAgentLoopWorker(GradingMixin, _AgentLoopWorkerTQ):
     """verl's TransferQueue worker, with groups that stream back and a teacher."""
 
-    def __init__(self, config: Any, llm_client: Any, teacher_client: dict | None = None, reward_handles: Any = None):
-        reward_workers = [RewardWorkers(reward_handles)] if reward_handles is not None else None
-        super().__init__(config, llm_client, teacher_client, reward_workers)
+    def __init__(self, config: Any, llm_client: Any, teacher_client: dict | None, reward_handles: Sequence[Any]):
+        super().__init__(config, llm_client, teacher_client, [RewardWorkers(reward_handles)])
         self.zppo = validate_zppo(config.zppo)
         rollout = config.actor_rollout_ref.rollout
         self.seeded = bool(rollout.full_determinism)
@@ -181,21 +181,22 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
         given = kwargs.pop("given", None)
         for each in outputs:
             self._refuse_placeholders(each, validate)
-        judgement = await self._score(outputs, kwargs, validate)  # verl's own call then finds the score
+        final, session = outputs[-1], kwargs["session_id"]
+        text = self.tokenizer.decode(final.response_ids, skip_special_tokens=True)
+        response = ResponseText(text, of_tokens=True)
+        judgement = await self._score(outputs, kwargs, response, validate)  # verl's own call then finds the score
         # Nobody reads the messages back, and with images they are megabytes a rollout.
         fields = {key: value for key, value in kwargs.items() if key not in ("raw_prompt", QUESTION_TEXT)}
         await super()._agent_loop_postprocess(output, validate, **fields)
         if validate:
             return None
-        final, session = outputs[-1], kwargs["session_id"]
-        text = self.tokenizer.decode(final.response_ids, skip_special_tokens=True)
         return Rollout(
             session=session,
             key=f"{kwargs['uid']}_{session}_{len(outputs) - 1}",
             text=text,
             reward=float(final.reward_score),
             # It enters NCQ prompts, so it is made safe as candidates are.
-            answer=prompts.sanitize(extract_answer(text) or "", self.teacher.special_tokens),
+            answer=sanitize(extract_answer(text) or "", self.teacher.special_tokens),
             num_prompt_tokens=len(final.prompt_ids),
             num_tokens=len(final.response_ids),
             num_given=len(given.token_ids) if given else 0,
@@ -222,48 +223,6 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
         if output.response_logprobs is not None:
             output.response_logprobs = [output.response_logprobs[i] for i in kept]
 
-    # ------------------------------------------------------------------ reward
-
-    async def grade(self, data: dict[str, Any], text: str) -> tuple[float, Judgement | None]:
-        """The student's reward for a text of somebody else: its tokens are the student's, and go the same way."""
-        end = [self.tokenizer.eos_token_id]
-        response_ids = self.tokenizer.encode(text, add_special_tokens=False) or end
-        output = AgentLoopOutput(
-            prompt_ids=end, response_ids=response_ids, response_mask=[1] * len(response_ids), metrics={}
-        )
-        judgement = await self._score([output], data, validate=False)
-        return float(output.reward_score), judgement
-
-    def _is_judged(self, data: dict[str, Any]) -> bool:
-        return is_judged(data, self.zppo.judge.enable)
-
-    async def _score(self, outputs: list[AgentLoopOutput], data: dict, validate: bool) -> Judgement | None:
-        """Give the last output its reward: by the reward function, or the judge's verdict, which is returned.
-
-        Raises:
-            JudgeError: see `TeacherClient.judge`.
-            RewardFunctionError: see `_compute_score`.
-        """
-        judged, final, judgement = self._is_judged(data), outputs[-1], None
-        if not judged or validate:
-            await self._compute_score(outputs, kwargs=data)
-        if judged and final.reward_score != 1:
-            text = self.tokenizer.decode(final.response_ids, skip_special_tokens=True)
-            judgement = await self.teacher.judge(data, text)
-            final.reward_score = judgement.reward
-            final.extra_fields["reward_extra_info"] = {
-                "answer": extract_answer(text) or "",
-                **final.extra_fields.get("reward_extra_info", {}),
-                "score": judgement.reward,
-                "acc": judgement.reward,
-            }
-        if validate and self.zppo.judge.enable:  # verl makes their means metrics: val-aux/<source>/judged/mean@<n>
-            final.extra_fields["reward_extra_info"] |= {
-                "judged": float(judgement is not None),
-                "judge_malformed": float(judgement is not None and judgement.verdict is Verdict.MALFORMED),
-            }
-        return judgement
-
     def _compute_multi_modal_inputs(self, output: AgentLoopOutput, input_ids: torch.Tensor) -> dict[str, torch.Tensor]:
         """Pixels, as verl computes them from images and text; a response is no part of that.
 
@@ -282,23 +241,6 @@ class ZPPOAgentLoopWorker(_AgentLoopWorkerTQ):
                 return found
             self._pixels[key] = images, found
         return dict(self._pixels[key][1])  # verl takes an entry out
-
-    async def _compute_score(self, outputs: list[AgentLoopOutput], kwargs: dict) -> None:
-        if "raw_prompt" in kwargs:  # a reward function gets the text; pixels would go to its process a rollout
-            kwargs = kwargs | {"raw_prompt": media.without_media(kwargs["raw_prompt"])}
-        try:
-            await super()._compute_score(outputs, kwargs=kwargs)
-        except ray.exceptions.RayTaskError as error:  # raised by the function, in the reward worker
-            raise RewardFunctionError(
-                f"the reward function failed on row {kwargs.get('row')} (prompt_id {kwargs.get('prompt_id')!r}): "
-                f"{one_line(error.cause)}"
-            ) from error
-        score = outputs[-1].reward_score
-        if score not in (0, 1):
-            raise RewardFunctionError(
-                f"the reward function gave {score!r} for row {kwargs.get('row')} (prompt_id "
-                f"{kwargs.get('prompt_id')!r}); ZPPO needs an outcome reward of exactly 0 or 1"
-            )
 
     # ------------------------------------------------------------------ teacher
 

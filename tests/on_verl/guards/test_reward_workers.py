@@ -2,16 +2,12 @@
 
 import asyncio
 import logging
-import random
-from types import SimpleNamespace
 
 import pytest
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
 
-from recipe.zppo.errors import RewardFunctionError, RolloutError
-from recipe.zppo.on_verl import worker as agent_loop_worker
+from recipe.zppo.errors import RolloutError
 from recipe.zppo.on_verl.guards.reward_workers import RewardWorkers
-from recipe.zppo.on_verl.worker import ZPPOAgentLoopWorker
 
 LOST = ActorUnavailableError("connection reset", None)
 
@@ -90,58 +86,3 @@ def test_a_failure_of_the_reward_function_is_not_tried_again() -> None:
     with pytest.raises(RayTaskError):
         score(RewardWorkers(workers))
     assert workers[0].asked == 1
-
-
-class VerlsPartIsDone(Exception):
-    """`ZPPOAgentLoopWorker.__init__` has called verl's."""
-
-
-def make_worker(monkeypatch: pytest.MonkeyPatch, handles: list | None) -> ZPPOAgentLoopWorker:
-    """As `__init__` makes it, as far as scores are concerned."""
-
-    def init(self, config, llm_client, teacher_client, reward_loop_worker_handles) -> None:
-        self.reward_loop_worker_handles = reward_loop_worker_handles
-        raise VerlsPartIsDone
-
-    monkeypatch.setattr(agent_loop_worker._AgentLoopWorkerTQ, "__init__", init)
-    worker = object.__new__(ZPPOAgentLoopWorker)
-    with pytest.raises(VerlsPartIsDone):
-        worker.__init__(SimpleNamespace(zppo=None), None, None, handles)
-    worker._compute_multi_modal_inputs = lambda output, input_ids: {}
-    worker._compute_position_ids = lambda input_ids, *args: input_ids
-    worker._get_mm_processor_kwargs = lambda audios: {}
-    return worker
-
-
-def response() -> SimpleNamespace:
-    return SimpleNamespace(
-        prompt_ids=[1],
-        response_ids=[2],
-        reward_score=None,
-        multi_modal_data=None,
-        mm_processor_kwargs=None,
-        num_turns=2,
-        extra_fields={},
-        metrics=SimpleNamespace(compute_score=0.0),
-    )
-
-
-def test_verls_scoring_goes_on_after_a_death(monkeypatch: pytest.MonkeyPatch) -> None:
-    dead, well = Worker(ActorDiedError()), Worker()
-    worker = make_worker(monkeypatch, [dead, well])
-    random.seed(0)
-    for _ in range(20):
-        output = response()
-        asyncio.run(worker._compute_score([output], kwargs={"row": 7}))
-        assert output.reward_score == 1.0 and output.extra_fields["reward_extra_info"] == {"acc": 1.0}
-    assert dead.asked == 1
-
-
-def test_without_rewards_beside_the_rollouts_verl_gets_no_handles(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert make_worker(monkeypatch, None).reward_loop_worker_handles is None
-
-
-def test_the_row_of_a_failing_reward_function_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = Worker(RayTaskError("compute_score", "Traceback", KeyError("no such unit")).as_instanceof_cause())
-    with pytest.raises(RewardFunctionError, match=r"row 7 .*no such unit"):
-        asyncio.run(make_worker(monkeypatch, [broken])._compute_score([response()], kwargs={"row": 7}))

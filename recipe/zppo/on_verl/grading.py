@@ -1,0 +1,80 @@
+"""How the agent-loop worker grades: by the reward function, which runs in verl's reward workers, or by the judge."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ray
+from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
+
+from recipe.zppo.config.schema import ZPPOConfig
+from recipe.zppo.errors import RewardFunctionError, one_line
+from recipe.zppo.judge import Judgement, Verdict, is_judged
+from recipe.zppo.media import parts as media
+from recipe.zppo.on_verl.text_rewards import TEXT, ResponseText
+from recipe.zppo.reward import extract_answer
+from recipe.zppo.teacher.client import TeacherClient
+
+
+class GradingMixin:
+    """Part of `ZPPOAgentLoopWorker`, before verl's class."""
+
+    zppo: ZPPOConfig
+    tokenizer: Any
+    teacher: TeacherClient
+    """The judge."""
+
+    async def grade(self, data: dict[str, Any], text: str) -> tuple[float, Judgement | None]:
+        """The student's reward for a text of somebody else, as it is; there are no tokens of it."""
+        end = [self.tokenizer.eos_token_id]
+        output = AgentLoopOutput(prompt_ids=end, response_ids=end, response_mask=[1], metrics={})
+        judgement = await self._score([output], data, ResponseText(text, of_tokens=False), validate=False)
+        return float(output.reward_score), judgement
+
+    def _is_judged(self, data: dict[str, Any]) -> bool:
+        return is_judged(data, self.zppo.judge.enable)
+
+    async def _score(
+        self, outputs: list[AgentLoopOutput], data: dict, response: ResponseText, validate: bool
+    ) -> Judgement | None:
+        """Give the last output its reward: by the reward function, or the judge's verdict, which is returned.
+
+        Raises:
+            JudgeError: see `TeacherClient.judge`.
+            RewardFunctionError: see `_compute_score`.
+        """
+        judged, final, judgement = self._is_judged(data), outputs[-1], None
+        if not judged or validate:
+            await self._compute_score(outputs, kwargs=data | {TEXT: response})
+        if judged and final.reward_score != 1:
+            judgement = await self.teacher.judge(data, response.text)
+            final.reward_score = judgement.reward
+            final.extra_fields["reward_extra_info"] = {
+                "answer": extract_answer(response.text) or "",
+                **final.extra_fields.get("reward_extra_info", {}),
+                "score": judgement.reward,
+                "acc": judgement.reward,
+            }
+        if validate and self.zppo.judge.enable:  # verl makes their means metrics: val-aux/<source>/judged/mean@<n>
+            final.extra_fields["reward_extra_info"] |= {
+                "judged": float(judgement is not None),
+                "judge_malformed": float(judgement is not None and judgement.verdict is Verdict.MALFORMED),
+            }
+        return judgement
+
+    async def _compute_score(self, outputs: list[AgentLoopOutput], kwargs: dict) -> None:
+        if "raw_prompt" in kwargs:  # a reward function gets the text; pixels would go to its process a rollout
+            kwargs = kwargs | {"raw_prompt": media.without_media(kwargs["raw_prompt"])}
+        try:
+            await super()._compute_score(outputs, kwargs=kwargs)
+        except ray.exceptions.RayTaskError as error:  # raised by the function, in the reward worker
+            raise RewardFunctionError(
+                f"the reward function failed on row {kwargs.get('row')} (prompt_id {kwargs.get('prompt_id')!r}): "
+                f"{one_line(error.cause)}"
+            ) from error
+        score = outputs[-1].reward_score
+        if score not in (0, 1):
+            raise RewardFunctionError(
+                f"the reward function gave {score!r} for row {kwargs.get('row')} (prompt_id "
+                f"{kwargs.get('prompt_id')!r}); ZPPO needs an outcome reward of exactly 0 or 1"
+            )

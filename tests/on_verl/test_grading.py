@@ -1,0 +1,144 @@
+"""Grades of the student's and of others' texts, by verl's own agent-loop worker and reward workers, without Ray."""
+
+import asyncio
+import json
+import pickle
+
+import pytest
+from ray.exceptions import ActorDiedError, RayTaskError
+from verl.experimental.agent_loop.agent_loop import AgentLoopOutput, AgentLoopWorker
+from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
+
+from recipe.zppo.config.compose import compose
+from recipe.zppo.config.validation import validate_zppo
+from recipe.zppo.errors import RewardFunctionError
+from recipe.zppo.on_verl.grading import GradingMixin
+from recipe.zppo.on_verl.guards.reward_workers import RewardWorkers
+from recipe.zppo.on_verl.text_rewards import ResponseText, use_text_rewards
+
+FUNCTION = """
+import json
+def keep(data_source, solution_str, ground_truth, extra_info=None, **kwargs):
+    with open({path!r}, "a") as file:
+        print(json.dumps([data_source, solution_str, ground_truth, sorted(extra_info), kwargs]), file=file)
+    return {{"score": float(solution_str), "answer": "mine"}}
+"""
+MANAGER = """
+from verl.experimental.reward_loop.reward_manager.naive import NaiveRewardManager
+class Curious(NaiveRewardManager):
+    async def run_single(self, data):
+        result = await super().run_single(data)
+        prompt, raw = (self.tokenizer.decode(data.batch[name][0]) for name in ("prompts", "responses"))
+        result["reward_extra_info"] |= {"prompt": prompt, "raw": raw, "end": self.tokenizer.eos_token}
+        return result
+"""
+ROW = {
+    "row": 7,
+    "prompt_id": "q7",
+    "data_source": "sums",
+    "reward_model": {"ground_truth": "1"},
+    "extra_info": {"level": 3},
+    "raw_prompt": [{"role": "user", "content": "1 ?"}],
+}
+
+
+class Handle:
+    """Of a reward worker in this process, which ``dies`` when it is first asked."""
+
+    def __init__(self, config, dies=False):
+        self.compute_score, self._worker = self, None if dies else RewardLoopWorker(config)
+
+    async def remote(self, data):
+        if self._worker is None:
+            raise ActorDiedError()
+        try:
+            return await self._worker.compute_score(pickle.loads(pickle.dumps(data)))
+        except Exception as error:
+            raise RayTaskError("compute_score", "", error).as_instanceof_cause() from error
+
+
+class Worker(GradingMixin, AgentLoopWorker):
+    """verl's worker with our grading, and reward workers of which one dies."""
+
+    def __init__(self, config):
+        use_text_rewards(config)
+        super().__init__(config, None, None, [RewardWorkers([Handle(config, dies=True), Handle(config)])])
+        self.zppo, self.teacher = validate_zppo(config.zppo), None
+
+
+@pytest.fixture
+def graded(tmp_path, qwen3_path):
+    """Grades by a function that keeps its arguments: the results, and the arguments."""
+
+    def grade(what, *overrides):
+        path = tmp_path / "calls.jsonl"
+        (tmp_path / "reward.py").write_text(FUNCTION.format(path=str(path)))
+        (tmp_path / "manager.py").write_text(MANAGER)
+        config = compose(
+            [
+                *("platform=cpu", f"actor_rollout_ref.model.path={qwen3_path}", f"zppo.teacher.path={qwen3_path}"),
+                f"reward.custom_reward_function.path={tmp_path}/reward.py",
+                *("reward.custom_reward_function.name=keep", "+reward.custom_reward_function.reward_kwargs.more=2"),
+                *(override.format(tmp_path=tmp_path) for override in overrides),
+            ]
+        )
+
+        async def inside():
+            return await what(Worker(config))
+
+        result = asyncio.run(inside())
+        return result, [json.loads(line) for line in path.read_text().splitlines()]
+
+    return grade
+
+
+@pytest.mark.parametrize("manager", ["naive", "dapo", "rate_limited"])
+def test_a_text_of_somebody_else_is_graded_as_it_is(graded, manager):
+    """The tokenizer knows neither of these characters; white space, which it drops, and a zero character count."""
+    text = " 1\n"
+    (reward, judgement), calls = graded(
+        lambda worker: worker.grade(dict(ROW), text), f"reward.reward_manager.name={manager}"
+    )
+    assert (reward, judgement) == (1.0, None)
+    added = ["num_turns", "rollout_reward_scores"] if manager == "naive" else []
+    assert calls == [["sums", text, "1", ["level", *added], {"more": 2}]]
+
+
+def test_special_tokens_that_a_teacher_spells_out_stay(graded):
+    with pytest.raises(RewardFunctionError, match=r"row 7 \(prompt_id 'q7'\).*'1<\|im_end\|>\\x00'"):
+        graded(lambda worker: worker.grade(dict(ROW), "1<|im_end|>\0"))
+
+
+def score(worker, text):
+    ids = [*worker.tokenizer.encode(text, add_special_tokens=False), worker.tokenizer.eos_token_id]
+    output = AgentLoopOutput(prompt_ids=[5], response_ids=ids, response_mask=[1] * len(ids), metrics={})
+    response = ResponseText(worker.tokenizer.decode(ids, skip_special_tokens=True), of_tokens=True)
+
+    async def scored():
+        await worker._score([output], dict(ROW), response, validate=False)
+        return output
+
+    return scored()
+
+
+def test_the_student_is_graded_by_what_its_tokens_say(graded):
+    output, calls = graded(lambda worker: score(worker, "1"))
+    assert output.reward_score == 1.0
+    assert output.extra_fields["reward_extra_info"] == {"score": 1.0, "answer": "mine"}
+    assert [call[1] for call in calls] == ["1"]
+
+
+def test_a_reward_manager_of_ones_own_reads_prompts_and_raw_responses(graded):
+    own = ["reward.reward_manager.source=importlib", "reward.reward_manager.name=Curious"]
+    own.append("reward.reward_manager.module.path={tmp_path}/manager.py")
+    output, _ = graded(lambda worker: score(worker, "1"), *own)
+    info = output.extra_fields["reward_extra_info"]
+    assert (info["prompt"], info["raw"], info["end"]) == ("<|vision_end|>", "1 <|im_end|>", "<|im_end|>")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("2", "gave 2.0 for row 7"), ("x", "the reward function failed on row 7")]
+)
+def test_what_is_no_reward_names_its_row(graded, text, message):
+    with pytest.raises(RewardFunctionError, match=message):
+        graded(lambda worker: worker.grade(dict(ROW), text))
