@@ -33,7 +33,7 @@ from benchmarks.parts_step import (
     measure_selection,
 )
 from benchmarks.parts_verl import measure_verl
-from benchmarks.parts_workers import measure_candidates, measure_grading, measure_texts
+from benchmarks.parts_workers import measure_candidates, measure_grading, measure_responses
 
 LIMIT = 0.05
 SAVE_FREQ = 20
@@ -61,7 +61,7 @@ def main() -> int:
     result = measure_pipeline(parts, step, SAVE_FREQ)
     measure_estimator(parts, step)
     measure_records(parts, result)
-    measure_texts(parts, step, tokenizer)
+    measure_responses(parts, step, tokenizer)
     measure_grading(parts, step)
     measure_candidates(parts, step, tokenizer)
     measure_verl(parts)

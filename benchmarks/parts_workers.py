@@ -2,34 +2,108 @@
 
 from __future__ import annotations
 
-from functools import partial
+import asyncio
+import pickle
+import tempfile
+from unittest.mock import patch
+
+from omegaconf import DictConfig
+from transformers import Qwen3Config
+from verl import DataProto
+from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
+from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
+from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopWorkerTQ
 
 from benchmarks.measure import Parts
-from benchmarks.paper_step import CANDIDATE_TOKENS, NUM_ROLLOUTS, PaperStep
+from benchmarks.paper_step import CANDIDATE_TOKENS, GROUP_SIZE, NUM_ROLLOUTS, PROMPT_TOKENS, PaperStep
 from recipe.zppo import prompts
 from recipe.zppo.candidates import Draft, draw_candidates
 from recipe.zppo.compression import Accepted, accept_summary, bounded_tail, parse_summary
+from recipe.zppo.config.compose import compose
 from recipe.zppo.methods import METHODS
+from recipe.zppo.on_verl.text_rewards import use_text_rewards
+from recipe.zppo.on_verl.worker import ZPPOAgentLoopWorker
 from recipe.zppo.reward import compute_score, is_correct
 from recipe.zppo.sanitize import sanitize
 from recipe.zppo.types import Candidate, Group, Kind
 
 
-def measure_texts(parts: Parts, step: PaperStep, tokenizer) -> None:
-    """Responses to text, and the teacher's back to tokens for grading. A slice: all responses are of one length."""
-    encode = partial(tokenizer.encode, add_special_tokens=False)
-    texts = [rollout.text for group in step.groups[:32] for rollout in group.rollouts]
-    tokens = [encode(text) for text in texts]
-    note = f"{len(texts)} of {NUM_ROLLOUTS:,}, scaled"
-    with parts.part("responses to text", "workers", scale=NUM_ROLLOUTS / len(texts), note=note) as part:
-        for ids in tokens:
-            tokenizer.decode(ids, skip_special_tokens=True)
+def instant_score(**arguments) -> dict[str, float | str]:
+    """A reward function that takes no time."""
+    return {"score": 1.0, "acc": 1.0, "answer": ""}
+
+
+class RewardWorkerHere:
+    """Stands for the handle of a reward worker: the worker is in this process, what it gets was pickled for it."""
+
+    def __init__(self, config: DictConfig):
+        self.compute_score, self._worker = self, RewardLoopWorker(config)
+
+    async def remote(self, data: DataProto) -> dict:
+        return await self._worker.compute_score(pickle.loads(pickle.dumps(data, protocol=5)))
+
+
+async def worker_here(folder: str, tokenizer) -> ZPPOAgentLoopWorker:
+    """The worker that trains, with rewards at no cost and nobody to ask."""
+    tokenizer.chat_template = "{{ messages[0].content }}"
+    tokenizer.save_pretrained(folder)
+    Qwen3Config(architectures=["Qwen3ForCausalLM"], vocab_size=len(tokenizer)).save_pretrained(folder)
+    function = ["path=pkg://benchmarks.parts_workers", "name=instant_score"]
+    config = compose(
+        [
+            *("platform=cpu", f"actor_rollout_ref.model.path={folder}", "zppo.reformulation.enable=false"),
+            *(f"reward.custom_reward_function.{setting}" for setting in function),
+        ]
+    )
+    use_text_rewards(config)
+    with patch("transfer_queue.init"):
+        return ZPPOAgentLoopWorker(config, None, {}, [RewardWorkerHere(config)])
+
+
+def measure_responses(parts: Parts, step: PaperStep, tokenizer) -> None:
+    """From the end of generation to a scored rollout: text, and a message to a reward worker and back. What the reward
+    function does is measured below; that verl writes the tensors to TransferQueue is left out. A slice: all responses
+    are of one length.
+    """
+    groups = step.groups[:16]
+    texts = [rollout.text for group in groups for rollout in group.rollouts]
     num_teacher = sum(len(answers.rollouts) for answers in step.teacher.values())
-    note = f"{len(texts)} of {num_teacher}, scaled"
-    with parts.part("teacher responses to tokens", "workers", scale=num_teacher / len(texts), note=note) as encoding:
-        for text in texts:
-            encode(text)
-    part.peak_mb = encoding.peak_mb = 0.0  # of one response at a time, nothing worth naming
+
+    async def finish(worker: ZPPOAgentLoopWorker, tokens: list[list[int]]) -> None:
+        for i, ids in enumerate(tokens):
+            output = AgentLoopOutput(
+                prompt_ids=ids[:PROMPT_TOKENS], response_ids=ids, response_mask=[1] * len(ids), metrics={}
+            )
+            row = groups[i // GROUP_SIZE].question.data
+            at = {"uid": "1", "session_id": i, "global_steps": 1, "kind": "plain"}
+            await worker._agent_loop_postprocess(output, False, **row, **at)
+
+    async def grade(worker: ZPPOAgentLoopWorker) -> None:
+        for i, text in enumerate(texts):
+            await worker.grade(dict(groups[i // GROUP_SIZE].question.data), text)
+
+    async def written(*_, **__) -> None:
+        """As if by verl."""
+
+    tokens = [tokenizer.encode(text, add_special_tokens=False) for text in texts]
+    writing = patch.object(AgentLoopWorkerTQ.__ray_metadata__.modified_class, "_agent_loop_postprocess", written)
+    with tempfile.TemporaryDirectory() as folder, writing, asyncio.Runner() as runner:
+        worker = runner.run(worker_here(folder, tokenizer))
+        runner.run(finish(worker, tokens[:2]))
+        measured = []
+        scale, note = NUM_ROLLOUTS / len(texts), f"{len(texts)} of {NUM_ROLLOUTS:,}, scaled"
+        with parts.part("student's responses: text, request for the reward", "workers", scale=scale, note=note) as part:
+            runner.run(finish(worker, tokens))
+        measured.append(part)
+        scale, note = num_teacher / len(texts), f"{len(texts)} of {num_teacher}, scaled"
+        with parts.part("teacher's responses: text", "workers", scale=scale, note=note) as part:
+            for ids in tokens:
+                tokenizer.decode(ids, skip_special_tokens=True)
+        measured.append(part)
+        with parts.part("teacher's responses: request for the reward", "workers", scale=scale, note=note) as part:
+            runner.run(grade(worker))
+        for one in (*measured, part):
+            one.peak_mb = 0.0  # of one response at a time, nothing worth naming
 
 
 def measure_grading(parts: Parts, step: PaperStep) -> None:
