@@ -151,6 +151,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         folder = _existing(options.run_dir, options.pid)
     except ZPPOError as error:
+        if options.pid is not None and options.log is not None and options.log.exists():
+            return _ended(options)  # before it had made its folder
         print(f"zppo: {error}", file=sys.stderr)
         return 2
     reader = ProgressReader(folder, since=written_since(options.pid, options.log))
@@ -164,6 +166,11 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nno longer watching; the run goes on", file=sys.stderr)
         return 130
+    return _ended(options)
+
+
+def _ended(options: argparse.Namespace) -> int:
+    """Say that the process has ended, and what its log tells about it."""
     print(f"the run (process {options.pid}) has ended before it was done", file=sys.stderr)
     for line in telling_lines(options.log) if options.log is not None else ():
         print(f"  {line}", file=sys.stderr)
