@@ -41,7 +41,7 @@ def num_updates(training):
 
 def test_hint(training, tokenizer):
     training = training("hint")
-    run(training, "hint")
+    run(training, "hint", "zppo.export.hf_model=false")
     hinted = 0
     for step in STEPS:
         lines = {line["uid"]: line for line in training.rollouts(step)}
