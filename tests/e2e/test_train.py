@@ -52,14 +52,14 @@ def finished(world, tmp_path_factory):
     root = str(Path(__file__).parents[2])
     env = {"VERL_USE_EXTERNAL_MODULES": "tests.e2e.spy", "ZPPO_SPY_DIR": str(folder), "PYTHONPATH": root}
     pd.read_parquet(world.val_file).head(32).to_parquet(folder / "val.parquet")
-    training.overrides = (
+    training.changes = (
         *ONE_UPDATE,
         "trainer.val_before_train=true",
         "trainer.test_freq=3",
         f"data.val_files={folder}/val.parquet",
         "actor_rollout_ref.rollout.val_kwargs.do_sample=false",
     )
-    training.run(*training.overrides, env=env)
+    training.run(*training.changes, env=env)
     return training
 
 
@@ -68,7 +68,7 @@ def batch(training, step):
 
 
 def test_real_stack_and_local_back_end_agree(finished):
-    check_parity(finished, *finished.overrides)
+    check_parity(finished, *finished.changes)
 
 
 def test_no_teacher_token_has_a_loss_and_every_loss_token_is_the_students_own(finished):
