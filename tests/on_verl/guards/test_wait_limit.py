@@ -21,7 +21,8 @@ def test_a_start_that_hangs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recipe.zppo.on_verl.teacher_servers.start_teacher", lambda *_: threading.Event().wait())
     teacher = TeacherStart({}, None, None)
     started = time.monotonic()
-    message = r"^the run was not ready within 0 s \(zppo.timeouts.start_s\);.*teacher_servers.py:result\. Raise the limit$"
+    message = r"^the run was not ready within 0 s \(zppo.timeouts.start_s\);"
+    message += r".*teacher_servers.py:result\. Raise the limit$"
     with pytest.raises(WaitTimeoutError, match=message), limit_of(0.3):
         teacher.result()
     assert time.monotonic() - started < 5
