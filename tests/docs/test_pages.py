@@ -22,8 +22,6 @@ PAGES = sorted(DOCS.rglob("*.md"))
 OTHERS = [*ROOT.glob("*.md"), *(ROOT / ".github").rglob("*.md")]
 OTHERS += [page for folder in ("examples", "recipe") for page in (ROOT / folder).rglob("*.md")]
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)|(?:src|srcset|href)=\"([^\"]+)\"")
-AWAITED = set()
-"""Pages that are written elsewhere, and may be missing until they are."""
 FENCE = re.compile(r"^ *```.*?^ *```", re.M | re.S)
 
 
@@ -57,8 +55,6 @@ def broken(page: Path) -> list[str]:
     found = []
     for written, target, anchor in links(page):
         outside = DOCS in page.parents and not target.is_relative_to(DOCS)  # the site could not follow it
-        if target in AWAITED and not target.exists():
-            continue
         if outside or not target.exists() or (anchor and anchor not in anchors(target)):
             found.append(written)
     return found
@@ -77,7 +73,7 @@ def test_code_names_pages_that_are_there() -> None:
         if path.exists() and path.suffix in ("", ".py", ".sh", ".sbatch", ".yaml", ".txt"):
             named |= {ROOT / page for page in re.findall(r"docs/[\w/-]+\.md", path.read_text(encoding="utf-8"))}
     assert len(named) > 5
-    assert {page for page in named if not page.exists()} <= AWAITED
+    assert {page for page in named if not page.exists()} == set()
 
 
 def test_a_broken_link_is_found(tmp_path: Path) -> None:
@@ -116,7 +112,7 @@ def test_every_page_is_reached_from_the_index_and_from_the_menu() -> None:
             yield entry
 
     menu = list(leaves(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]))
-    assert sorted(menu) == sorted(str(page.relative_to(DOCS)) for page in {*PAGES, DOCS / "reference" / "config.md"})
+    assert sorted(menu) == sorted(str(page.relative_to(DOCS)) for page in PAGES)
 
 
 def test_pictures_are_those_of_the_script() -> None:
