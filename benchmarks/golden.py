@@ -2,8 +2,8 @@
 
 Parts: ``configs`` (every method, platform and engine, composed), ``refusals`` (the text of every error that the tests
 of refusals provoke, and of one bad value of each kind for each `zppo` key), ``local`` and ``verl`` (twelve methods,
-four steps each with full determinism), ``commands`` (what the commands print of a run), ``resume`` (a run of the
-recording commit goes on: needs ``--from OLD``).
+four steps each with full determinism), ``commands`` (what the commands print of a run), ``resume`` (halves of runs;
+``resume OLD OUT`` goes on from those of an older commit).
 
 Numbers depend on the machine, so a recording is compared with one of the same machine and is not kept in the
 repository. Times, paths and process ids are left out.
@@ -318,6 +318,7 @@ def main() -> int:
     args = parser.parse_args()
     if args.command == "compare":
         return compare(args.old, args.new)
+    args.world = args.world.absolute()
     sys.path.insert(0, str(ROOT))
     os.environ["ZPPO_GOLDEN_WORLD"] = str(args.world)
     if args.command == "resume":

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 class RolloutLog:
     """Writes ``<folder>/step_<n>.jsonl`` in the background; the file appears whole.
 
-    A line holds step, uid, prompt_id, kind (plain, bcq, ncq), replayed, question, ground_truth, accuracy, candidates,
+    A line holds step, uid, prompt_id, kind (`types.Kind`), replayed, question, ground_truth, accuracy, candidates,
     responses with their rewards, and for hard questions the teacher's rollouts. Texts are cut at ``text_limit``.
     A file that the disk refuses is missing, and counted by ``failed``; the run goes on.
     """
