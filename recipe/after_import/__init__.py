@@ -6,8 +6,6 @@ to import. verl offers no hook at that moment, so a finder on `sys.meta_path` wa
 It costs one dictionary look-up an import and nothing once the names have been seen.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from importlib.abc import Loader, MetaPathFinder

@@ -7,8 +7,6 @@ it (the head node of a GPU cluster, say) behaves as if this package were absent.
 `use_cpu()` is for an entry point whose composed configuration says `trainer.device=cpu`: see its docstring.
 """
 
-from __future__ import annotations
-
 import os
 
 PLATFORM_ENV = "VERL_PLATFORM"

@@ -10,8 +10,6 @@ Only `strategy=fsdp2`: FSDP1's `sync_module_states` refuses CPU modules. No valu
 flash attention.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import torch

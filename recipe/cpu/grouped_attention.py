@@ -5,8 +5,6 @@ of a group see the same keys, so they may as well be taken for successive querie
 than half the time of a token (SmolLM2-135M, 96 rows: 0.31 s instead of 0.66 s).
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -8,8 +8,6 @@ Nothing waits for ever: a failing batch fails its own requests; whatever ends th
 every later one, with the cause.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections import deque

@@ -3,8 +3,6 @@
 Prompts are left-padded to the longest of the batch; images of all rows travel together, in row order.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -41,7 +39,7 @@ class Response:
     token_ids: list[int]
     log_probs: list[float] | None
     aborted: bool
-    prompt_scores: PromptScores | None = None
+    prompt_scores: "PromptScores | None" = None
 
 
 class PromptScores(NamedTuple):

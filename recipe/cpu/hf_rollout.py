@@ -1,7 +1,5 @@
 """The rollout back end "hf" as verl sees it: a replica (launches the server) and an adapter (the trainer's side)."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 from collections.abc import Generator

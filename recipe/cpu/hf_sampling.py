@@ -10,8 +10,6 @@ yields before the batch starts. Which other rows share the batch then changes th
 model's forward pass (1e-7 relative): a token differs when its uniform falls within that of a boundary.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -51,7 +49,7 @@ class SamplingParams:
     """Score the prompt instead of going on with it: the k most probable tokens at each position, 0 for the prompt's."""
 
     @classmethod
-    def parse(cls, params: Mapping[str, Any], *, defaults: SamplingParams) -> SamplingParams:
+    def parse(cls, params: Mapping[str, Any], *, defaults: "SamplingParams") -> "SamplingParams":
         """Read the dictionary that verl's agent loops send.
 
         Raises:

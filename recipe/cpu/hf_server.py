@@ -1,7 +1,5 @@
 """The rollout server actor of the back end "hf": what verl's clients and replicas call, over a `Batcher`."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import os

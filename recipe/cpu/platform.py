@@ -4,8 +4,6 @@ verl places workers by counting accelerators (`ResourcePoolManager` knows "GPU" 
 announces as many logical GPUs as it wants slots: `ray_kwargs.ray_init.num_gpus=N`. No device stands behind them.
 """
 
-from __future__ import annotations
-
 import os
 import resource
 import types

@@ -4,8 +4,6 @@ Each names the place that it works around; tests/cpu/test_verl_patches.py, and t
 is no longer needed.
 """
 
-from __future__ import annotations
-
 import functools
 from types import ModuleType
 

@@ -4,8 +4,6 @@ transformers has image processors on PIL alone, but video processors on torchvis
 vision model's processor without one. All that they ask of torchvision is resizing, normalising and making frames RGB.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

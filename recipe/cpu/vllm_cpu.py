@@ -8,8 +8,6 @@ suffix `+cpu`: vLLM looks for "cpu" in the version to choose its platform.
 The other half, `recipe.cpu.vllm_worker`, imports vLLM and runs inside vLLM's worker processes only.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterable
 from importlib.metadata import Distribution, DistributionFinder, PackageNotFoundError, distribution

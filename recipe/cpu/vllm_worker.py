@@ -3,8 +3,6 @@
 Named by `rollout.engine_kwargs.vllm.worker_extension_cls`; vLLM adds the class to the bases of its worker.
 """
 
-from __future__ import annotations
-
 import os
 
 from verl.workers.rollout.vllm_rollout.utils import vLLMColocateWorkerExtension

@@ -1,7 +1,5 @@
 """The interval of App. F.6: a cluster bootstrap over benchmarks."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

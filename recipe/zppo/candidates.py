@@ -1,7 +1,5 @@
 """Candidates of reformulated questions: whose responses are shown, in what order (Algorithm 1, step 4)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random

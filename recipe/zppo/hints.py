@@ -1,7 +1,5 @@
 """Whether a hint gives the answer away (Hint baseline, Alg. 5: the hint is to be answer-free)."""
 
-from __future__ import annotations
-
 import re
 
 from recipe.zppo.reward import is_correct

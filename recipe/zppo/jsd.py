@@ -15,8 +15,6 @@ with H2(w) = -w ln w - (1-w) ln(1-w). Both bounds are reached (a bucket inside o
 bucket costs nothing where either model leaves it empty.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any, NamedTuple
 

@@ -10,8 +10,6 @@ The answer is a model's text that may address the judge. The judge sees the boxe
 box the end of the response, without any tag or token that could end its place in the prompt.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Mapping

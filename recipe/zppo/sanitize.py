@@ -17,8 +17,6 @@ character of whatever still matches is replaced by U+FFFD instead, which leaves 
 U+FFFD stands in no pattern and no other character moves. Every pattern has a bounded length, so a round is linear.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from functools import lru_cache
@@ -66,10 +64,10 @@ class SafeText(str):
 
     __slots__ = ()
 
-    def __new__(cls, text: str, special_tokens: Iterable[str] = ()) -> SafeText:
+    def __new__(cls, text: str, special_tokens: Iterable[str] = ()) -> "SafeText":
         return str.__new__(cls, _cleaned(text, tuple(special_tokens)))
 
-    def strip(self, chars: str | None = None, /) -> SafeText:
+    def strip(self, chars: str | None = None, /) -> "SafeText":
         """Stays safe: a part has nothing that the whole has not."""
         return str.__new__(SafeText, str.strip(self, chars))
 

@@ -1,7 +1,5 @@
 """One training step of ZPPO, Algorithm 1. Both trainers call it; they add where rollouts and gradients are made."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -42,7 +40,7 @@ class Step:
     kinds: tuple[Kind, ...]
     dynamic_sampling: bool = False
 
-    def __call__(self, step: int) -> StepOutcome:
+    def __call__(self, step: int) -> "StepOutcome":
         """One step. The number of each part is the paper's."""
         # 1. X = X_new + X_replay
         questions, num_new = self.questions.next_step(self.buffer, self.num_replay or 0)

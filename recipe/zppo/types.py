@@ -1,7 +1,5 @@
 """Plain data that travels between workers, pipeline, trainer and logs: questions, rollouts, groups, candidates."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from dataclasses import dataclass, field

@@ -13,8 +13,6 @@ the closer (Fig. 8) and a worked answer, as verl's SFT and `examples/smollm2/sft
 `recipe.zppo.data.worked_answers` have worked answers.
 """
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import json
@@ -60,7 +58,7 @@ class Task:
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
-    def parse(cls, text: str) -> Task:
+    def parse(cls, text: str) -> "Task":
         """``name`` or ``name:key=value,key=value``; values as in YAML. Commas inside brackets belong to a value.
 
         Raises:

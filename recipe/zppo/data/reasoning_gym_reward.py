@@ -8,8 +8,6 @@ counts as wrong; the paper's grading would be too lenient there, as it folds cas
     reward.custom_reward_function.path=pkg://recipe.zppo.data.reasoning_gym_reward
 """
 
-from __future__ import annotations
-
 import json
 import re
 from functools import lru_cache

@@ -5,8 +5,6 @@ and the answer at which it arrives, computed from the lines themselves; `worked_
 generator's.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from typing import Any

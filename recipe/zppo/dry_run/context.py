@@ -1,7 +1,5 @@
 """Longest possible prompts, in tokens, against the contexts of student and teacher."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,7 +100,7 @@ def contexts_of(config: DictConfig, zppo: ZPPOConfig, teacher_context: int | Non
     return Contexts(tuple(budgets), tokens.counted, fitting)
 
 
-def _teacher(config: DictConfig, zppo: ZPPOConfig, context: int | None, tokens: _Templates) -> list[Budget]:
+def _teacher(config: DictConfig, zppo: ZPPOConfig, context: int | None, tokens: "_Templates") -> list[Budget]:
     question, longest = config.data.max_prompt_length, config.data.max_response_length
     response, summary = zppo.teacher.response_length, zppo.compression.max_tokens
     budgets = []

@@ -1,7 +1,5 @@
 """Room for checkpoints and rollout files: how large they are, how many are kept, and what is free."""
 
-from __future__ import annotations
-
 import math
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Sizes of parallel groups against accelerators, heads and batches: what verl, vLLM or Megatron assert much later."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """How the student is trained and both models are served, read from verl's keys: sizes of parallel groups, and types."""
 
-from __future__ import annotations
-
 import copy
 import math
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Student and teacher pools on the nodes at hand: which accelerators of which node."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """The machine or the Ray cluster at hand, looked at without starting or reserving anything."""
 
-from __future__ import annotations
-
 import math
 import os
 import shutil

@@ -11,8 +11,6 @@ length takes ``tokens x 2 x attention layers x key-value heads x head size x 2``
 of linear attention. Colocated, what the trainer keeps on the accelerator must fit beside ``utilization x memory``.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

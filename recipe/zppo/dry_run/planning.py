@@ -3,8 +3,6 @@
 A *problem* is certain: a run would not start, or would fail later. A *warning* is an estimate, or harmless.
 """
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import io

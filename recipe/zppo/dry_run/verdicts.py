@@ -1,7 +1,5 @@
 """What numbers mean: problems where a lower bound is exceeded, warnings where an estimate is. One line each."""
 
-from __future__ import annotations
-
 from recipe.zppo.dry_run.context import Contexts
 from recipe.zppo.dry_run.disk import Disk
 from recipe.zppo.dry_run.engine import ACTOR, ROLLOUT, Serving, Training

@@ -1,7 +1,5 @@
 """What a run has to do: steps, updates, prompts, rollouts, and tokens at most."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Requests of concurrent coroutines, answered in batches by one model in this thread."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """The update: verl's policy loss, or the Jensen-Shannon divergence to the teacher, on a small model in this process."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Weights in fp32 beside a model that computes in another precision: small updates do not vanish in rounding."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """Models and tokenizers of a run, in this process."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +23,7 @@ class LocalModel:
     generation_config: Any
 
     @classmethod
-    def load(cls, path: str, config: DictConfig, max_model_len: int, *, in_thread: bool = False) -> LocalModel:
+    def load(cls, path: str, config: DictConfig, max_model_len: int, *, in_thread: bool = False) -> "LocalModel":
         """
         Args:
             in_thread: see `BatchedModel`.

@@ -5,8 +5,6 @@ its positions from the prompt's end: to the model it is alone. A group of 8 answ
 470 tokens instead of 1,240.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol

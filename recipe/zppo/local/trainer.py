@@ -1,7 +1,5 @@
 """Algorithm 1 (`recipe.zppo.step`) in one process: models, files and validation around it."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import time
@@ -203,7 +201,7 @@ class _Times:
     def __init__(self) -> None:
         self._seconds: dict[str, float] = {}
 
-    def __call__(self, name: str) -> _Times:
+    def __call__(self, name: str) -> "_Times":
         self._name = name
         return self
 

@@ -1,7 +1,5 @@
 """Accuracy on the validation files, under verl's metric names."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections import defaultdict

@@ -1,7 +1,5 @@
 """Columns of images and videos in data files: never opened by `datasets`, and of one form where files are joined."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import datasets

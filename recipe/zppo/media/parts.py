@@ -6,8 +6,6 @@ them once for all rollouts of a prompt, and `extract` lists them in the order of
 them. The same pixels come of it with and without torchvision and `qwen_vl_utils`, which is needed for video files only.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import io

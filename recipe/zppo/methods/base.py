@@ -1,7 +1,5 @@
 """What a method is: the extra groups of rollouts that it gives a question."""
 
-from __future__ import annotations
-
 from abc import ABC
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import ClassVar, Protocol

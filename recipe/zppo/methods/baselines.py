@@ -1,7 +1,5 @@
 """The paper's rivals of BCQ: Hint, Prefix, and the teacher's sequences of off-policy distillation (App. D.2)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from recipe.zppo import prompts

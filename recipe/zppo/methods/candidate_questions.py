@@ -1,7 +1,5 @@
 """BCQ and NCQ: the question with responses to it as candidates (Algorithm 1, step 4)."""
 
-from __future__ import annotations
-
 import asyncio
 
 from recipe.zppo import prompts

@@ -1,7 +1,5 @@
 """The selection of off-policy distillation: every question whose teacher was right, hard or not (Alg. 2)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from recipe.zppo.types import Kind, PromptId, Reformulation

@@ -1,7 +1,5 @@
 """A method beyond the paper, and the example of docs/method/add-your-own.md: BCQ without a teacher."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 
 from recipe.zppo.methods.candidate_questions import Bcq

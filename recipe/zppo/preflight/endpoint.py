@@ -1,7 +1,5 @@
 """Whether the endpoint at `zppo.teacher.base_url` answers, takes the key, and serves the models: before Ray starts."""
 
-from __future__ import annotations
-
 import asyncio
 
 from recipe.zppo.config.schema import ZPPOConfig

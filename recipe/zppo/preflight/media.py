@@ -3,8 +3,6 @@
 The data set opens all the others when it is loaded, which takes minutes where there are many.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What must be installed: a verl that was tried, and what training on accelerators imports in its workers only."""
 
-from __future__ import annotations
-
 from importlib.util import find_spec
 from pathlib import Path
 

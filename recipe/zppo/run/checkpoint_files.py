@@ -1,7 +1,5 @@
 """Which checkpoints of a folder count. Light to import: displays and checks use it without torch."""
 
-from __future__ import annotations
-
 import os
 import re
 

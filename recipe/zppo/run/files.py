@@ -1,7 +1,5 @@
 """Files that are either whole or not there, and writes that a run can do without."""
 
-from __future__ import annotations
-
 import errno
 import logging
 import os

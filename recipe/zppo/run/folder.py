@@ -10,8 +10,6 @@ Layout, with the default settings of ``zppo.logging``::
     run.lock                     while a run works there (`recipe.zppo.run.lock`)
 """
 
-from __future__ import annotations
-
 import json
 import math
 import os

@@ -1,7 +1,5 @@
 """What a run is, as far as a checkpoint can only be taken up by the same: its method and its data."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any

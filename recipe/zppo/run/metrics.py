@@ -1,7 +1,5 @@
 """What a step did to the hard questions, as numbers under ``zppo/``."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any

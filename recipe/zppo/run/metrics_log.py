@@ -1,7 +1,5 @@
 """Metrics of every step as one JSON object a line, going on correctly after a resume."""
 
-from __future__ import annotations
-
 import json
 import logging
 import math

@@ -1,7 +1,5 @@
 """Whether a process of this machine is still there."""
 
-from __future__ import annotations
-
 import psutil
 
 

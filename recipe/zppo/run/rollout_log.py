@@ -1,7 +1,5 @@
 """What the student was shown and what it answered: one JSONL file a step, one line a group."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os

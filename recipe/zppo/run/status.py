@@ -1,7 +1,5 @@
 """Where a run is, in a small file that a progress display (or a person) can read at any time."""
 
-from __future__ import annotations
-
 import json
 import os
 import time

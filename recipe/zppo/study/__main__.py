@@ -4,8 +4,6 @@ Started again with the same arguments it goes on where it was stopped. Exit stat
 failed, or the study could not start; 2 a mistake in the arguments, found before anything runs; 130 it was stopped.
 """
 
-from __future__ import annotations
-
 import signal
 import sys
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """What trains a run: `local`, in the worker's own process, or `verl`, the full stack in a process of its own."""
 
-from __future__ import annotations
-
 import importlib
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """Which code trained a run, so that a table can say when its runs are not of one version."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 

@@ -1,7 +1,5 @@
 """The table's content: every row's measures by seed, and their differences to the baseline."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -29,11 +27,11 @@ class RowResult:
     def mean(self, measure: str) -> Interval | None:
         return mean_interval(list(self.by_seed(measure).values()))
 
-    def difference(self, measure: str, baseline: RowResult) -> Interval | None:
+    def difference(self, measure: str, baseline: "RowResult") -> Interval | None:
         """To the baseline, seed by seed, over the seeds that both have."""
         return paired_difference(self.by_seed(measure), baseline.by_seed(measure))
 
-    def ratio(self, measure: str, baseline: RowResult) -> float | None:
+    def ratio(self, measure: str, baseline: "RowResult") -> float | None:
         """Of the two means over the seeds that both have."""
         mine, other = self.by_seed(measure), baseline.by_seed(measure)
         seeds = mine.keys() & other.keys()

@@ -1,7 +1,5 @@
 """The study's own configuration: composed by Hydra, checked here, each mistake one line."""
 
-from __future__ import annotations
-
 import typing
 from collections.abc import Sequence
 from pathlib import Path

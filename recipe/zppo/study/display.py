@@ -1,7 +1,5 @@
 """How a study stands, on a terminal or in a log."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 
@@ -28,7 +26,7 @@ class Display:
         self._began = self._last_line = now()
         self._live: Live | None = None
 
-    def __enter__(self) -> Display:
+    def __enter__(self) -> "Display":
         if self._console.is_terminal:
             self._live = Live(console=self._console, refresh_per_second=2)
             self._live.start()

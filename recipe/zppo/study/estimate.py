@@ -1,7 +1,5 @@
 """How long a study still takes."""
 
-from __future__ import annotations
-
 import heapq
 from collections.abc import Sequence
 from statistics import mean

@@ -4,8 +4,6 @@ Every function takes the results of one world (`Curves` where steps matter) and 
 nothing to show. Whiskers and bands are 95% intervals over seeds; a row with one seed has none.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What runs are given to learn from: an embedded world, or models and files of the user's own."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Means of a few seeds with their 95% interval (Student's t), and paired differences."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

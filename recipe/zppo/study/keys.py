@@ -1,7 +1,5 @@
 """The keys of a study, which config/study.yaml is written from, and the rows that they come to."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -77,7 +75,7 @@ class RowKeys(Group):
         return node
 
     @model_validator(mode="after")
-    def _steps_or_time(self) -> RowKeys:
+    def _steps_or_time(self) -> "RowKeys":
         if self.same_time_as and self.steps is not None:
             raise ValueError("steps and same_time_as contradict each other; set one of them")
         return self
@@ -165,7 +163,7 @@ class StudyConfig(Group):
         )
 
     @model_validator(mode="after")
-    def _check(self) -> StudyConfig:
+    def _check(self) -> "StudyConfig":
         if not self.rows:
             raise ConfigError("rows: none; choose a plan, or give some as rows.<name>=[method=zppo,...]")
         for name in self.only or ():

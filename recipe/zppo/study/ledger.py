@@ -1,7 +1,5 @@
 """How every run of a study stands, in memory and in its folder."""
 
-from __future__ import annotations
-
 import json
 import os
 import time

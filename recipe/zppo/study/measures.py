@@ -1,7 +1,5 @@
 """What a run came to, as the numbers of the table."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Overrides of the trainer's config: made from settings, and compared."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Which runs a study consists of. Rows and plans that ask for the same training share its run."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """What is written beside the numbers: how they were made, and pictures."""
 
-from __future__ import annotations
-
 import os
 import platform
 import shlex

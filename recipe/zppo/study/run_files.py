@@ -11,8 +11,6 @@ OUT/runs/<row>-<world>-seed<n>-<id>/     the folder of a run (`recipe.zppo.run.f
     train.log
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """The loop of a study: hand out runs, collect what they came to, write tables after each."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

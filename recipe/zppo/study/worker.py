@@ -1,7 +1,5 @@
 """A process that trains one run after another. It ends, and ends what it has started, when the study does."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import signal

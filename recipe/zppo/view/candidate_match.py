@@ -4,8 +4,6 @@ If the candidates gave the answer away, BCQ accuracy would be near 100%; if they
 the candidates' answers. Reads the rollout files of the run. Exit status 2, with one line, where there are none.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Iterable

@@ -4,8 +4,6 @@ A benchmark is a data source of the validation set. Of two runs the last validat
 and the last. Exit status 2, with one line, where there is nothing to compare.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Mapping

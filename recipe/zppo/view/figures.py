@@ -4,8 +4,6 @@ Each function takes the run's metrics as a frame, one row a step, the metric nam
 gives a figure, or None if the run has not what it shows. Numbers in the docstrings are the paper's figures.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The lines of a run's log that tell why it ended."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -4,8 +4,6 @@ Plain functions over the rows of `RunFolder.metrics`. A row may lack any key (an
 teacher): what cannot be known is None, never 0.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Sequence

@@ -3,8 +3,6 @@
 They land in RUN_DIR/plots. Exit status 2, with one line, where there is nothing to draw or matplotlib is missing.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

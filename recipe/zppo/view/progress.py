@@ -1,7 +1,5 @@
 """How a run stands, in words and numbers, from its folder: what `recipe.zppo.watch` shows."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """What a run did, as one record: of its metrics, status and rollout files."""
 
-from __future__ import annotations
-
 import dataclasses
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +42,7 @@ class Summary:
     places: dict[str, str]
 
     @classmethod
-    def of(cls, folder: RunFolder) -> Summary:
+    def of(cls, folder: RunFolder) -> "Summary":
         """
         Raises:
             RunFolderError: the folder has no metrics.

@@ -4,8 +4,6 @@ RUN_DIR is the ``trainer.default_local_dir`` of the run, which may be finished, 
 with one line, where there is nothing to summarise.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

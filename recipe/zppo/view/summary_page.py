@@ -1,7 +1,5 @@
 """A run's summary for people: a page of titled lines."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 

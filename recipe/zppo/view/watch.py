@@ -5,8 +5,6 @@ done (exit status 0), when process PID has ended before (1; what the log tells a
 (130), which leaves the run alone.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 import time
@@ -35,7 +33,7 @@ class LiveDisplay(AbstractContextManager):
         self.title = title
         self._live = Live(console=console, auto_refresh=False)
 
-    def __enter__(self) -> LiveDisplay:
+    def __enter__(self) -> "LiveDisplay":
         self._live.start()
         return self
 
