@@ -9,8 +9,6 @@ Numbers depend on the machine, so a recording is compared with one of the same m
 repository. Times, paths and process ids are left out.
 """
 
-from __future__ import annotations
-
 import argparse
 import hashlib
 import json

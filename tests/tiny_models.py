@@ -1,7 +1,5 @@
 """Tiny random models, written once a session in the layout that verl and transformers load."""
 
-from __future__ import annotations
-
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -1,7 +1,5 @@
 """Runs of the local back end on the embedded world, in this process."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What each method of App. D.2 is: what its prompts show, which tokens have a loss, how many updates, what B holds."""
 
-from __future__ import annotations
-
 import pytest
 
 from recipe.zppo import prompts

@@ -1,7 +1,5 @@
 """Responses side by side behind one prompt are to the model what each is alone."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import pytest

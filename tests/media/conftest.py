@@ -1,7 +1,5 @@
 """A tiny random Qwen3.5 (hybrid linear attention, vision tower) with tokenizer, processor and chat template."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

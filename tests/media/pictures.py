@@ -1,7 +1,5 @@
 """Drawn pictures and the data rows about them."""
 
-from __future__ import annotations
-
 import io
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The method of docs/method/add-your-own.md, from the command line to the update, on the local back end."""
 
-from __future__ import annotations
-
 import json
 import re
 

@@ -5,8 +5,6 @@ What it does can be steered by overrides of the run, under ``+fake.``, so that e
 says nothing).
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import multiprocessing

@@ -1,7 +1,5 @@
 """What is shown of a study under way, and how long it is said to take."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A true study, small: `plan=smoke` with the local back end, on a world whose models know nothing."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

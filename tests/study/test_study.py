@@ -1,7 +1,5 @@
 """Whole studies with a training that is faked: what survives a stop, a failure, a second start."""
 
-from __future__ import annotations
-
 import fcntl
 import json
 import os

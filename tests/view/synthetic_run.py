@@ -1,7 +1,5 @@
 """A run's folder without a run: the project's own metrics, buffer and logs over rollouts that are drawn at random."""
 
-from __future__ import annotations
-
 import math
 import random
 from collections import Counter
