@@ -13,8 +13,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from recipe.cpu.hf_generator import HFGenerator, Request, Response
 
@@ -31,16 +31,14 @@ class BatcherConfig:
     """`torch.set_num_threads` of the generating thread."""
 
 
-@dataclass(slots=True)
-class _Job:
+class _Job(NamedTuple):
     """A call to run between batches."""
 
     call: Callable[[], Any]
-    future: Future = field(default_factory=Future)
+    future: Future
 
 
-@dataclass(slots=True)
-class _Waiting:
+class _Waiting(NamedTuple):
     request: Request
     future: Future
 
@@ -58,7 +56,6 @@ class Batcher:
         self._abort = False
         self._closed = False
         self._cause: BaseException | None = None
-        self.batches = 0
         self._thread = threading.Thread(target=self._main, name="hf-generate", daemon=True)
         self._thread.start()
 
@@ -72,7 +69,7 @@ class Batcher:
 
     def run(self, call: Callable[[], Any]) -> Future:
         """Have `call()` executed by the generating thread, after the batch that runs now."""
-        job = _Job(call)
+        job = _Job(call, Future())
         with self._changed:
             self._raise_if_dead()
             self._jobs.append(job)
@@ -172,7 +169,6 @@ class Batcher:
             for item, response in zip(batch, responses, strict=True):
                 _resolve(item.future, response)
         finally:
-            self.batches += 1
             with self._changed:
                 # Left in place by an exception that ends the thread: `_die` then fails these, too.
                 if all(item.future.done() for item in batch):

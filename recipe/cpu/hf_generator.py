@@ -29,10 +29,6 @@ class Request:
     params: SamplingParams
     features: dict[str, torch.Tensor] = field(default_factory=dict)
 
-    @property
-    def padded_tokens(self) -> int:
-        return len(self.prompt_ids) + self.params.max_tokens
-
 
 @dataclass(frozen=True, slots=True)
 class Response:

@@ -207,8 +207,8 @@ class BatchSampler(LogitsProcessor):
 class RowStopping(StoppingCriteria):
     """Ends a row at its budget or stop token, and the batch when every row has ended or `aborted()` says so.
 
-    `lengths` (B,) counts a row's tokens, its stop token included; `stopped` (B,) tells which met a stop token. It
-    has no attribute `eos_token_id` on purpose: `generate` would then overwrite tokens of ended rows with padding.
+    `lengths` (B,) counts a row's tokens, its stop token included. It has no attribute `eos_token_id` on purpose:
+    `generate` would then overwrite tokens of ended rows with padding.
     """
 
     def __init__(self, params: Sequence[SamplingParams], eos_token_ids: Sequence[int], aborted=lambda: False):
@@ -219,12 +219,10 @@ class RowStopping(StoppingCriteria):
         self._aborted = aborted
         self._done = torch.zeros(len(params), dtype=torch.bool)
         self.lengths = torch.zeros(len(params), dtype=torch.long)
-        self.stopped = torch.zeros(len(params), dtype=torch.bool)
 
     def __call__(self, input_ids: torch.LongTensor, scores, **kwargs) -> torch.BoolTensor:
         self.lengths += ~self._done
-        hit = (input_ids[:, -1:] == self._stops).any(-1) & ~self._done
-        self.stopped |= hit
+        hit = (input_ids[:, -1:] == self._stops).any(-1)
         self._done = self._done | hit | (self.lengths >= self._budget)
         if self._aborted():
             return torch.ones_like(self._done)

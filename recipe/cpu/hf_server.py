@@ -169,26 +169,10 @@ class HFServer:
     # Control, as verl's RolloutReplica calls it. Weights and caches live in main memory, the key-value cache ends
     # with its batch: there is nothing to release, and requests are served in every state but "paused".
 
-    async def sleep(self) -> None:
+    async def sleep(self, *args: Any, **kwargs: Any) -> None:
         return None
 
-    async def wake_up(self, tags: list[str] | None = None) -> None:
-        return None
-
-    async def clear_kv_cache(self) -> None:
-        return None
-
-    async def release_kv_cache(self) -> None:
-        return None
-
-    async def resume_kv_cache(self) -> None:
-        return None
-
-    async def start_profile(self, **kwargs) -> None:
-        return None
-
-    async def stop_profile(self) -> None:
-        return None
+    wake_up = clear_kv_cache = release_kv_cache = resume_kv_cache = start_profile = stop_profile = sleep
 
     async def abort_all_requests(self, reject_request: bool = False) -> dict[str, Any]:
         """Pause: end all requests (those that run keep their tokens), hold or reject later ones until resumed."""

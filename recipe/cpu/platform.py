@@ -7,7 +7,7 @@ announces as many logical GPUs as it wants slots: `ray_kwargs.ray_init.num_gpus=
 import os
 import resource
 import types
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -27,6 +27,10 @@ def _resident_bytes() -> int:
 
 def _peak_resident_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _nothing(self: object, *args: Any, **kwargs: Any) -> None:
+    """What is asked of a device, where there is none to ask it of."""
 
 
 class _CpuDeviceModule(types.ModuleType):
@@ -51,39 +55,21 @@ class _CpuDeviceModule(types.ModuleType):
     def device_count(self) -> int:
         return 1
 
-    def set_device(self, device=None) -> None:
-        return None
-
     def get_device_name(self, device=None) -> str:
         return "cpu"
 
-    def synchronize(self, device=None) -> None:
-        return None
+    set_device = synchronize = _nothing
 
     # memory
-    def empty_cache(self) -> None:
-        return None
-
-    def ipc_collect(self) -> None:
-        return None
-
-    def set_per_process_memory_fraction(self, fraction, device=None) -> None:
-        return None
+    empty_cache = ipc_collect = set_per_process_memory_fraction = reset_peak_memory_stats = _nothing
 
     def memory_allocated(self, device=None) -> int:
-        return _resident_bytes()
-
-    def memory_reserved(self, device=None) -> int:
         return _resident_bytes()
 
     def max_memory_allocated(self, device=None) -> int:
         return _peak_resident_bytes()
 
-    def max_memory_reserved(self, device=None) -> int:
-        return _peak_resident_bytes()
-
-    def reset_peak_memory_stats(self, device=None) -> None:
-        return None
+    memory_reserved, max_memory_reserved = memory_allocated, max_memory_allocated
 
     def mem_get_info(self, device=None) -> tuple[int, int]:
         import psutil
@@ -95,8 +81,7 @@ class _CpuDeviceModule(types.ModuleType):
     def manual_seed(self, seed: int) -> None:
         torch.manual_seed(seed)
 
-    def manual_seed_all(self, seed: int) -> None:
-        torch.manual_seed(seed)
+    manual_seed_all = manual_seed
 
     def get_rng_state(self, device=None) -> torch.Tensor:
         return torch.get_rng_state()
@@ -137,23 +122,12 @@ class PlatformCPU(PlatformBase):
     def device_count(self) -> int:
         return 1
 
-    def set_device(self, device_index: int) -> None:
-        return None
-
-    def synchronize(self, device_index: int | None = None) -> None:
-        return None
+    set_device = synchronize = set_allocator_settings = empty_cache = _nothing
 
     def manual_seed(self, seed: int) -> None:
         torch.manual_seed(seed)
 
-    def manual_seed_all(self, seed: int) -> None:
-        torch.manual_seed(seed)
-
-    def set_allocator_settings(self, settings: str) -> None:
-        return None
-
-    def empty_cache(self) -> None:
-        return None
+    manual_seed_all = manual_seed
 
     def get_device_capability(self, device_index: int = 0) -> tuple[int | None, int | None]:
         return None, None
@@ -179,16 +153,7 @@ class PlatformCPU(PlatformBase):
     def rollout_env_vars(self) -> dict[str, str]:
         return {name: os.environ[name] for name in ("OMP_NUM_THREADS",) if name in os.environ}
 
-    @contextmanager
-    def nvtx_range(self, msg: str):
-        with nullcontext():
-            yield
+    def nvtx_range(self, msg: str) -> nullcontext:
+        return nullcontext()
 
-    def profiler_start(self) -> None:
-        return None
-
-    def profiler_stop(self) -> None:
-        return None
-
-    def cudart(self) -> None:
-        return None
+    profiler_start = profiler_stop = cudart = _nothing
