@@ -7,7 +7,7 @@ import torch
 
 from recipe.zppo.picture_world.documents import Corpus, question_messages
 from recipe.zppo.picture_world.drawing import draw
-from recipe.zppo.picture_world.pretrain import IGNORED, Encoder, _draw_documents
+from recipe.zppo.picture_world.pretrain import Encoder
 from recipe.zppo.picture_world.processor import (
     IMAGE,
     TOKENS_PER_PICTURE,
@@ -17,6 +17,8 @@ from recipe.zppo.picture_world.processor import (
     save_processor,
 )
 from recipe.zppo.prompts import with_closer
+from recipe.zppo.world.encoding import IGNORED
+from recipe.zppo.world.pretrain import draw_documents
 
 
 @pytest.fixture
@@ -79,7 +81,7 @@ def test_verl_loads_the_processor_and_gives_the_same_prompt(corpus, tokenizer, t
 
 def test_a_step_has_the_documents_asked_for_their_pictures_and_loss_on_responses_only(corpus, settings, tokenizer):
     encoder = Encoder(1024)
-    documents = _draw_documents(corpus, "teacher", settings.teacher_pretraining)
+    documents = draw_documents(corpus.kinds("teacher"), settings.teacher_pretraining)
     batches = encoder.batches(documents)
     assert sum(len(batch.labels) for batch in batches) == settings.teacher_pretraining.batch_documents
     num_pictures = sum(len(batch.inputs.get("image_grid_thw", [])) for batch in batches)

@@ -6,9 +6,10 @@ import re
 import pytest
 
 from recipe.zppo.world import bills
-from recipe.zppo.world.documents import Corpus, encode
+from recipe.zppo.world.documents import Corpus
+from recipe.zppo.world.encoding import IGNORED, Encoder
 from recipe.zppo.world.evaluate import boxed_answer, inner_summary, is_valid_hint
-from recipe.zppo.world.pretrain import IGNORED, _draw_batches
+from recipe.zppo.world.pretrain import draw_documents
 
 CANDIDATE = re.compile(r"<candidate>\n(.*?)\n</candidate>", re.DOTALL)
 HINT = re.compile(r"\n\n<hint>\n([a-zA-Z])(\d)\n</hint>\n\n")
@@ -128,17 +129,18 @@ def test_every_kind_is_within_the_vocabulary(corpus, tokenizer):
     for model in ("student", "teacher"):
         for draw in corpus.kinds(model).values():
             for _ in range(50):
-                prompt, response = encode(draw(), tokenizer)
+                prompt, response = Encoder(tokenizer).tokens(draw())
                 assert tokenizer.unk_token_id not in prompt + response
                 assert response[-1] == tokenizer.eos_token_id
 
 
 def test_a_step_has_the_documents_asked_for_and_loss_on_responses_only(corpus, settings, tokenizer):
-    batches = _draw_batches(corpus, "student", settings.student_pretraining, tokenizer)
-    assert sum(len(ids) for ids, _ in batches) == settings.student_pretraining.batch_documents
+    documents = draw_documents(corpus.kinds("student"), settings.student_pretraining)
+    batches = Encoder(tokenizer).batches(documents)
+    assert sum(len(batch.labels) for batch in batches) == settings.student_pretraining.batch_documents
     assistant = tokenizer.convert_tokens_to_ids("assistant")
-    for ids, labels in batches:
-        for row_ids, row_labels in zip(ids.tolist(), labels.tolist(), strict=True):
+    for batch in batches:
+        for row_ids, row_labels in zip(batch.inputs["input_ids"].tolist(), batch.labels.tolist(), strict=True):
             start = row_ids.index(assistant) + 2  # the role's name and a line break
             end = row_ids.index(tokenizer.eos_token_id, start) + 1
             assert row_labels[start:end] == row_ids[start:end]

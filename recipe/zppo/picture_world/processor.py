@@ -10,13 +10,11 @@ import json
 from pathlib import Path
 
 from PIL import Image
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2VLImageProcessorPil
 
 from recipe.zppo.picture_world.drawing import COLOURS, SIZE
 from recipe.zppo.prompts import Messages
-from recipe.zppo.world import templates
-from recipe.zppo.world.tokenizer import END, LINE_BREAKS, PAD, ROLES, START, UNK
+from recipe.zppo.world.tokenizer import END, PAD, ROLES, START, UNK, word_level
 
 VISION_START, VISION_END, IMAGE, VIDEO = "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"
 LARGEST_NUMBER = 31
@@ -30,54 +28,20 @@ _QUESTION_WORDS = (
 _SIGNS = ("=", " ", r"\boxed{", "}", ",", ".")
 _WORD = r"\\boxed\{|\d+|[A-Za-z]+|(?<=\d) (?=[a-z]+=)|\S"
 
-CHAT_TEMPLATE = r"""{%- for message in messages -%}
-{%- if message.role not in ['system', 'user', 'assistant'] -%}
-{{- raise_exception('unknown role: ' + message.role) -}}
-{%- endif -%}
-{{- '<|im_start|>' + message.role + '\n' -}}
-{%- if message.content is string -%}
-{{- message.content -}}
-{%- else -%}
-{%- for item in message.content -%}
-{%- if item.type == 'image' -%}
+_ITEM = r"""{%- if item.type == 'image' -%}
 {{- '<|vision_start|><|image_pad|><|vision_end|>' -}}
 {%- elif item.type == 'text' -%}
 {{- item.text -}}
 {%- else -%}
 {{- raise_exception('this world has no content of type ' + item.type) -}}
-{%- endif -%}
-{%- endfor -%}
-{%- endif -%}
-{{- '<|im_end|>\n' -}}
-{%- endfor -%}
-{%- if add_generation_prompt -%}
-{{- '<|im_start|>assistant\n' -}}
-{%- endif -%}
-"""
+{%- endif -%}"""
 
 
 def build_tokenizer(max_length: int = 1024) -> PreTrainedTokenizerFast:
     """The tokenizer; `len()` of it is the models' vocabulary size."""
     special = [PAD, UNK, START, END, VISION_START, VISION_END, IMAGE, VIDEO]
-    words = [*special, *ROLES, *map(str, range(LARGEST_NUMBER + 1)), *COLOURS, *_QUESTION_WORDS, *_SIGNS]
-    tokenizer = Tokenizer(models.WordLevel({word: n for n, word in enumerate(words)}, unk_token=UNK))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_WORD), behavior="removed", invert=True)
-    tokenizer.decoder = decoders.Fuse()
-    tokenizer.add_special_tokens([AddedToken(word, normalized=False, special=True) for word in special])
-    fixed = (*LINE_BREAKS, *templates.tags(), *templates.sentences())
-    tokenizer.add_tokens([AddedToken(word, normalized=False) for word in fixed])
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token=PAD,
-        unk_token=UNK,
-        eos_token=END,
-        extra_special_tokens=[START, VISION_START, VISION_END, IMAGE, VIDEO],
-        padding_side="left",
-        model_max_length=max_length,
-        clean_up_tokenization_spaces=False,
-    )
-    fast.chat_template = CHAT_TEMPLATE
-    return fast
+    words = [*ROLES, *map(str, range(LARGEST_NUMBER + 1)), *COLOURS, *_QUESTION_WORDS, *_SIGNS]
+    return word_level(special, words, _WORD, item=_ITEM, max_length=max_length)
 
 
 def build_image_processor() -> Qwen2VLImageProcessorPil:

@@ -1,14 +1,10 @@
 """Everything that determines a picture world, as one frozen record; its hash is the key of the cache."""
 
-import dataclasses
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipe.zppo.world import templates
 from recipe.zppo.world.paths import cache_folder
-from recipe.zppo.world.settings import PretrainSettings
+from recipe.zppo.world.settings import PretrainSettings, world_key
 
 PICTURE_WORLD_VERSION = 1
 """Raise when the code changes what a seed produces: cached worlds of an older version are rebuilt."""
@@ -93,14 +89,7 @@ class PictureWorldSettings:
         )
 
     def key(self) -> str:
-        """Hash of everything that determines the world: settings, version of this code, prompt templates."""
-        determinants = {
-            "version": PICTURE_WORLD_VERSION,
-            "settings": dataclasses.asdict(self),
-            "probabilities": WRONG_NAME_PROBABILITIES,
-            "templates": templates.sentences(),
-        }
-        return hashlib.sha256(json.dumps(determinants, sort_keys=True).encode()).hexdigest()
+        return world_key(self, PICTURE_WORLD_VERSION, WRONG_NAME_PROBABILITIES)
 
 
 def default_path(seed: int = 0) -> Path:

@@ -8,8 +8,6 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from transformers import PreTrainedTokenizerFast
-
 from recipe.zppo.prompts import (
     Messages,
     bcq_messages,
@@ -22,7 +20,6 @@ from recipe.zppo.prompts import (
 from recipe.zppo.world import bills
 from recipe.zppo.world.bills import Bill, PriceList
 from recipe.zppo.world.settings import WorldSettings
-from recipe.zppo.world.tokenizer import END, prompt_ids
 
 NCQ_CANDIDATES = (3, 8)
 
@@ -131,9 +128,3 @@ class Corpus:
             "share_compression": self.compression,
             "share_hint": self.hint_request,
         }
-
-
-def encode(document: Document, tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[int]]:
-    """Token ids of the prompt and of the response with its end token."""
-    response = tokenizer.encode(document.response + END, add_special_tokens=False)
-    return prompt_ids(tokenizer, document.messages), response

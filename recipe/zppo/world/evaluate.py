@@ -16,7 +16,7 @@ from statistics import fmean
 
 import pandas as pd
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging
 
 from recipe.zppo.prompts import (
@@ -28,9 +28,9 @@ from recipe.zppo.prompts import (
     ncq_messages,
     with_closer,
 )
+from recipe.zppo.world.encoding import Encoder
 from recipe.zppo.world.paths import WorldPaths, default_path
 from recipe.zppo.world.sampling import sample
-from recipe.zppo.world.tokenizer import prompt_ids
 
 GROUP_SIZE = 8
 TEACHER_GROUP_SIZE = 4
@@ -61,8 +61,11 @@ def is_valid_hint(hint: str, answer: str) -> bool:
 class Sampler:
     """Samples text from a model with a seeded generator of its own."""
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, seed: int = 0):
-        self.model, self.tokenizer = model.eval(), tokenizer
+    max_rows = 512
+    """Responses that are sampled at a time."""
+
+    def __init__(self, model: PreTrainedModel, encoder: Encoder, seed: int = 0):
+        self.model, self.encoder = model.eval(), encoder
         self.generator = torch.Generator().manual_seed(seed)
 
     @classmethod
@@ -74,18 +77,24 @@ class Sampler:
         finally:
             if show_bars:
                 logging.enable_progress_bar()
-        return cls(model, AutoTokenizer.from_pretrained(path), seed)
+        return cls(model, Encoder(AutoTokenizer.from_pretrained(path)), seed)
 
     def __call__(self, conversations: Sequence[Messages], num_samples: int) -> list[list[str]]:
         """`num_samples` responses to each conversation."""
+        tokenizer = self.encoder.tokenizer
         groups = sample(
             self.model,
-            [prompt_ids(self.tokenizer, messages) for messages in conversations],
+            [self.encoder.prompt_ids(messages) for messages in conversations],
             num_samples,
-            eos_id=self.tokenizer.eos_token_id,
+            inputs=lambda ids, chosen: self.inputs(ids, [conversations[i] for i in chosen]),
+            eos_id=tokenizer.eos_token_id,
             generator=self.generator,
+            max_rows=self.max_rows,
         )
-        return [self.tokenizer.batch_decode(group, skip_special_tokens=True) for group in groups]
+        return [tokenizer.batch_decode(group, skip_special_tokens=True) for group in groups]
+
+    def inputs(self, ids: torch.Tensor, conversations: list[Messages]) -> dict[str, torch.Tensor]:
+        return self.encoder.inputs(ids, conversations)
 
 
 def load_questions(path: Path, limit: int | None = None) -> tuple[list[Messages], list[str]]:

@@ -16,18 +16,19 @@ from pathlib import Path
 
 import torch
 from torch.nn import functional as F
-from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from recipe.zppo.world.bills import PriceList
-from recipe.zppo.world.documents import Corpus, encode
+from recipe.zppo.world.documents import Corpus, Document
+from recipe.zppo.world.encoding import IGNORED, Batch, Encoder
 from recipe.zppo.world.settings import ModelSettings, PretrainSettings, WorldSettings
 from recipe.zppo.world.tokenizer import build_tokenizer
 
-IGNORED = -100
 REPORT_EVERY_S = 1.0
-CHUNK_DOCUMENTS = 8
 
 Report = Callable[[int, int, float], None]
+Kinds = dict[str, Callable[[], Document]]
+"""What draws a document of each kind, by the name of its share."""
 
 
 def build_model(shape: ModelSettings, tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
@@ -53,26 +54,36 @@ def build_model(shape: ModelSettings, tokenizer: PreTrainedTokenizerFast) -> Qwe
 
 def pretrain(settings: WorldSettings, name: str, report: Report) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]:
     """The trained `student` or `teacher`; the same on one machine for the same settings."""
-    schedule: PretrainSettings = getattr(settings, f"{name}_pretraining")
     shape: ModelSettings = getattr(settings, name)
-    tokenizer = build_tokenizer(shape.max_positions)
+    encoder = Encoder(build_tokenizer(shape.max_positions))
     corpus = Corpus(settings, PriceList.draw(settings), random.Random(f"{name} corpus {settings.seed}"))
-    torch.manual_seed(int.from_bytes(hashlib.sha256(f"{name} {settings.seed}".encode()).digest()[:7]))
-    model = build_model(shape, tokenizer).train()
+    seed_torch(name, settings.seed)
+    model = build_model(shape, encoder.tokenizer).train()
+    train(model, encoder, corpus.kinds(name), getattr(settings, f"{name}_pretraining"), report)
+    return model, encoder.tokenizer
+
+
+def seed_torch(name: str, seed: int) -> None:
+    """Of what `torch` draws for the model `name` of a world."""
+    torch.manual_seed(int.from_bytes(hashlib.sha256(f"{name} {seed}".encode()).digest()[:7]))
+
+
+def train(model: PreTrainedModel, encoder: Encoder, kinds: Kinds, schedule: PretrainSettings, report: Report) -> None:
+    """All steps of the schedule; the model is in evaluation mode afterwards."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=schedule.lr, betas=(0.9, 0.98), fused=True)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_share(step, schedule))
     for step in range(schedule.steps):
-        loss = _accumulate(model, _draw_batches(corpus, name, schedule, tokenizer))
+        loss = _accumulate(model, encoder.batches(draw_documents(kinds, schedule)))
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
         scheduler.step()
         report(step + 1, schedule.steps, loss)
-    return model.eval(), tokenizer
+    model.eval()
 
 
-def save(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """A checkpoint that `AutoModelForCausalLM` and `AutoTokenizer` load."""
+def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """A checkpoint that the `AutoModel` of its kind and `AutoTokenizer` load."""
     model.generation_config = GenerationConfig(
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, do_sample=True, temperature=1.0
     )
@@ -88,39 +99,21 @@ def lr_share(step: int, schedule: PretrainSettings) -> float:
     return schedule.final_lr_share + (1 - schedule.final_lr_share) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def _draw_batches(
-    corpus: Corpus, name: str, schedule: PretrainSettings, tokenizer: PreTrainedTokenizerFast
-) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """One step's documents as (input ids, labels), in padded chunks of documents of about equal length."""
-    kinds = corpus.kinds(name)
+def draw_documents(kinds: Kinds, schedule: PretrainSettings) -> list[Document]:
+    """One step's documents."""
     counts = {kind: round(schedule.batch_documents * getattr(schedule, kind)) for kind in kinds}
     counts["share_plain"] += schedule.batch_documents - sum(counts.values())
-    pairs = [encode(draw(), tokenizer) for kind, draw in kinds.items() for _ in range(counts[kind])]
-    pairs.sort(key=lambda pair: len(pair[0]) + len(pair[1]))
-    chunks = [pairs[start : start + CHUNK_DOCUMENTS] for start in range(0, len(pairs), CHUNK_DOCUMENTS)]
-    return [_pad(chunk, tokenizer.pad_token_id) for chunk in chunks]
+    return [draw() for kind, draw in kinds.items() for _ in range(counts[kind])]
 
 
-def _pad(pairs: list[tuple[list[int], list[int]]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Padded on the right: under a causal mask padding there changes nothing, so no attention mask is needed."""
-    width = max(len(prompt) + len(response) for prompt, response in pairs)
-    ids = torch.full((len(pairs), width), pad_id)
-    labels = torch.full((len(pairs), width), IGNORED)
-    for row, (prompt, response) in enumerate(pairs):
-        end = len(prompt) + len(response)
-        ids[row, :end] = torch.tensor(prompt + response)
-        labels[row, len(prompt) : end] = torch.tensor(response)
-    return ids, labels
-
-
-def _accumulate(model: Qwen3ForCausalLM, batches: list[tuple[torch.Tensor, torch.Tensor]]) -> float:
+def _accumulate(model: PreTrainedModel, batches: list[Batch]) -> float:
     """Adds the gradient of the mean loss over all response tokens of the step; returns that loss."""
-    num_tokens = sum(int((labels != IGNORED).sum()) for _, labels in batches)
+    num_tokens = sum(int((batch.labels != IGNORED).sum()) for batch in batches)
     total = 0.0
-    for ids, labels in batches:
-        logits = model(input_ids=ids, use_cache=False).logits
+    for batch in batches:
+        logits = model(**batch.inputs, use_cache=False).logits
         loss = F.cross_entropy(
-            logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED, reduction="sum"
+            logits[:, :-1].flatten(0, 1), batch.labels[:, 1:].flatten(), ignore_index=IGNORED, reduction="sum"
         )
         (loss / num_tokens).backward()
         total += loss.item()
@@ -140,11 +133,12 @@ def report_lines() -> Report:
     return report
 
 
-def main(name: str, folder: str) -> None:
+def main(pretrain: Callable, save: Callable, name: str, folder: str) -> None:
+    """What the process does: `pretrain` the model `name` of the world of standard input, `save` it into the folder."""
     torch.set_num_threads(1)
-    settings: WorldSettings = pickle.load(sys.stdin.buffer)
+    settings = pickle.load(sys.stdin.buffer)
     save(*pretrain(settings, name, report_lines()), Path(folder))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(pretrain, save, *sys.argv[1:])

@@ -1,10 +1,12 @@
 """Plain sampling with a KV cache, for measuring a world without a server."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
-from transformers import PreTrainedModel
+from transformers import Cache, PreTrainedModel
+
+MAX_NEW_TOKENS = 32
 
 
 @torch.no_grad()
@@ -13,14 +15,17 @@ def sample(
     prompts: Sequence[list[int]],
     num_samples: int,
     *,
+    inputs: Callable[[torch.Tensor, list[int]], dict[str, torch.Tensor]],
     eos_id: int,
     generator: torch.Generator,
-    max_new_tokens: int = 32,
-    max_rows: int = 512,
+    max_rows: int,
 ) -> list[list[list[int]]]:
     """Response ids at temperature 1, without the end token, as `[prompt][sample][position]`.
 
     Prompts of equal length go together, which needs no padding; each is read once for all its samples.
+
+    Args:
+        inputs: what the model takes for these token ids (prompts, length), of the prompts with these numbers.
     """
     by_length: dict[int, list[int]] = defaultdict(list)
     for index, prompt in enumerate(prompts):
@@ -31,7 +36,7 @@ def sample(
         for start in range(0, len(indices), per_batch):
             chosen = indices[start : start + per_batch]
             ids = torch.tensor([prompts[i] for i in chosen])
-            rows = _sample_batch(model, ids, num_samples, eos_id, generator, max_new_tokens).tolist()
+            rows = _sample_batch(model, inputs(ids, chosen), num_samples, eos_id, generator).tolist()
             for position, row in enumerate(rows):
                 end = row.index(eos_id) if eos_id in row else len(row)
                 responses[chosen[position // num_samples]].append(row[:end])
@@ -40,20 +45,19 @@ def sample(
 
 def _sample_batch(
     model: PreTrainedModel,
-    ids: torch.Tensor,
+    inputs: dict[str, torch.Tensor],
     num_samples: int,
     eos_id: int,
     generator: torch.Generator,
-    max_new_tokens: int,
 ) -> torch.Tensor:
-    """(prompts, length) ids to (prompts * samples, at most max_new_tokens) response ids, eos after the end."""
-    output = model(input_ids=ids, use_cache=True, logits_to_keep=1)
+    """Inputs of some prompts to (prompts * samples, at most MAX_NEW_TOKENS) response ids, eos after the end."""
+    output = model(**inputs, use_cache=True, logits_to_keep=1)
     cache = output.past_key_values
-    cache.batch_repeat_interleave(num_samples)
+    _repeat(cache, num_samples)
     logits = output.logits[:, -1].repeat_interleave(num_samples, dim=0)
     finished = torch.zeros(len(logits), dtype=torch.bool)
     columns = []
-    for _ in range(max_new_tokens):
+    for _ in range(MAX_NEW_TOKENS):
         token = torch.multinomial(logits.softmax(-1), 1, generator=generator)
         token[finished] = eos_id
         columns.append(token)
@@ -63,3 +67,13 @@ def _sample_batch(
         output = model(input_ids=token, past_key_values=cache, use_cache=True)
         logits = output.logits[:, -1]
     return torch.cat(columns, dim=1)
+
+
+def _repeat(cache: Cache, times: int) -> None:
+    """Each row of the cache `times` times. The cache of linear attention layers has no method for it."""
+    for layer in cache.layers:
+        if getattr(layer, "recurrent_states", None) is None:
+            layer.batch_repeat_interleave(times)
+        else:
+            layer.conv_states = layer.conv_states.repeat_interleave(times, dim=0)
+            layer.recurrent_states = layer.recurrent_states.repeat_interleave(times, dim=0)

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from recipe.zppo.world import templates
 
@@ -113,11 +114,15 @@ class WorldSettings:
         )
 
     def key(self) -> str:
-        """Hash of everything that determines the world: settings, version of this code, prompt templates."""
-        determinants = {
-            "version": WORLD_VERSION,
-            "settings": dataclasses.asdict(self),
-            "probabilities": WRONG_PRICE_PROBABILITIES[self.difficulty],
-            "templates": templates.sentences(),
-        }
-        return hashlib.sha256(json.dumps(determinants, sort_keys=True).encode()).hexdigest()
+        return world_key(self, WORLD_VERSION, WRONG_PRICE_PROBABILITIES[self.difficulty])
+
+
+def world_key(settings: Any, version: int, probabilities: tuple[float, ...]) -> str:
+    """Hash of everything that determines a world: settings, version of the code, prompt templates."""
+    determinants = {
+        "version": version,
+        "settings": dataclasses.asdict(settings),
+        "probabilities": probabilities,
+        "templates": templates.sentences(),
+    }
+    return hashlib.sha256(json.dumps(determinants, sort_keys=True).encode()).hexdigest()

@@ -7,6 +7,7 @@ never written, so `\boxed{14}` is decoded as it stands. Anything else is `<|unk|
 """
 
 import string
+from collections.abc import Sequence
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
@@ -21,7 +22,7 @@ SIGNS = ("+", "=?", "=", r"\boxed{", "}", ",", ".")
 
 _WORD = r"=\?|\\boxed\{|\d+|\S"
 
-CHAT_TEMPLATE = r"""{%- for message in messages -%}
+_CHAT_TEMPLATE = r"""{%- for message in messages -%}
 {%- if message.role not in ['system', 'user', 'assistant'] -%}
 {{- raise_exception('unknown role: ' + message.role) -}}
 {%- endif -%}
@@ -30,10 +31,7 @@ CHAT_TEMPLATE = r"""{%- for message in messages -%}
 {{- message.content -}}
 {%- else -%}
 {%- for item in message.content -%}
-{%- if item.type != 'text' -%}
-{{- raise_exception('the price list has no content of type ' + item.type) -}}
-{%- endif -%}
-{{- item.text -}}
+ITEM
 {%- endfor -%}
 {%- endif -%}
 {{- '<|im_end|>\n' -}}
@@ -43,30 +41,47 @@ CHAT_TEMPLATE = r"""{%- for message in messages -%}
 {%- endif -%}
 """
 
+_TEXT_ITEM = r"""{%- if item.type != 'text' -%}
+{{- raise_exception('the price list has no content of type ' + item.type) -}}
+{%- endif -%}
+{{- item.text -}}"""
+
 
 def build_tokenizer(max_length: int = 1024) -> PreTrainedTokenizerFast:
     """The tokenizer; `len()` of it is the models' vocabulary size."""
-    words = [PAD, UNK, START, END]
-    num_special = len(words)
-    words += ROLES
-    words += [*map(str, range(LARGEST_NUMBER + 1)), *string.ascii_letters, *SIGNS]
-    tokenizer = Tokenizer(models.WordLevel({word: n for n, word in enumerate(words)}, unk_token=UNK))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_WORD), behavior="removed", invert=True)
+    words = [*ROLES, *map(str, range(LARGEST_NUMBER + 1)), *string.ascii_letters, *SIGNS]
+    return word_level([PAD, UNK, START, END], words, _WORD, fixed=ROLES, item=_TEXT_ITEM, max_length=max_length)
+
+
+def word_level(
+    special: Sequence[str], words: Sequence[str], pattern: str, *, fixed: Sequence[str] = (), item: str, max_length: int
+) -> PreTrainedTokenizerFast:
+    """A tokenizer of a world.
+
+    Args:
+        special, words: the tokens. Line breaks, tags and fixed sentences of the templates come after them.
+        pattern: what is a word; what no match covers is dropped.
+        fixed: of the words, those that are also found inside of what `pattern` would take for one word.
+        item: the chat template's part for one item of a message's content.
+    """
+    vocabulary = {word: n for n, word in enumerate([*special, *words])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNK))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), behavior="removed", invert=True)
     tokenizer.decoder = decoders.Fuse()
-    tokenizer.add_special_tokens([AddedToken(word, normalized=False, special=True) for word in words[:num_special]])
-    fixed = (*LINE_BREAKS, *ROLES, *templates.tags(), *templates.sentences())
-    tokenizer.add_tokens([AddedToken(word, normalized=False) for word in fixed])
+    tokenizer.add_special_tokens([AddedToken(word, normalized=False, special=True) for word in special])
+    whole = (*LINE_BREAKS, *fixed, *templates.tags(), *templates.sentences())
+    tokenizer.add_tokens([AddedToken(word, normalized=False) for word in whole])
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token=PAD,
         unk_token=UNK,
         eos_token=END,
-        extra_special_tokens=[START],
+        extra_special_tokens=[word for word in special if word not in (PAD, UNK, END)],
         padding_side="left",
         model_max_length=max_length,
         clean_up_tokenization_spaces=False,
     )
-    fast.chat_template = CHAT_TEMPLATE
+    fast.chat_template = _CHAT_TEMPLATE.replace("ITEM", item)
     return fast
 
 
