@@ -69,6 +69,11 @@ def plain_message(error: ZPPOError) -> str:
     return f"{type(error).__name__}: {error}"
 
 
+def first_line(error: BaseException) -> str:
+    """Of its message; its type if it has none."""
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
 def one_line(error: BaseException) -> str:
     """Type and message; of a Ray error, whose message is a whole traceback, the last line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

@@ -48,7 +48,6 @@ class Contexts:
     budgets: tuple[Budget, ...]
     counted: bool
     """Templates were counted by the student's tokenizer, not estimated."""
-
     ncq_candidates: int | None
     """None: all that a group can have, or no NCQ prompts, or no bound on a candidate."""
 
@@ -104,27 +103,25 @@ def _teacher(config: DictConfig, zppo: ZPPOConfig, context: int | None, tokens: 
     question, longest = config.data.max_prompt_length, config.data.max_response_length
     response, summary = zppo.teacher.response_length, zppo.compression.max_tokens
     budgets = []
+
+    def add(what: str, prompt: int, response: int, parts: str) -> None:
+        budgets.append(Budget("teacher", what, prompt, response, context, parts))
+
     if zppo.asks_teacher:
-        budgets.append(Budget("teacher", "rollout", question, response, context, "data.max_prompt_length"))
+        add("rollout", question, response, "data.max_prompt_length")
         longest = max(longest, response)
     if zppo.compresses:
         template = tokens.count(COMPRESSION.fill(response=""), TEMPLATE_TOKENS)
-        budgets.append(
-            Budget("teacher", "summary", longest + template, summary, context, f"{longest} + {template} template")
-        )
+        add("summary", longest + template, summary, f"{longest} + {template} template")
     if zppo.writes_hint:
         template = tokens.count(HINT_REQUEST.fill(teacher_response=""), TEMPLATE_TOKENS)
-        budgets.append(
-            Budget("teacher", "hint", response + template, summary, context, f"{response} + {template} template")
-        )
+        add("hint", response + template, summary, f"{response} + {template} template")
     if zppo.judge.enable:
         template, answers = tokens.count(JUDGE.text, TEMPLATE_TOKENS), 2 * zppo.judge.max_answer_tokens
         parts = f"{question} + {answers} reference and answer + {template} template"
-        budgets.append(
-            Budget("teacher", "verdict", question + answers + template, zppo.judge.max_tokens, context, parts)
-        )
+        add("verdict", question + answers + template, zppo.judge.max_tokens, parts)
     if zppo.distillation.mode != "none":
-        budgets.append(Budget("teacher", "scores", question + config.data.max_response_length, 1, context, "sequences"))
+        add("scores", question + config.data.max_response_length, 1, "sequences")
     return budgets
 
 

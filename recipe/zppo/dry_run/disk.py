@@ -26,7 +26,6 @@ class Disk:
     free: int | None
     rollouts: int | None = None
     """All rollout files of the run on this disk, an upper estimate (`rollout_bytes`); None if it is unknown."""
-
     logged: int = 0
     """Of the rollout files, what an earlier start has written."""
 

@@ -33,26 +33,21 @@ class Training:
     pipeline: int
     context: int
     """Context parallel size of Megatron, Ulysses' sequence parallel size of FSDP: ranks that share a sequence."""
-
     shards: int
     """Ranks over which weights, gradients and states are split by FSDP; of Megatron's states by data parallel rank."""
-
     weight: int
     gradient: int
     state: float
     """Adam's moments, and the fp32 copy of the weights where the engine has one."""
-
     param_offload: bool
     optimizer_offload: bool
     lora_rank: int
     checkpointing: bool
     """Activations are computed again in the backward pass."""
-
     fused_head: bool
     dynamic: bool
     tokens: int | None
     """Tokens of a micro batch on one rank at most; None where micro batches are counted in sequences."""
-
     micro_batch: int | None
     tokens_key: str
     own_stages: bool = False
@@ -78,20 +73,16 @@ class Serving:
     tensor: int
     replica: int
     """Accelerators of one replica: tensor x data x pipeline parallel size."""
-
     utilization: float
     max_model_len: int | None
     batched_tokens: int
     sequences: int
     element: int
     """Bytes of a number in the cache."""
-
     frees_cache: bool
     """Weights and cache leave the accelerator between generation phases."""
-
     eager: bool = False
     """No CUDA graphs."""
-
     scores: bool = False
     """Log-probs of whole prompts are asked for (distillation)."""
 

@@ -10,6 +10,7 @@ import psutil
 from omegaconf import DictConfig, OmegaConf
 
 from recipe.zppo.config.hardware import Hardware, Node
+from recipe.zppo.errors import first_line
 
 MIB = 2**20
 HERE, CPU = "this machine", "platform=cpu"
@@ -79,7 +80,7 @@ def cluster(address: str) -> Hardware:
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", configure_logging=False)
     except Exception as error:
-        raise ConnectionError((str(error) or type(error).__name__).splitlines()[0]) from error
+        raise ConnectionError(first_line(error)) from error
     try:
         alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         resource = get_resource_name()

@@ -55,13 +55,10 @@ class ServingMemory:
     sequences: int
     resident: int
     """What the trainer keeps on the same accelerator."""
-
     at_start: int
     """Of it, what is there before the first update."""
-
     blocks: int | None = None
     """Blocks of the cache, where layers of linear attention share it."""
-
     scoring: int = 0
     """Logits of one chunk while it scores, beyond what vLLM measures and keeps below its share."""
 
@@ -166,7 +163,6 @@ class HostMemory:
 
     offloaded: int
     """The trainer's weights and states while they are not on the accelerators."""
-
     loading: int
     """While the student is loaded: every rank of a model with tied embeddings reads all of it (verl builds only the
     others without memory)."""

@@ -110,30 +110,24 @@ def _sizes(plan: Plan) -> Iterator[Line]:
         split = {"tensor": training.tensor, "pipeline": training.pipeline, "sequence": training.context}
         shown = "".join(f", {name} parallel {size}" for name, size in split.items() if size > 1)
         lora = f", LoRA of rank {training.lora_rank}" if training.lora_rank else ""
-        yield (
-            "training",
-            (
-                f"{training.engine} on {training.ranks}, {training.shards} shard(s){shown}, data parallel "
-                f"{training.data_parallel}{lora}"
-            ),
+        text = (
+            f"{training.engine} on {training.ranks}, {training.shards} shard(s){shown}, data parallel "
+            f"{training.data_parallel}{lora}"
         )
+        yield "training", text
     if batch:
         padded = f", padded to {batch.padded:,}" if batch.padded != batch.rows else ""
-        yield (
-            "an update step",
-            (
-                f"at most {batch.groups} groups x {batch.group_size} = {batch.rows:,} sequences{padded}, in "
-                f"{batch.updates} update(s) of {batch.per_rank} a rank"
-            ),
+        text = (
+            f"at most {batch.groups} groups x {batch.group_size} = {batch.rows:,} sequences{padded}, in "
+            f"{batch.updates} update(s) of {batch.per_rank} a rank"
         )
+        yield "an update step", text
     for server in plan.servers:
-        yield (
-            f"{server.name}'s servers",
-            (
-                f"{server.ranks // server.replica} replica(s) of {server.replica}, "
-                f"context {server.max_model_len or 'the model'}"
-            ),
+        text = (
+            f"{server.ranks // server.replica} replica(s) of {server.replica}, "
+            f"context {server.max_model_len or 'the model'}"
         )
+        yield f"{server.name}'s servers", text
 
 
 def summary(plan: Plan) -> str:
@@ -175,14 +169,12 @@ def _memory(plan: Plan) -> Iterator[Line]:
     if plan.memory and plan.serving_memory:
         yield "size", gb(plan.memory)
     if found:
-        yield (
-            "student, update",
-            (
-                f"weights {gb(found.weights)} + gradients {gb(found.gradients)} + Adam {gb(found.states)}; about "
-                f"{gb(found.gathered)} gathered, {gb(found.activations)} activations, {gb(found.logits)} logits, "
-                f"{gb(found.beside)} servers = {gb(found.estimate)}"
-            ),
+        text = (
+            f"weights {gb(found.weights)} + gradients {gb(found.gradients)} + Adam {gb(found.states)}; about "
+            f"{gb(found.gathered)} gathered, {gb(found.activations)} activations, {gb(found.logits)} logits, "
+            f"{gb(found.beside)} servers = {gb(found.estimate)}"
         )
+        yield "student, update", text
     for (name, _), serving in plan.serving_memory.items():
         server = next(server for server in plan.servers if server.name == name)
         yield f"{name}, serving", _serving(server, serving)
@@ -203,31 +195,25 @@ def _work(plan: Plan) -> Iterator[Line]:
     work = plan.workload
     if work is None:
         return
-    yield (
-        "a step",
-        (
-            f"{work.prompts} new prompts, up to {work.replayed} replayed and {work.extra_groups} further groups: "
-            f"{work.rollouts:,} rollouts, {_count(work.student_tokens)} tokens at most"
-        ),
+    text = (
+        f"{work.prompts} new prompts, up to {work.replayed} replayed and {work.extra_groups} further groups: "
+        f"{work.rollouts:,} rollouts, {_count(work.student_tokens)} tokens at most"
     )
+    yield "a step", text
     if work.teacher_rollouts or work.summaries:
-        yield (
-            "of the teacher",
-            (
-                f"up to {work.teacher_rollouts:,} rollouts and {work.summaries:,} summaries or hints, "
-                f"{_count(work.teacher_tokens)} tokens at most"
-            ),
+        text = (
+            f"up to {work.teacher_rollouts:,} rollouts and {work.summaries:,} summaries or hints, "
+            f"{_count(work.teacher_tokens)} tokens at most"
         )
+        yield "of the teacher", text
     if work.steps is not None:
         teacher = f", teacher {_count(work.teacher_tokens * work.steps)}" if work.teacher_tokens else ""
-        yield (
-            "the run",
-            (
-                f"{work.steps:,} steps, {work.steps * work.updates_per_step:,} updates, "
-                f"{work.steps * work.prompts:,} prompts, up to {work.steps * work.rollouts:,} rollouts; tokens "
-                f"at most: student {_count(work.steps * work.student_tokens)}{teacher}"
-            ),
+        text = (
+            f"{work.steps:,} steps, {work.steps * work.updates_per_step:,} updates, "
+            f"{work.steps * work.prompts:,} prompts, up to {work.steps * work.rollouts:,} rollouts; tokens "
+            f"at most: student {_count(work.steps * work.student_tokens)}{teacher}"
         )
+        yield "the run", text
 
 
 def _files(plan: Plan) -> Iterator[Line]:

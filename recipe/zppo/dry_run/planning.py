@@ -61,7 +61,6 @@ class Plan:
     teachers: dict[str, ModelShape | None] = field(default_factory=dict)
     endpoint: str | None = None
     """Name of a teacher that is served elsewhere."""
-
     hardware: Hardware | None = None
     layout: Layout | None = None
     accelerators: list[machine.Accelerator] = field(default_factory=list)
@@ -71,11 +70,9 @@ class Plan:
     contexts: Contexts | None = None
     memory: int | None = None
     """Bytes of one accelerator."""
-
     training_memory: TrainingMemory | None = None
     serving_memory: dict[tuple[str, str], ServingMemory] = field(default_factory=dict)
     """By `student` or `teacher`, and path."""
-
     host: HostMemory | None = None
     train_rows: Rows | None = None
     val_rows: Rows | None = None

@@ -45,12 +45,9 @@ class Learner:
         self, batch: Sequence[Trajectory], advantages: np.ndarray, *, updates: int, step: int
     ) -> dict[str, float]:
         """``updates`` gradient steps over equal random parts of the batch; ``advantages`` (N,), one a sequence."""
-        order = list(range(len(batch)))
-        generator(self.seed, "mini-batches", step).shuffle(order)
-        parts = [part for part in np.array_split(order, updates) if len(part)]
         loss_fn = get_policy_loss_fn(self.actor.policy_loss.get("loss_mode", "vanilla"))
         collected: list[dict[str, float]] = []
-        for part in parts:
+        for part in self._parts(len(batch), updates, step):
             sequences = [batch[i] for i in part]
             old = [torch.tensor(sequence.log_probs) for sequence in sequences]
             by_row = torch.tensor(advantages[part], dtype=torch.float32)
@@ -83,10 +80,8 @@ class Learner:
         self, batch: Sequence[Trajectory], teacher: Any, *, topk: int | None, updates: int, step: int
     ) -> dict[str, float]:
         """``updates`` gradient steps on the mean per-token divergence to ``teacher`` (Algs. 2 and 3: one)."""
-        order = list(range(len(batch)))
-        generator(self.seed, "mini-batches", step).shuffle(order)
         losses, norms = [], []
-        for part in filter(len, np.array_split(order, updates)):
+        for part in self._parts(len(batch), updates, step):
             sequences = [batch[i] for i in part]
             num_tokens = sum(len(sequence.response_ids) - sequence.loss_from for sequence in sequences)
             total = 0.0
@@ -101,6 +96,12 @@ class Learner:
             losses.append(total)
             norms.append(self._apply())
         return {"actor/distillation/loss": float(np.mean(losses)), "actor/grad_norm": float(np.mean(norms))}
+
+    def _parts(self, size: int, updates: int, step: int) -> list[np.ndarray]:
+        """Indices of the sequences of each update."""
+        order = list(range(size))
+        generator(self.seed, "mini-batches", step).shuffle(order)
+        return [part for part in np.array_split(order, updates) if len(part)]
 
     def _apply(self) -> float:
         self.master.take_gradients()

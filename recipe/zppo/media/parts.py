@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 
-from recipe.zppo.errors import DataError
+from recipe.zppo.errors import DataError, first_line
 
 NO_VIDEO_ON_VLLM = (
     "from verl's prompts vLLM makes other tokens of a video than the trainer has, and would answer another prompt than "
@@ -183,16 +183,14 @@ def read_image(source: Any, where: str = "image") -> Image.Image:
             raise DataError(f"{where} is {type(source).__name__}, not an image, bytes or a path")
         if source == b"":
             raise DataError(f"{where} is empty (0 bytes)")
+        name = source if isinstance(source, str) else f"{len(source)} bytes"
         try:
             image = Image.open(path)
             image.load()
         except UnidentifiedImageError as error:
-            name = source if isinstance(source, str) else f"{len(source)} bytes"
             raise DataError(f"{where} ({name}) can't be read: not a picture of a known format") from error
         except Exception as error:  # Pillow's decoders raise about everything
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            name = source if isinstance(source, str) else f"{len(source)} bytes"
-            raise DataError(f"{where} ({name}) can't be read: {reason}") from error
+            raise DataError(f"{where} ({name}) can't be read: {first_line(error)}") from error
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGB", image.size, (255, 255, 255))

@@ -48,7 +48,7 @@ def row(question: Question, index: int, split: str, names: Names) -> dict:
 
 def write_splits(settings: PictureWorldSettings, root: Path) -> None:
     """Writes the data files of train and val."""
-    names, paths = Names.draw(settings), WorldPaths(root)
-    files = {"train": paths.train_file, "val": paths.val_file}
+    names = Names.draw(settings)
     for split, questions in draw_splits(settings, names).items():
-        pd.DataFrame([row(question, n, split, names) for n, question in enumerate(questions)]).to_parquet(files[split])
+        rows = [row(question, n, split, names) for n, question in enumerate(questions)]
+        pd.DataFrame(rows).to_parquet(WorldPaths(root).file(split))

@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=192, help="number of questions")
     args = parser.parse_args()
     paths = WorldPaths(args.world or default_path())
-    questions, answers, families = load_questions({"train": paths.train_file, "val": paths.val_file}[args.split])
+    questions, answers, families = load_questions(paths.file(args.split))
     n = args.limit
     with one_thread():
         student = PictureSampler.load(args.student or paths.student)

@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from recipe.zppo.config.schema import ZPPOConfig
-from recipe.zppo.errors import ConfigError
+from recipe.zppo.errors import ConfigError, first_line
 from recipe.zppo.methods import METHODS
 
 # `name` or `owner/name` of a model hub; anything else is a path.
@@ -185,7 +185,7 @@ def _output_size(path: str, trust_remote_code: bool) -> int:
     try:
         config = AutoConfig.from_pretrained(os.path.expanduser(path), trust_remote_code=trust_remote_code)
     except Exception as error:
-        raise ConfigError(f"the config of {path} can't be loaded: {_first_line(error)}") from error
+        raise ConfigError(f"the config of {path} can't be loaded: {first_line(error)}") from error
     return config.get_text_config().vocab_size
 
 
@@ -195,11 +195,7 @@ def _tokenizer(path: str, trust_remote_code: bool) -> Any:
     try:
         return AutoTokenizer.from_pretrained(os.path.expanduser(path), trust_remote_code=trust_remote_code)
     except Exception as error:
-        raise ConfigError(f"the tokenizer of {path} can't be loaded: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
+        raise ConfigError(f"the tokenizer of {path} can't be loaded: {first_line(error)}") from error
 
 
 def _context(path: str, max_model_len: int | None, key: str) -> int | None:
@@ -245,7 +241,7 @@ def _template_tokens(path: str, compression: bool = False) -> int:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
     except Exception as error:
-        raise ConfigError(f"the tokenizer in {folder} can't be loaded: {_first_line(error)}") from error
+        raise ConfigError(f"the tokenizer in {folder} can't be loaded: {first_line(error)}") from error
     return len(tokenizer.encode(text, add_special_tokens=False))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recipe.zppo.errors import ConfigError
+from recipe.zppo.errors import ConfigError, first_line
 from recipe.zppo.run.files import write_atomically
 from recipe.zppo.study.keys import OwnData, StudyConfig
 from recipe.zppo.study.overrides import override
@@ -72,15 +72,7 @@ def _embedded(world: str, config: StudyConfig) -> Inputs:
 def _own(own: OwnData) -> Inputs:
     names = "\n".join(str(part) for part in (own.model, own.teacher, own.train, own.val, own.shifted))
     key = hashlib.sha256(names.encode()).hexdigest()
-    return Inputs(
-        name="own",
-        key=key,
-        model=own.model,
-        teacher=own.teacher,
-        train=own.train,
-        val=own.val,
-        shifted=own.shifted,
-    )
+    return Inputs(name="own", key=key, **dict(own))
 
 
 def _path(world: str, config: StudyConfig) -> Path:
@@ -132,14 +124,14 @@ def questions(inputs: Inputs) -> int:
     try:
         return pq.ParquetFile(inputs.train).metadata.num_rows
     except (OSError, pa.ArrowException) as error:
-        raise ConfigError(f"own.train: {inputs.train} can't be read: {_line(error)}") from error
+        raise ConfigError(f"own.train: {inputs.train} can't be read: {first_line(error)}") from error
 
 
 def _sources(file: str, key: str) -> set[str]:
     try:
         column = pq.read_table(file, columns=["data_source"]).column("data_source")
     except (OSError, pa.ArrowException, KeyError) as error:
-        raise ConfigError(f"{key}: {file} has no data_source that could be read: {_line(error)}") from error
+        raise ConfigError(f"{key}: {file} has no data_source that could be read: {first_line(error)}") from error
     sources = {str(source) for source in column.unique().to_pylist()}
     if not sources:
         raise ConfigError(f"{key}: {file} has no rows")
@@ -156,7 +148,3 @@ def _copy_renamed(file: str, target: str) -> None:
     if os.path.exists(target) and pq.read_table(target).equals(table):
         return  # a run may be reading it
     write_atomically(target, lambda path: pq.write_table(table, path))
-
-
-def _line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

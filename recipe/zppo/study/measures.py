@@ -40,7 +40,7 @@ def measure(rows: Sequence[Row], sources: Mapping[str, Sequence[str]]) -> dict[s
         rows: of `RunFolder.metrics`.
         sources: data sources of the validation, by `held_out` and `shifted`.
     """
-    held_out, shifted = (_accuracies(rows, sources.get(name, ())) for name in ("held_out", "shifted"))
+    held_out, shifted = (accuracy_by_step(rows, sources.get(name, ())) for name in ("held_out", "shifted"))
     fate = outcome.buffer_fate(rows)
     from_0 = outcome.buffer_fate_by_entry(rows).get(0.0)
     time = outcome.step_time(rows)
@@ -69,14 +69,10 @@ def last_step(rows: Sequence[Row]) -> int:
 
 def validated_steps(rows: Sequence[Row], sources: Mapping[str, Sequence[str]]) -> list[int]:
     """Steps after which the held-out questions were measured."""
-    return sorted(_accuracies(rows, sources.get("held_out", ())))
+    return sorted(accuracy_by_step(rows, sources.get("held_out", ())))
 
 
 def accuracy_by_step(rows: Sequence[Row], sources: Sequence[str]) -> dict[int, float]:
-    return _accuracies(rows, sources)
-
-
-def _accuracies(rows: Sequence[Row], sources: Sequence[str]) -> dict[int, float]:
     """Accuracy over all questions of these data sources, by step."""
     sums: dict[int, tuple[float, float]] = {}
     for validation in outcome.validations(rows):

@@ -29,6 +29,8 @@ CURVES = {"new": BLUE, "replayed": RED, **KINDS}  # others are black
 _PANEL = (4.4, 3.1)
 _MAX_LEVELS = 8
 
+Drawing = Callable[[Axes], None]
+
 
 def metrics_frame(rows: Sequence[Row]) -> pd.DataFrame:
     """One row a step from 1 on, indexed by step; missing values are NaN."""
@@ -39,16 +41,8 @@ def metrics_frame(rows: Sequence[Row]) -> pd.DataFrame:
 @styled
 def cumulative_graduations(frame: pd.DataFrame) -> Figure | None:
     """Questions graduated so far, by accuracy at entry (Fig. 4)."""
-    counts = by_entry_accuracy(frame, "graduations")
-    if counts.empty:
-        return None
-    figure, (axes,) = _panels(1)
-    for level, colour in zip(counts, _level_colours(len(counts.columns)), strict=True):
-        axes.plot(counts.index, counts[level], color=colour, linewidth=1.8, label=f"{level:.1%}")
-    axes.set(title="Graduations so far, by accuracy at entry", ylabel="questions")
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(title="accuracy at entry", loc="upper left")
-    return figure
+    counts = by_entry_accuracy(frame, "graduations").rename(columns="{:.1%}".format)
+    return _totals(counts, "Graduations so far, by accuracy at entry", "questions", legend="accuracy at entry")
 
 
 @styled
@@ -59,12 +53,10 @@ def batch_and_turnover(frame: pd.DataFrame) -> Figure | None:
         return None
     totals = _columns(frame, {"graduated": "zppo/buffer/graduations", "evicted": "zppo/buffer/evictions"})
     dropped = _columns(frame, {"": "zppo/batch/dropped_trivial"})
-    drawings = [lambda axes: _draw_shares(axes, shares)]
+    drawings: list[Drawing] = [lambda axes: _draw_shares(axes, shares)]
     if not totals.empty:
         drawings.append(lambda axes: _draw_turnover(axes, totals))
-    if not dropped.empty:
-        drawings.append(lambda axes: _curves(axes, dropped, "Left out as trivial", "groups of a step", percent=False))
-    return _drawn(drawings)
+    return _drawn(drawings + _curves(dropped, "Left out as trivial", "groups of a step", percent=False))
 
 
 def batch_shares(frame: pd.DataFrame) -> pd.DataFrame:
@@ -180,17 +172,12 @@ def training_signal(frame: pd.DataFrame) -> Figure | None:
         frame,
         {"new": "zppo/accuracy/new", "replayed": "zppo/accuracy/replayed", "all plain": "zppo/accuracy/all"},
     )
-    drawings: list[Callable[[Axes], None]] = []
-    if not accuracy.empty:
-        drawings.append(lambda axes: _curves(axes, accuracy, "Accuracy of plain rollouts", "right answers"))
-    for key, title, unit, percent in (
-        ("zppo/batch/positive_advantage_share", "Positive advantages", "share of rollouts", True),
-        ("actor/entropy", "Entropy", "nats a token", False),
-    ):
-        values = _columns(frame, {"": key})
-        if not values.empty:
-            drawings.append(lambda axes, v=values, t=title, u=unit, p=percent: _curves(axes, v, t, u, percent=p))
-    return _drawn(drawings)
+    positive = _columns(frame, {"": "zppo/batch/positive_advantage_share"})
+    return _drawn(
+        _curves(accuracy, "Accuracy of plain rollouts", "right answers")
+        + _curves(positive, "Positive advantages", "share of rollouts")
+        + _curves(_columns(frame, {"": "actor/entropy"}), "Entropy", "nats a token", percent=False)
+    )
 
 
 @styled
@@ -199,14 +186,11 @@ def loss_and_reformulations(frame: pd.DataFrame) -> Figure | None:
     loss = _columns(frame, {"": "actor/pg_loss"})
     divergence = _columns(frame, {"": "actor/distillation/loss"})
     accuracy = _columns(frame, {label: f"zppo/{kind}/accuracy" for kind, label in outcome.KINDS.items()})
-    drawings: list[Callable[[Axes], None]] = []
-    if not loss.empty:
-        drawings.append(lambda axes: _curves(axes, loss, "Policy loss", "loss", percent=False))
-    if not divergence.empty:
-        drawings.append(lambda axes: _curves(axes, divergence, "Distillation", "nats a token", percent=False))
-    if not accuracy.empty:
-        drawings.append(lambda axes: _curves(axes, accuracy, "Accuracy of reformulated questions", "right answers"))
-    return _drawn(drawings)
+    return _drawn(
+        _curves(loss, "Policy loss", "loss", percent=False)
+        + _curves(divergence, "Distillation", "nats a token", percent=False)
+        + _curves(accuracy, "Accuracy of reformulated questions", "right answers")
+    )
 
 
 @styled
@@ -214,16 +198,7 @@ def solved_by_teacher(frame: pd.DataFrame) -> Figure | None:
     """Questions that each of several teachers has solved, each asked what those before it had not (not the paper's)."""
     teachers = outcome.teachers([dict.fromkeys(frame, 0.0)])
     solved = _columns(frame, {f"teacher {i}": f"zppo/teacher/{i}/solved" for i in teachers})
-    if solved.empty:
-        return None
-    figure, (axes,) = _panels(1)
-    totals = solved.fillna(0).cumsum()
-    for name, colour in zip(totals, _level_colours(totals.shape[1]), strict=True):
-        axes.plot(totals.index, totals[name], color=colour, linewidth=1.8, label=name)
-    axes.set(title="Hard questions solved by each teacher", ylabel="questions so far")
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(loc="upper left")
-    return figure
+    return _totals(solved.fillna(0).cumsum(), "Hard questions solved by each teacher", "questions so far")
 
 
 @styled
@@ -248,17 +223,12 @@ def all_figures(rows: Sequence[Row]) -> dict[str, Figure]:
     frame = metrics_frame(rows)
     if len(frame) < 2:
         return {}
-    drawn: Mapping[str, Figure | None] = {
-        "held_out_accuracy": held_out_accuracy(outcome.validations(rows)),
-        "cumulative_graduations": cumulative_graduations(frame),
-        "batch_and_turnover": batch_and_turnover(frame),
-        "buffer_composition": buffer_composition(frame),
-        "fate_by_entry_accuracy": fate_by_entry_accuracy(frame),
-        "fate_by_visits": fate_by_visits(frame),
-        "training_signal": training_signal(frame),
-        "loss_and_reformulations": loss_and_reformulations(frame),
-        "solved_by_teacher": solved_by_teacher(frame),
-    }
+    of_metrics = (
+        *(cumulative_graduations, batch_and_turnover, buffer_composition, fate_by_entry_accuracy, fate_by_visits),
+        *(training_signal, loss_and_reformulations, solved_by_teacher),
+    )
+    drawn = {"held_out_accuracy": held_out_accuracy(outcome.validations(rows))}
+    drawn |= {draw.__name__: draw(frame) for draw in of_metrics}
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
@@ -293,7 +263,20 @@ def _panels(count: int, width: float = 1.0) -> tuple[Figure, list[Axes]]:
     return figure, panels
 
 
-def _drawn(drawings: Sequence[Callable[[Axes], None]]) -> Figure | None:
+def _totals(totals: pd.DataFrame, title: str, unit: str, legend: str | None = None) -> Figure | None:
+    """A line for each column, from dark to light."""
+    if totals.empty:
+        return None
+    figure, (axes,) = _panels(1)
+    for (name, total), colour in zip(totals.items(), _level_colours(totals.shape[1]), strict=True):
+        axes.plot(total.index, total, color=colour, linewidth=1.8, label=name)
+    axes.set(title=title, ylabel=unit)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(title=legend, loc="upper left")
+    return figure
+
+
+def _drawn(drawings: Sequence[Drawing]) -> Figure | None:
     if not drawings:
         return None
     figure, panels = _panels(len(drawings))
@@ -302,8 +285,12 @@ def _drawn(drawings: Sequence[Callable[[Axes], None]]) -> Figure | None:
     return figure
 
 
-def _curves(axes: Axes, values: pd.DataFrame, title: str, unit: str, *, percent: bool = True) -> None:
-    """Each step's value faintly, and its mean over a tenth of the run."""
+def _curves(values: pd.DataFrame, title: str, unit: str, *, percent: bool = True) -> list[Drawing]:
+    """A panel of each step's value faintly, and its mean over a tenth of the run; none where there are no values."""
+    return [] if values.empty else [lambda axes: _draw_curves(axes, values, title, unit, percent=percent)]
+
+
+def _draw_curves(axes: Axes, values: pd.DataFrame, title: str, unit: str, *, percent: bool) -> None:
     window = max(1, len(values) // 10)
     for name in values:
         column, colour = values[name].dropna(), CURVES.get(name, "black")

@@ -35,12 +35,12 @@ def print_summary(summary: Summary, console: Console) -> None:
 
     sections = {
         "Held-out accuracy (plain questions, no candidates)": list(_held_out_lines(summary)),
-        "Hard questions in the replay buffer": list(_buffer_lines(summary)),
+        "Hard questions in the replay buffer": list(_buffer_lines(summary, summary.buffer)) if summary.buffer else [],
         "Reformulated questions": list(_reformulation_lines(summary)),
-        "Distillation": list(_distillation_lines(summary)),
-        "Left out of the updates": list(_left_out_lines(summary)),
-        "Teacher": list(_teacher_lines(summary)),
-        "Judge of free-form answers": list(_judge_lines(summary)),
+        "Distillation": list(_distillation_lines(summary.distillation)) if summary.distillation else [],
+        "Left out of the updates": list(_left_out_lines(summary.left_out)) if summary.left_out else [],
+        "Teacher": list(_teacher_lines(summary, summary.teacher)) if summary.teacher else [],
+        "Judge of free-form answers": list(_judge_lines(summary.judge)) if summary.judge else [],
         "Time and tokens": list(_time_lines(summary)),
         "Where things lie": [f"{_PLACES[name]:<20}{path}" for name, path in summary.places.items()],
     }
@@ -84,10 +84,7 @@ def _verdict(z_score: float | None) -> str:
     return f"more than noise ({size})" if abs(z_score) > NOISE_Z else f"within noise ({size})"
 
 
-def _buffer_lines(summary: Summary) -> Iterator[str]:
-    fate = summary.buffer
-    if fate is None:
-        return
+def _buffer_lines(summary: Summary, fate: outcome.Fate) -> Iterator[str]:
     yield f"{fate.admitted} entered: {fate.graduated} graduated, {fate.evicted} evicted, {fate.inside} still inside"
     if fate.graduation_rate is not None:
         yield f"{_share(fate.graduated, fate.graduated + fate.evicted)} of those that left have graduated"
@@ -115,10 +112,7 @@ def _reformulation_lines(summary: Summary) -> Iterator[str]:
             yield f"  dropped: {kind.leaked} that gave the answer away"
 
 
-def _distillation_lines(summary: Summary) -> Iterator[str]:
-    distillation = summary.distillation
-    if distillation is None:
-        return
+def _distillation_lines(distillation: outcome.Distillation) -> Iterator[str]:
     if distillation.sequences is not None:
         yield f"{distillation.sequences} right responses of the teacher learned from"
     if distillation.first_loss is not None and distillation.last_loss is not None:
@@ -128,20 +122,14 @@ def _distillation_lines(summary: Summary) -> Iterator[str]:
         )
 
 
-def _left_out_lines(summary: Summary) -> Iterator[str]:
-    left_out = summary.left_out
-    if left_out is None:
-        return
+def _left_out_lines(left_out: outcome.LeftOut) -> Iterator[str]:
     if left_out.groups:
         yield f"{_share(left_out.dropped, left_out.groups)} groups: all answers right, or all wrong"
     if left_out.skipped_updates:
         yield f"{left_out.skipped_updates} updates skipped for want of groups"
 
 
-def _teacher_lines(summary: Summary) -> Iterator[str]:
-    teacher = summary.teacher
-    if teacher is None:
-        return
+def _teacher_lines(summary: Summary, teacher: outcome.Teacher) -> Iterator[str]:
     if teacher.asked:
         solved = "" if teacher.solved_share is None else f", solved {teacher.solved_share:.1%} of them"
         hard = "" if summary.distillation else "hard "
@@ -163,10 +151,7 @@ def _teacher_lines(summary: Summary) -> Iterator[str]:
         yield f"FAILED: {teacher.failed_requests} requests, {teacher.late} questions answered too late{cause}"
 
 
-def _judge_lines(summary: Summary) -> Iterator[str]:
-    judge = summary.judge
-    if judge is None:
-        return
+def _judge_lines(judge: outcome.Judge) -> Iterator[str]:
     if judge.verdicts:
         yield f"{judge.verdicts} verdicts, {judge.tokens:,} tokens; {_share(judge.correct, judge.verdicts)} correct"
     else:

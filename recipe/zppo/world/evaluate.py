@@ -196,8 +196,8 @@ def measure_world(paths: WorldPaths, limit: int) -> dict[str, float]:
     with one_thread():
         student, teacher = Sampler.load(paths.student), Sampler.load(paths.teacher)
         measured = measure(student, teacher, *load_questions(paths.train_file, limit))
-        for split, file in (("val", paths.val_file), ("shifted", paths.shifted_file)):
-            questions = load_questions(file, limit)
+        for split in ("val", "shifted"):
+            questions = load_questions(paths.file(split), limit)
             measured[f"{split}_plain_accuracy"] = fmean(plain_outcomes(student, *questions))
             measured[f"{split}_teacher_accuracy"] = fmean(plain_outcomes(teacher, *questions, TEACHER_GROUP_SIZE))
     return {name: round(value, 4) for name, value in measured.items()}
@@ -220,10 +220,9 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=256, help="number of questions")
     args = parser.parse_args()
     paths = WorldPaths(args.world or default_path())
-    file = {"train": paths.train_file, "val": paths.val_file, "shifted": paths.shifted_file}[args.split]
     with one_thread():
         student, teacher = Sampler.load(args.student or paths.student), Sampler.load(paths.teacher)
-        measured = measure(student, teacher, *load_questions(file, args.limit))
+        measured = measure(student, teacher, *load_questions(paths.file(args.split), args.limit))
     print(json.dumps(measured, indent=2))
 
 

@@ -38,17 +38,21 @@ class WorldPaths:
     def teacher(self) -> Path:
         return self.root / "teacher"
 
+    def file(self, split: str) -> Path:
+        """The questions of `train`, `val` or `shifted`."""
+        return self.root / f"{split}.parquet"
+
     @property
     def train_file(self) -> Path:
-        return self.root / "train.parquet"
+        return self.file("train")
 
     @property
     def val_file(self) -> Path:
-        return self.root / "val.parquet"
+        return self.file("val")
 
     @property
     def shifted_file(self) -> Path:
-        return self.root / "shifted.parquet"
+        return self.file("shifted")
 
     @property
     def meta(self) -> Path:
