@@ -42,7 +42,7 @@ CONTRACT: dict[str, dict[str, tuple[str, str]]] = {
     },
     "verl.experimental.agent_loop.agent_loop:AgentLoopWorker": {
         "_compute_multi_modal_inputs": ("zppo/on_verl/worker.py", "(self, output, input_ids)"),
-        "_compute_score": ("zppo/on_verl/worker.py", "async (self, outputs, kwargs)"),
+        "_compute_score": ("zppo/on_verl/grading.py", "async (self, outputs, kwargs)"),
         "_compute_teacher_logprobs": (
             "zppo/on_verl/worker.py",
             "async (self, output, prompt_ids, response_ids, validate, sample_kwargs=None)",
