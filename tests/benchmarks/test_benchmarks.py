@@ -11,7 +11,7 @@ from benchmarks.measure import Parts
 from benchmarks.paper_step import NUM_NEW, NUM_REFORMULATED, NUM_REPLAYED, Texts, draw_step
 from benchmarks.parts_buffer import measure_buffer
 from benchmarks.parts_step import measure_pipeline, measure_questions, measure_records, measure_selection
-from benchmarks.parts_workers import measure_candidates, measure_grading, measure_texts
+from benchmarks.parts_workers import measure_candidates, measure_grading, measure_responses
 from recipe.cpu.grouped_attention import register
 
 
@@ -32,7 +32,7 @@ def test_the_parts_of_a_step_are_measured_on_todays_code(texts, step):
     measure_selection(parts, step)
     result = measure_pipeline(parts, step, save_freq=20)
     measure_records(parts, result)
-    measure_texts(parts, step, tokenizer)
+    measure_responses(parts, step, tokenizer)
     measure_grading(parts, step)
     measure_candidates(parts, step, tokenizer)
     assert len(result.groups) == NUM_NEW + NUM_REPLAYED + NUM_REFORMULATED

@@ -262,7 +262,8 @@ def test_the_processor_runs_once_for_the_rollouts_of_a_prompt(server, worker, mo
 def test_another_image_is_never_taken_for_one_whose_pixels_are_kept(worker, monkeypatch):
     monkeypatch.setattr(worker, "_pixels", LRUCache(2))
     calls = count()
-    monkeypatch.setattr(ZPPOAgentLoopWorker.__base__, "_compute_multi_modal_inputs", lambda *_: {"call": next(calls)})
+    verls = ZPPOAgentLoopWorker.__bases__[-1]
+    monkeypatch.setattr(verls, "_compute_multi_modal_inputs", lambda *_: {"call": next(calls)})
 
     def call(images):
         output = SimpleNamespace(multi_modal_data={"images": images}, prompt_ids=[1])
