@@ -30,6 +30,7 @@ def run(tmp_path_factory):
     rows.to_parquet(folder / "train.parquet")
     changes = ("method=worked_solution", f"data.train_files={folder}/train.parquet", "zppo.teacher.path=null")
     with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)  # Hydra writes its own files into the working directory
         patch.setattr("sys.argv", ["local", *overrides(world, folder / "run", *changes)])
         main()
     groups = [json.loads(line) for path in sorted((folder / "run/rollouts").iterdir()) for line in path.open()]
