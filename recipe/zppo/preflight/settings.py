@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from recipe.zppo.preflight.lora import check_lora
 from recipe.zppo.preflight.media import check_media
 from recipe.zppo.preflight.models import check_models, check_packing
 from recipe.zppo.run.checkpoint_files import latest_complete
+from recipe.zppo.selection import reformulation_cap
 
 # Nodes of verl's pre-V1 layout, which still compose but which V1 never reads; the live ones are below `reward`.
 LEGACY = {
@@ -166,8 +166,7 @@ def check_batch(config: DictConfig, zppo: ZPPOConfig) -> None:
     if gen not in (None, size):
         raise ConfigError(f"data.gen_batch_size: {gen} would be ignored; leave it null, or at data.train_batch_size")
     for name, part in (("replay", zppo.replay), ("reformulation", zppo.reformulation)):
-        # The small term keeps 0.1 * 10 at one.
-        if part.enable and math.floor(part.fraction * size + 1e-9) < 1:
+        if part.enable and reformulation_cap(part.fraction, size) < 1:
             raise ConfigError(
                 f"zppo.{name}.fraction: {part.fraction} of data.train_batch_size={size} is less than one prompt; "
                 f"raise one of the two, or set zppo.{name}.enable=false"
