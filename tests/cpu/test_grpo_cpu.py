@@ -9,8 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from recipe.cpu.forks import py_executable
+
 ROOT = Path(__file__).resolve().parents[2]
-CONFIG = f"hydra.searchpath=[file://{ROOT}/verl/trainer/config]"
+FORKED = py_executable(["verl.trainer.main_ppo", "recipe.cpu.hf_server"])
+CONFIG = (
+    f"hydra.searchpath=[file://{ROOT}/verl/trainer/config]",
+    f"ray_kwargs.ray_init.runtime_env.py_executable='{FORKED}'",
+)
 
 REWARD = """
 def compute_score(data_source, solution_str, ground_truth, extra_info=None, **kwargs):
@@ -57,7 +63,7 @@ def test_grpo_with_two_ranks_and_a_reference_model(tmp_path, qwen3_path):
     output = run(
         "-m",
         "verl.trainer.main_ppo",
-        CONFIG,
+        *CONFIG,
         "+platform=cpu",
         f"data.train_files={tmp_path}/data.parquet",
         f"data.val_files={tmp_path}/data.parquet",
@@ -151,7 +157,7 @@ def test_a_pool_of_teacher_servers_answers(tmp_path, qwen3_path):
     """verl's own teacher manager, two replicas that load their weights from the path, beyond response_length."""
     (tmp_path / "teacher.py").write_text(TEACHER)
     out = tmp_path / "out.json"
-    run("teacher.py", str(qwen3_path), str(out), CONFIG, cwd=tmp_path)
+    run("teacher.py", str(qwen3_path), str(out), *CONFIG, cwd=tmp_path)
     result = json.loads(out.read_text())
     answers = result["answers"]
     assert result["again"] == [answer["token_ids"] for answer in answers[:3]]

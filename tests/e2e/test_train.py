@@ -67,6 +67,10 @@ def batch(training, step):
     return torch.load(training.folder / f"batch_{step}.pt", weights_only=False)
 
 
+def test_workers_are_forks(finished):
+    assert "no fork" not in finished.log()
+
+
 def test_real_stack_and_local_back_end_agree(finished):
     check_parity(finished, *finished.changes)
 

@@ -8,6 +8,16 @@ from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.preflight.packages import check_verl
 
+# What processes of a run import sooner or later.
+_WORKERS_MODULES = (
+    "verl.trainer.main_ppo",
+    "recipe.zppo.on_verl.trainer",
+    "recipe.zppo.on_verl.worker",
+    "recipe.zppo.on_verl.agent_loop",
+    "recipe.cpu.hf_server",
+    "ray._private.workers.default_worker",
+)
+
 
 def set_platform(config: DictConfig) -> None:
     """Choose verl's platform in this process, and let what Ray's workers find in their environment hold here too.
@@ -23,6 +33,10 @@ def set_platform(config: DictConfig) -> None:
         with open_dict(runtime_env):
             runtime_env.setdefault("env_vars", {})
             runtime_env.env_vars.setdefault("VERL_PLATFORM", "cpu")
+            if config.actor_rollout_ref.rollout.name == "hf" and config.trainer.nnodes == 1:
+                from recipe.cpu.forks import py_executable
+
+                runtime_env.py_executable = runtime_env.get("py_executable") or py_executable(_WORKERS_MODULES)
     for name, value in (runtime_env.get("env_vars") or {}).items():
         os.environ.setdefault(name, str(value))
     if config.trainer.device == "cpu":

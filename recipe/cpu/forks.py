@@ -1,0 +1,79 @@
+"""Ray's workers as forks of one process that has imported verl: a start in half of the time, and in less memory.
+
+On the CPU a run is a dozen processes on one machine. Each would import torch, transformers and verl by itself, which
+takes seven seconds. Here one process a node, the nursery, imports them once, and each worker is a fork of it.
+
+Ray starts `fork_client.py` where it would start Python (`runtime_env.py_executable`). The client hands its arguments,
+environment and standard streams to the nursery, and ends. It starts the nursery if there is none, with the environment
+that a worker has. If that fails the client becomes the worker itself, the usual way.
+
+The nursery has computed nothing, has no thread that a fork would miss, and has not spoken to Ray: its fork is what a
+new process would be after the same imports. It ends when Ray's node does.
+"""
+
+import ctypes
+import importlib
+import json
+import os
+import runpy
+import select
+import shlex
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+CLIENT = Path(__file__).with_name("fork_client.py")
+
+
+def py_executable(modules: Sequence[str]) -> str | None:
+    """What Ray's shell is to start for a worker, after `modules` have been imported; None where it can't be done."""
+    if not hasattr(os, "pidfd_open"):  # Linux only
+        return None
+    # Isolated: it needs the standard library only, and starts in 20 ms.
+    return shlex.join([sys.executable, "-IS", str(CLIENT), ",".join(modules)])
+
+
+def serve(address: str, modules: Sequence[str]) -> None:
+    """Import, then fork a worker for each client that connects to `address`, until Ray's node ends."""
+    node = os.pidfd_open(int(os.environ["RAY_RAYLET_PID"]))
+    for module in modules:
+        importlib.import_module(module)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(f"{address}.new")
+        listener.listen(64)
+        os.rename(f"{address}.new", address)  # clients look for it
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a worker: Ray sees its connection end
+        while node not in select.select([listener, node], [], [])[0]:
+            connection, _ = listener.accept()
+            with connection:
+                message, streams, _, _ = socket.recv_fds(connection, 1 << 20, 3)
+                worker = json.loads(message)
+                # Python reads it when it starts, and never again.
+                same = worker["environment"].get("PYTHONHASHSEED") == os.environ.get("PYTHONHASHSEED")
+                if same and os.fork() == 0:
+                    break
+                connection.sendall(b"forked" if same else b"refused")
+            for stream in streams:
+                os.close(stream)
+        else:
+            return
+    os.close(node)
+    _become(worker, streams)
+
+
+def _become(worker: dict, streams: Sequence[int]) -> None:
+    # Ray ends the workers that it knows. One that has not yet told its process id would be left behind.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    os.environ.clear()
+    os.environ.update(worker["environment"])
+    os.chdir(worker["folder"])
+    sys.argv = worker["arguments"]
+    sys.path.insert(0, os.path.dirname(sys.argv[0]))
+    runpy.run_path(sys.argv[0], run_name="__main__")
