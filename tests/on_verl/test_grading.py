@@ -121,11 +121,13 @@ def score(worker, text):
     return scored()
 
 
-def test_the_student_is_graded_by_what_its_tokens_say(graded):
-    output, calls = graded(lambda worker: score(worker, "1"))
+@pytest.mark.parametrize("manager", ["naive", "dapo"])
+def test_the_student_is_graded_by_what_its_tokens_say(graded, manager):
+    output, calls = graded(lambda worker: score(worker, "1"), f"reward.reward_manager.name={manager}")
     assert output.reward_score == 1.0
     assert output.extra_fields["reward_extra_info"] == {"score": 1.0, "answer": "mine"}
     assert [call[1] for call in calls] == ["1"]
+    assert output.prompt_ids == [5] and output.metrics.compute_score > 0
 
 
 def test_a_reward_manager_of_ones_own_reads_prompts_and_raw_responses(graded):

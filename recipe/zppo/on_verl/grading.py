@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import ray
+from omegaconf import DictConfig
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import RewardFunctionError, one_line
 from recipe.zppo.judge import Judgement, Verdict, is_judged
 from recipe.zppo.media import parts as media
-from recipe.zppo.on_verl.text_rewards import TEXT, ResponseText
+from recipe.zppo.on_verl.text_rewards import TEXT, ResponseText, reads_text_alone
 from recipe.zppo.reward import extract_answer
 from recipe.zppo.teacher.client import TeacherClient
 
@@ -19,6 +20,7 @@ from recipe.zppo.teacher.client import TeacherClient
 class GradingMixin:
     """Part of `ZPPOAgentLoopWorker`, before verl's class."""
 
+    config: DictConfig
     zppo: ZPPOConfig
     tokenizer: Any
     teacher: TeacherClient
@@ -65,6 +67,11 @@ class GradingMixin:
     async def _compute_score(self, outputs: list[AgentLoopOutput], kwargs: dict) -> None:
         if "raw_prompt" in kwargs:  # a reward function gets the text; pixels would go to its process a rollout
             kwargs = kwargs | {"raw_prompt": media.without_media(kwargs["raw_prompt"])}
+        final = outputs[-1]
+        if TEXT in kwargs and reads_text_alone(self.config):  # spares verl the tensors of some ten thousand tokens
+            end = [self.tokenizer.eos_token_id]
+            said = {"prompt_ids": end, "response_ids": end, "response_mask": [1], "multi_modal_data": None}
+            outputs = [final.model_copy(update=said)]
         try:
             await super()._compute_score(outputs, kwargs=kwargs)
         except ray.exceptions.RayTaskError as error:  # raised by the function, in the reward worker
@@ -72,7 +79,7 @@ class GradingMixin:
                 f"the reward function failed on row {kwargs.get('row')} (prompt_id {kwargs.get('prompt_id')!r}): "
                 f"{one_line(error.cause)}"
             ) from error
-        score = outputs[-1].reward_score
+        score = final.reward_score = outputs[-1].reward_score
         if score not in (0, 1):
             raise RewardFunctionError(
                 f"the reward function gave {score!r} for row {kwargs.get('row')} (prompt_id "

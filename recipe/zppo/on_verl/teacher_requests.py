@@ -6,6 +6,7 @@ import copy
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 import ray
 import torch
 from omegaconf import DictConfig, open_dict
@@ -62,7 +63,7 @@ class TeacherServers:
 
     async def __call__(self, messages: list[dict], seed: int, max_tokens: int, work: Work) -> Reply:
         output = await self.gate.run(lambda: self._request(messages, seed, max_tokens, work), work)
-        text = self.tokenizer.decode(output.response_ids, skip_special_tokens=True)
+        text = self.tokenizer.decode(np.asarray(output.response_ids), skip_special_tokens=True)
         return Reply(text, len(output.response_ids))
 
     async def score(self, token_ids: list[int], output: AgentLoopOutput) -> tuple[torch.Tensor, torch.Tensor]:

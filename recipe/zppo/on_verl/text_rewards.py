@@ -33,6 +33,12 @@ def use_text_rewards(config: DictConfig) -> None:
         )
 
 
+def reads_text_alone(config: DictConfig) -> bool:
+    """Whether the chosen manager looks at a response's text and not at its tokens: verl's default, `naive`."""
+    chosen = config.reward.get(_CHOSEN) or config.reward.reward_manager
+    return (chosen.source, chosen.name) == ("register", "naive")
+
+
 @dataclass(frozen=True, slots=True)
 class ResponseText:
     """An object, because numpy, in which verl packs the fields, cuts the zero characters at the end of a string."""

@@ -11,6 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import transfer_queue as tq
 from cachetools import LRUCache
@@ -182,7 +183,8 @@ class ZPPOAgentLoopWorker(GradingMixin, _AgentLoopWorkerTQ):
         for each in outputs:
             self._refuse_placeholders(each, validate)
         final, session = outputs[-1], kwargs["session_id"]
-        text = self.tokenizer.decode(final.response_ids, skip_special_tokens=True)
+        # An array: of a list transformers looks at each element, in Python.
+        text = self.tokenizer.decode(np.asarray(final.response_ids), skip_special_tokens=True)
         response = ResponseText(text, of_tokens=True)
         judgement = await self._score(outputs, kwargs, response, validate)  # verl's own call then finds the score
         # Nobody reads the messages back, and with images they are megabytes a rollout.
@@ -212,7 +214,7 @@ class ZPPOAgentLoopWorker(GradingMixin, _AgentLoopWorkerTQ):
             RolloutError: so it is; the rollout counts as failed.
         """
         placeholders = {get_processor_token_id(self.processor, kind) for kind in ("image", "video")} - {None}
-        if not placeholders.intersection(output.response_ids):
+        if not placeholders or not placeholders.intersection(output.response_ids):
             return
         if not validate:
             raise RolloutError("the response holds the placeholder token of an image or a video")
