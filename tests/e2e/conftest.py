@@ -64,6 +64,11 @@ class Training:
     def run_dir(self) -> Path:
         return self.folder / "run"
 
+    def spied(self, module: str = "tests.e2e.spy") -> dict[str, str]:
+        """The environment of a run whose workers import this module, which leaves files in the run's folder."""
+        root = str(Path(__file__).parents[2])
+        return {"VERL_USE_EXTERNAL_MODULES": module, "ZPPO_SPY_DIR": str(self.folder), "PYTHONPATH": root}
+
     def start(self, *changes: str, env: dict[str, str] | None = None) -> subprocess.Popen:
         """Start it in a session of its own, from another working directory, with its output in ``train.log``."""
         log = open(self.folder / "train.log", "ab")  # noqa: SIM115 (the process keeps it)
@@ -138,6 +143,17 @@ class Training:
         """Its state for each parameter."""
         file = self.run_dir / f"global_step_{step}/actor/optim_world_size_1_rank_0.pt"
         return torch.load(file, weights_only=False, map_location="cpu")["state"]
+
+    def batch(self, step: int, *, padding: bool = False) -> list[dict]:
+        """The rows that trained, with the kind of their group, as a spied run has left them."""
+        rows = torch.load(self.folder / f"batch_{step}.pt", weights_only=False)
+        return [row | {"kind": row["uid"].rsplit(".", 1)[-1]} for row in rows if padding or not row["padding"]]
+
+    def num_updates(self, steps: tuple[int, ...]) -> tuple[list[int], int]:
+        """Of each step, as the trainer asked for them, and of the whole run, as the optimizer counted them."""
+        infos = [torch.load(self.folder / f"info_{step}.pt", weights_only=False) for step in steps]
+        (total,) = {int(state["step"]) for state in self.optimizer(steps[-1]).values()}
+        return [info["num_mini_batch"] for info in infos], total
 
     def rollouts(self, step: int) -> list[dict]:
         return [json.loads(line) for line in (self.run_dir / f"rollouts/step_{step:06d}.jsonl").open()]

@@ -1,4 +1,4 @@
-"""Two steps of a LoRA student on the whole stack, and what they leave.
+"""Two steps of Hint with a LoRA student on the whole stack, and what they leave.
 
 Sharding and resuming are in tests/on_verl/test_lora_engine.py.
 """
@@ -9,9 +9,13 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from tests.e2e.conftest import Training, check_buffer_follows_plain_groups
 
 pytestmark = pytest.mark.e2e
+
+STEPS = (1, 2)
 
 LORA = (
     "actor_rollout_ref.model.lora_rank=8",
@@ -21,9 +25,49 @@ LORA = (
 )
 
 
-def test_a_lora_student_trains_is_followed_by_its_server_and_is_exported(training, world):
-    run = training("lora")
-    run.run(*LORA, "trainer.total_training_steps=2")
+@pytest.fixture(scope="module")
+def finished(world, tmp_path_factory):
+    training = Training(world, tmp_path_factory.mktemp("lora"))
+    training.run("method=hint", *LORA, "trainer.total_training_steps=2", env=training.spied())
+    return training
+
+
+def test_hint(finished):
+    """What defines the method (App. D.2, Alg. 5), in what it trained on."""
+    training, hinted = finished, 0
+    tokenizer = AutoTokenizer.from_pretrained(training.world.student)
+    for step in STEPS:
+        lines = {line["uid"]: line for line in training.rollouts(step)}
+        assert {line["kind"] for line in lines.values()} <= {"plain", "hint"}
+        plain = {line["prompt_id"]: line for line in lines.values() if line["kind"] == "plain"}
+        groups = [line for line in lines.values() if line["kind"] == "hint"]
+        assert len({line["prompt_id"] for line in groups}) == len(groups) <= 4
+        for line in groups:
+            question = plain[line["prompt_id"]]
+            assert question["accuracy"] < 0.5
+            assert any(r["reward"] == 1 for r in question["teacher"]["responses"])
+            assert line["hint"] and "\\boxed" not in line["hint"]
+            assert len(line["responses"]) == 4
+        rows = training.batch(step)
+        assert len(rows) == sum(len(line["responses"]) for line in lines.values())
+        for row in rows:
+            assert row["loss_mask"] == row["response_mask"] == [1] * len(row["responses"])
+            prompt = tokenizer.decode(row["prompts"])
+            hint = lines[row["uid"]].get("hint")
+            assert prompt.count("<hint>\n") == (row["kind"] == "hint")
+            if row["kind"] == "hint":
+                assert f"\n\n<hint>\n{hint}\n</hint>\n\n" in prompt
+                hinted += 1
+        metrics = training.metrics()[step]
+        assert metrics["zppo/hint/count"] == len(groups)
+        assert metrics["zppo/hint/leaked"] >= 0
+    assert hinted
+    assert training.num_updates(STEPS) == ([4, 4], 8)
+    check_buffer_follows_plain_groups(training, STEPS)
+
+
+def test_a_lora_student_trains_is_followed_by_its_server_and_is_exported(finished, world):
+    run = finished
 
     # Only the adapter trains.
     before = dict(AutoModelForCausalLM.from_pretrained(world.student).named_parameters())
@@ -40,8 +84,8 @@ def test_a_lora_student_trains_is_followed_by_its_server_and_is_exported(trainin
 
     # The server samples from base plus adapter: in step 2 that differs from the base.
     metrics = run.metrics()
-    assert sorted(metrics) == [1, 2]
-    for step in (1, 2):
+    assert sorted(metrics) == list(STEPS)
+    for step in STEPS:
         assert metrics[step]["training/rollout_probs_diff_max"] < 1e-4
         assert metrics[step]["actor/grad_norm"] > 0
 

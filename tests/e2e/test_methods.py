@@ -1,7 +1,9 @@
-"""Two steps of each method that has no test of its own: what defines it (App. D.2), in what it trained on."""
+"""Two steps of each method that has no test of its own: what defines it (App. D.2), in what it trained on.
+
+Hint is in test_lora.py.
+"""
 
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,61 +18,13 @@ STEPS = (1, 2)
 
 
 def run(training, method, *overrides, status=0):
-    root, folder = str(Path(__file__).parents[2]), str(training.folder)
-    env = {"VERL_USE_EXTERNAL_MODULES": "tests.e2e.spy", "ZPPO_SPY_DIR": folder, "PYTHONPATH": root}
     settings = (f"method={method}", "trainer.total_training_steps=2", "trainer.save_freq=2", *overrides)
-    training.run(*settings, env=env, status=status)
+    training.run(*settings, env=training.spied(), status=status)
 
 
 @pytest.fixture(scope="module")
 def tokenizer(world):
     return AutoTokenizer.from_pretrained(world.student)
-
-
-def batch(training, step):
-    rows = torch.load(training.folder / f"batch_{step}.pt", weights_only=False)
-    return [row | {"kind": row["uid"].rsplit(".", 1)[1]} for row in rows if not row["padding"]]
-
-
-def num_updates(training):
-    """Of each step, as the trainer asked for them, and of the whole run, as the optimizer counted them."""
-    infos = [torch.load(training.folder / f"info_{step}.pt", weights_only=False) for step in STEPS]
-    (total,) = {int(state["step"]) for state in training.optimizer(2).values()}
-    return [info["num_mini_batch"] for info in infos], total
-
-
-def test_hint(training, tokenizer):
-    training = training("hint")
-    run(training, "hint", "zppo.export.hf_model=false")
-    hinted = 0
-    for step in STEPS:
-        lines = {line["uid"]: line for line in training.rollouts(step)}
-        assert {line["kind"] for line in lines.values()} <= {"plain", "hint"}
-        plain = {line["prompt_id"]: line for line in lines.values() if line["kind"] == "plain"}
-        groups = [line for line in lines.values() if line["kind"] == "hint"]
-        assert len({line["prompt_id"] for line in groups}) == len(groups) <= 4
-        for line in groups:
-            question = plain[line["prompt_id"]]
-            assert question["accuracy"] < 0.5
-            assert any(r["reward"] == 1 for r in question["teacher"]["responses"])
-            assert line["hint"] and "\\boxed" not in line["hint"]
-            assert len(line["responses"]) == 4
-        rows = batch(training, step)
-        assert len(rows) == sum(len(line["responses"]) for line in lines.values())
-        for row in rows:
-            assert row["loss_mask"] == row["response_mask"] == [1] * len(row["responses"])
-            prompt = tokenizer.decode(row["prompts"])
-            hint = lines[row["uid"]].get("hint")
-            assert prompt.count("<hint>\n") == (row["kind"] == "hint")
-            if row["kind"] == "hint":
-                assert f"\n\n<hint>\n{hint}\n</hint>\n\n" in prompt
-                hinted += 1
-        metrics = training.metrics()[step]
-        assert metrics["zppo/hint/count"] == len(groups)
-        assert metrics["zppo/hint/leaked"] >= 0
-    assert hinted
-    assert num_updates(training) == ([4, 4], 8)
-    check_buffer_follows_plain_groups(training, STEPS)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +46,7 @@ def test_exactly_four_updates_whatever_the_batch(prefix):
     sizes = [len(torch.load(prefix.folder / f"batch_{step}.pt", weights_only=False)) for step in STEPS]
     assert len(set(sizes)) > 1  # otherwise this test shows nothing
     assert all(size % 4 == 0 for size in sizes)
-    assert num_updates(prefix) == ([4, 4], 8)
+    assert prefix.num_updates(STEPS) == ([4, 4], 8)
 
 
 def test_prefix(prefix, tokenizer):
@@ -102,7 +56,7 @@ def test_prefix(prefix, tokenizer):
         lines = {line["uid"]: line for line in training.rollouts(step)}
         assert {line["kind"] for line in lines.values()} <= {"plain", "prefix"}
         plain = {line["prompt_id"]: line for line in lines.values() if line["kind"] == "plain"}
-        rows = batch(training, step)
+        rows = training.batch(step)
         prompts = {lines[row["uid"]]["prompt_id"]: row["prompts"] for row in rows if row["kind"] == "plain"}
         for row in rows:
             size = row["response_mask"].index(1)
@@ -146,7 +100,7 @@ def mean_jsd(rows, student, teacher):
 
 def check_loss_is_the_divergence_of_all_response_tokens(training, world):
     student, teacher = (AutoModelForCausalLM.from_pretrained(path) for path in (world.student, world.teacher))
-    rows = batch(training, 1)
+    rows = training.batch(1)
     vocabulary = student.config.vocab_size
     for row in rows:
         assert row["loss_mask"] == row["response_mask"] == [1] * len(row["responses"])
@@ -159,7 +113,7 @@ def check_loss_is_the_divergence_of_all_response_tokens(training, world):
     assert not any("pg_loss" in name for name in metrics[1])
     for step in STEPS:
         assert metrics[step]["zppo/batch/skipped_updates"] == 0
-    assert num_updates(training) == ([1, 1], 2)
+    assert training.num_updates(STEPS) == ([1, 1], 2)
     learnt = AutoModelForCausalLM.from_pretrained(training.run_dir / "hf_model")
     # On the sequences that it learnt from, after two updates, the student is closer to its teacher.
     assert mean_jsd(rows, learnt, teacher) < mean_jsd(rows, student, teacher)
@@ -174,7 +128,7 @@ def test_off_policy_distillation(training, world, tokenizer):
         # The teacher is asked on every question, easy ones too; the student's rollouts are for the books.
         assert all(len(line["teacher"]["responses"]) == 2 for line in plain)
         correct = sorted(r["text"] for line in plain for r in line["teacher"]["responses"] if r["reward"] == 1)
-        rows = batch(training, step)
+        rows = training.batch(step)
         assert {row["kind"] for row in rows} == {"teacher"}
         assert all(row["responses"][-1] == tokenizer.eos_token_id for row in rows)
         assert sorted(tokenizer.decode(row["responses"][:-1]) for row in rows) == correct
@@ -191,7 +145,7 @@ def test_on_policy_distillation(training, world, tokenizer):
         lines = {line["uid"]: line for line in training.rollouts(step)}
         assert {line["kind"] for line in lines.values()} == {"plain"}
         assert not any("teacher" in line for line in lines.values())  # it scores, and writes nothing
-        rows = batch(training, step)
+        rows = training.batch(step)
         assert len(rows) == 4 * len(lines)
         for row in rows:
             text = tokenizer.decode(row["responses"], skip_special_tokens=True)

@@ -2,7 +2,6 @@
 
 import json
 import math
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -49,8 +48,6 @@ def finished(world, tmp_path_factory):
     """A finished same_step run, with the batches that it trained on."""
     folder = tmp_path_factory.mktemp("train")
     training = Training(world, folder)
-    root = str(Path(__file__).parents[2])
-    env = {"VERL_USE_EXTERNAL_MODULES": "tests.e2e.spy", "ZPPO_SPY_DIR": str(folder), "PYTHONPATH": root}
     pd.read_parquet(world.val_file).head(32).to_parquet(folder / "val.parquet")
     training.changes = (
         *ONE_UPDATE,
@@ -59,12 +56,8 @@ def finished(world, tmp_path_factory):
         f"data.val_files={folder}/val.parquet",
         "actor_rollout_ref.rollout.val_kwargs.do_sample=false",
     )
-    training.run(*training.changes, env=env)
+    training.run(*training.changes, env=training.spied())
     return training
-
-
-def batch(training, step):
-    return torch.load(training.folder / f"batch_{step}.pt", weights_only=False)
 
 
 def test_workers_are_forks(finished):
@@ -78,8 +71,8 @@ def test_real_stack_and_local_back_end_agree(finished):
 def test_no_teacher_token_has_a_loss_and_every_loss_token_is_the_students_own(finished):
     for step in STEPS:
         texts = {line["uid"]: line for line in finished.rollouts(step)}
-        rows = [row for row in batch(finished, step) if not row["padding"]]
-        kinds = {row["uid"].rsplit(".", 1)[1] for row in rows}
+        rows = finished.batch(step)
+        kinds = {row["kind"] for row in rows}
         assert {"plain", "ncq"} <= kinds
         tokenizer = AutoTokenizer.from_pretrained(finished.world.student)
         for row in rows:
@@ -97,11 +90,8 @@ def test_prompts_are_the_papers(finished):
     tokenizer = AutoTokenizer.from_pretrained(finished.world.student)
     seen = set()
     for step in STEPS:
-        for row in batch(finished, step):
-            if row["padding"]:
-                continue
-            kind = row["uid"].rsplit(".", 1)[1]
-            prompt = tokenizer.decode(row["prompts"])
+        for row in finished.batch(step):
+            kind, prompt = row["kind"], tokenizer.decode(row["prompts"])
             assert prompt.count(CLOSER.text) == 1
             assert prompt.endswith(f"{CLOSER.text}<|im_end|>\n<|im_start|>assistant\n")
             opened = prompt.count("<candidate>\n")
@@ -148,7 +138,7 @@ def test_candidates_say_what_the_prompt_says_of_them(finished):
 
 def test_advantages_are_the_two_step_estimators(finished):
     for step in STEPS:
-        rows = batch(finished, step)
+        rows = finished.batch(step, padding=True)
         rewards = {}
         for line in finished.rollouts(step):
             rewards[line["uid"]] = [response["reward"] for response in line["responses"]]

@@ -59,10 +59,6 @@ def finished(tmp_path_factory):
         teacher=folder / "teacher",
     )
     training = Training(world, folder)
-    root = str(Path(__file__).parents[2])
-    spied = folder / "spy"
-    spied.mkdir()
-    env = {"VERL_USE_EXTERNAL_MODULES": "tests.media.spy", "ZPPO_SPY_DIR": str(spied), "PYTHONPATH": root}
     training.run(
         "actor_rollout_ref.model.use_remove_padding=false",
         f"reward.custom_reward_function.path={Path(__file__).parents[1] / 'media' / 'graded_by_hash.py'}",
@@ -76,13 +72,13 @@ def finished(tmp_path_factory):
         "trainer.total_training_steps=2",
         "trainer.save_freq=2",
         "trainer.val_before_train=true",
-        env=env,
+        env=training.spied("tests.media.spy"),
     )
     return training
 
 
 def load(training, name: str) -> list:
-    return [torch.load(path, weights_only=False) for path in sorted((training.folder / "spy").glob(f"{name}_*.pt"))]
+    return [torch.load(path, weights_only=False) for path in sorted(training.folder.glob(f"{name}_*.pt"))]
 
 
 @pytest.fixture(scope="module")
