@@ -3,6 +3,7 @@
 import io
 import multiprocessing
 import time
+from contextlib import closing
 
 import pyarrow as pa
 import pytest
@@ -121,22 +122,22 @@ def test_a_file_that_is_no_parquet(tmp_path, capfd):
 
 def test_a_killed_worker_is_named(tmp_path):
     from recipe.zppo.data.errors import BuildError
-    from recipe.zppo.data.pool import pool
+    from recipe.zppo.data.pool import Pool
 
     with (
-        pool(2) as processes,
+        closing(Pool(2)) as processes,
         pytest.raises(BuildError, match="a worker process was killed, perhaps for lack of memory"),
     ):
         processes.run(_die, [(9,), (9,)], print)
 
 
 def test_workers_do_not_outlive_an_interruption():
-    from recipe.zppo.data.pool import pool
+    from recipe.zppo.data.pool import Pool
 
     def interrupt(_) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), pool(2) as processes:
+    with pytest.raises(KeyboardInterrupt), closing(Pool(2)) as processes:
         processes.run(time.sleep, [(0.01,), (10_000,), (10_000,)], interrupt)
     end = time.monotonic() + 20
     while multiprocessing.active_children() and time.monotonic() < end:

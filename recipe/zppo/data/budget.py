@@ -56,10 +56,8 @@ class PromptCounter:
         return self._tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
-@functools.lru_cache(maxsize=1)
-def counter(path: str) -> PromptCounter:
-    """One a process."""
-    return PromptCounter(path)
+counter = functools.lru_cache(maxsize=1)(PromptCounter)
+"""One a process."""
 
 
 def _processor(path: str) -> Any:

@@ -11,6 +11,7 @@ done again. So a killed build goes on where it was, and its result depends on ne
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 from recipe.zppo.data import reading
@@ -18,7 +19,7 @@ from recipe.zppo.data.choose import Candidate, Chooser, order, rank
 from recipe.zppo.data.corpus_settings import CorpusSettings
 from recipe.zppo.data.errors import BuildError
 from recipe.zppo.data.examine import examine_unit, read_examined, write_shard
-from recipe.zppo.data.pool import Pool, pool
+from recipe.zppo.data.pool import Pool
 from recipe.zppo.data.progress import Progress
 from recipe.zppo.data.scan import READERS, read_scan, scan_unit
 from recipe.zppo.data.subsets import BY_NAME, SOURCES, canonical
@@ -45,7 +46,7 @@ def build(settings: CorpusSettings, progress: Progress) -> dict[str, Any]:
             return report
         units, unread = _units(settings, places, progress)
         folder.begin(asked)
-        with pool(settings.workers or len(os.sched_getaffinity(0))) as processes:
+        with closing(Pool(settings.workers or len(os.sched_getaffinity(0)))) as processes:
             report = _Build(settings, folder, processes, progress, units).run()
         report |= {"asked": asked, "configs_not_read": unread}
         folder.finish(report)

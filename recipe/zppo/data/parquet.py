@@ -4,6 +4,7 @@ import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ def write_rows(path: str | Path, rows: Iterable[Mapping[str, Any]], schema: pa.S
     def fill(temporary: str) -> None:
         nonlocal count
         with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-            for group in groups_of(rows, ROWS_PER_GROUP):
+            left = iter(rows)
+            while group := list(islice(left, ROWS_PER_GROUP)):
                 writer.write_table(pa.Table.from_pylist(group, schema=schema), row_group_size=ROWS_PER_GROUP)
                 count += len(group)
 
@@ -39,18 +41,6 @@ def write_rows(path: str | Path, rows: Iterable[Mapping[str, Any]], schema: pa.S
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         write_atomically(str(path), fill)
     return count
-
-
-def groups_of(rows: Iterable[Mapping[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
-    """Lists of `size` rows, the last one shorter; none is empty."""
-    group: list[dict[str, Any]] = []
-    for row in rows:
-        group.append(dict(row))
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
-        yield group
 
 
 @contextmanager

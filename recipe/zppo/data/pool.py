@@ -5,17 +5,16 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from typing import Any
 
 from recipe.zppo.data.errors import BuildError
 
 
 class Pool:
-    """With one worker everything runs in this process."""
+    """With one worker everything runs in this process. Close it after use, whatever happened."""
 
     def __init__(self, workers: int):
         self._workers = workers
@@ -64,15 +63,6 @@ class Pool:
                 process.terminate()
             self._executor.shutdown(cancel_futures=True)
             self._executor = None
-
-
-@contextmanager
-def pool(workers: int) -> Iterator[Pool]:
-    created = Pool(workers)
-    try:
-        yield created
-    finally:
-        created.close()
 
 
 def _end_with_parent(parent: int) -> None:

@@ -4,6 +4,7 @@ import functools
 import os
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,6 @@ from recipe.zppo.data.errors import BuildError
 ROWS_PER_BATCH = 128
 """What is held in memory at a time, with pictures."""
 _SPLITS = ("train", "val", "validation", "test")
-_OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
 
 
 class Place(NamedTuple):
@@ -194,9 +194,7 @@ def _files(place: Place, folder: Path) -> list[str]:
     inner = folder / place.config if place.config else folder
     found = sorted(inner.rglob("*.parquet"))
     named = [file for file in found if file.name.startswith((f"{place.split}-", f"{place.split}."))]
-    others = [
-        file for file in found if file.name.split("-")[0].split(".")[0] not in ("train", "val", "validation", "test")
-    ]
+    others = [file for file in found if not _split_of(file)]
     if not named and not others:
         what = f"no parquet file of the split {place.split}" if found else "no parquet file"
         raise BuildError(f"{place}: {inner} has {what}")
@@ -239,27 +237,22 @@ def _repo(path: str) -> tuple[str, str | None]:
     return repo, revision or None
 
 
-class _readable_errors:
+@contextmanager
+def _readable_errors(place: Place) -> Iterator[None]:
     """What `datasets` complains of, as one line with the remedy."""
-
-    def __init__(self, place: Place):
-        self._place = place
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if not isinstance(error, Exception) or isinstance(error, BuildError):
-            return
-        place, first = self._place, next(iter(str(error).splitlines()), "")
+    try:
+        yield
+    except BuildError:
+        raise
+    except Exception as error:
+        first = next(iter(str(error).splitlines()), "")
         if isinstance(error, datasets.exceptions.DatasetNotFoundError):
             raise BuildError(
                 f"{place}: the hub has no such data set, or it needs a login (hf auth login); the id is owner/name"
             ) from error
         if isinstance(error, ConnectionError) or "OfflineMode" in type(error).__name__:
-            offline = any(
-                os.environ.get(name, "0") not in ("", "0") for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
-            )
+            switches = (os.environ.get(name, "0") for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"))
+            offline = any(value not in ("", "0") for value in switches)
             why = "HF_HUB_OFFLINE is set" if offline else "no network, or the hub does not answer"
             repo = _repo(place.path)[0]
             raise BuildError(

@@ -30,7 +30,7 @@ import yaml
 from recipe.zppo.data import reasoning_gym_reward as reward
 from recipe.zppo.data.errors import BuildError, RowError
 from recipe.zppo.data.parquet import write_rows
-from recipe.zppo.data.rows import SCHEMA, build_row, text_id
+from recipe.zppo.data.rows import MESSAGES, SCHEMA, build_row, text_id
 from recipe.zppo.data.worked_answers import SOLVERS, worked_answer
 from recipe.zppo.errors import ZPPOError
 from recipe.zppo.prompts import with_closer
@@ -40,7 +40,7 @@ from recipe.zppo.run.files import write_atomically
 SPLITS = ("val", "train", "sft")
 """In the order in which they are drawn: a larger `train` leaves `val` as it is."""
 
-SFT_SCHEMA = SCHEMA.append(pa.field("messages", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))))
+SFT_SCHEMA = SCHEMA.append(pa.field("messages", MESSAGES))
 
 _BARREN = 2000
 """Draws in a row without a new usable question after which a task counts as exhausted."""
@@ -164,18 +164,20 @@ def row(entry: Entry, index: int, split: str) -> dict[str, Any]:
 def _usable_entries(task: Task, seed: int, dropped: Counter[str]) -> Iterator[Entry | None]:
     """Entries whose own answer, in a box, is graded as right; `None` for others, which are counted."""
     dataset = _create(task, seed)
-    one_answer = type(dataset).score_answer is _base_verifier()
+    from reasoning_gym.dataset import ProceduralDataset
+
+    one_answer = type(dataset).score_answer is ProceduralDataset.score_answer
     for index in range(sys.maxsize):
         item = dataset[index]
-        usable = isinstance(item["answer"], str)
-        if usable:
-            answer = item["answer"]
+        answer = item["answer"]
+        if isinstance(answer, str):
             grader = reward.grader_of(task.name, answer, one_answer=one_answer)
             entry = Entry(task.name, dataset.category, item["question"].strip(), answer, grader, item["metadata"])
-            usable = _accepts_own_answer(entry)
-        if not usable:
-            dropped[task.name] += 1
-        yield entry if usable else None
+            if _accepts_own_answer(entry):
+                yield entry
+                continue
+        dropped[task.name] += 1
+        yield None
 
 
 def _accepts_own_answer(entry: Entry) -> bool:
@@ -219,18 +221,9 @@ def _create(task: Task, seed: int) -> Any:
             raise TaskError(f"task {task.name} has no setting {key!r}; it has {', '.join(sorted(known))}")
     try:
         # Question i is drawn from `seed + i`, and most generators have one for every i, whatever their size.
-        return library.create_dataset(task.name, seed=seed % 2**31, size=_SIZE, **task.settings)
+        return library.create_dataset(task.name, seed=seed % 2**31, size=1000, **task.settings)
     except (AssertionError, TypeError, ValueError) as error:
         raise TaskError(f"task {task.name}: reasoning-gym refuses {task.settings}: {error}") from error
-
-
-_SIZE = 1000
-
-
-def _base_verifier() -> Any:
-    from reasoning_gym.dataset import ProceduralDataset
-
-    return ProceduralDataset.score_answer
 
 
 def _split_outside_brackets(text: str) -> list[str]:

@@ -7,18 +7,12 @@ from rich.console import Console
 from rich.table import Table
 
 
-def print_report(report: Mapping[str, Any], out: str, console: Console | None = None) -> None:
+def print_report(report: Mapping[str, Any], out: str) -> None:
     """A line for each sub-set with its counts and reasons; what was read and not used below."""
-    console = console or Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True)
     table = Table(box=None, pad_edge=False)
-    for name, justify in (
-        ("sub-set", "left"),
-        ("cap", "right"),
-        ("read", "right"),
-        ("kept", "right"),
-        ("dropped", "left"),
-    ):
-        table.add_column(name, justify=justify, overflow="fold")
+    for name in ("sub-set", "cap", "read", "kept", "dropped"):
+        table.add_column(name, justify="right" if name in ("cap", "read", "kept") else "left", overflow="fold")
     for name, entry in sorted(report["subsets"].items(), key=lambda item: (item[1]["tier"], item[0])):
         table.add_row(name, str(entry["cap"]), str(entry["read"]), str(entry["kept"]), _reasons(entry["dropped"]))
     read = sum(entry["read"] for entry in report["subsets"].values())

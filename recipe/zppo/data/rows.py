@@ -20,27 +20,19 @@ IMAGE = "<image>"
 _STYLES = {RULE: "rule", FREE_FORM: "model"}
 _OTHER_MEDIA = ("<video>", "<audio>")
 
+_TEXT = pa.string()
+MESSAGES = pa.list_(pa.struct({"role": _TEXT, "content": _TEXT}))
 SCHEMA = pa.schema(
-    [
-        ("data_source", pa.string()),
-        ("prompt", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))),
-        ("images", pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())]))),
-        ("ability", pa.string()),
-        ("reward_model", pa.struct([("style", pa.string()), ("ground_truth", pa.string())])),
-        (
-            "extra_info",
-            pa.struct(
-                [
-                    ("index", pa.int64()),
-                    ("split", pa.string()),
-                    ("answer_type", pa.string()),
-                    ("metadata", pa.string()),
-                ]
-            ),
-        ),
-        ("prompt_id", pa.string()),
-        ("pass_rate", pa.float64()),
-    ]
+    {
+        "data_source": _TEXT,
+        "prompt": MESSAGES,
+        "images": pa.list_(pa.struct({"bytes": pa.binary(), "path": _TEXT})),
+        "ability": _TEXT,
+        "reward_model": pa.struct({"style": _TEXT, "ground_truth": _TEXT}),
+        "extra_info": pa.struct({"index": pa.int64(), "split": _TEXT, "answer_type": _TEXT, "metadata": _TEXT}),
+        "prompt_id": _TEXT,
+        "pass_rate": pa.float64(),
+    }
 )
 """All files that we write have it, so that any of them can be trained on together."""
 

@@ -7,14 +7,13 @@ generator's.
 
 import re
 from collections.abc import Callable
+from itertools import accumulate, pairwise
 from typing import Any
 
 from recipe.zppo.data.errors import BuildError
 
 Solution = tuple[list[str], str]
 Solver = Callable[[dict[str, Any]], Solution]
-
-SOLVERS: dict[str, Solver] = {}
 
 
 class WorkedAnswerError(BuildError):
@@ -37,15 +36,6 @@ def worked_answer(task: str, metadata: dict[str, Any], answer: str) -> str:
     return "<think>\n" + "\n".join(steps) + f"\n</think>\n\\boxed{{{result}}}"
 
 
-def _solver(name: str) -> Callable[[Solver], Solver]:
-    def register(function: Solver) -> Solver:
-        SOLVERS[name] = function
-        return function
-
-    return register
-
-
-@_solver("chain_sum")
 def chain_sum(metadata: dict[str, Any]) -> Solution:
     """From left to right, one operation a line: ``4 - 1 = 3``, ``3 - 7 = -4``."""
     first, *rest = re.findall(r"(?:(?<=\s)|^)-?\d+|[+-](?=\s)", metadata["expression"])
@@ -57,40 +47,31 @@ def chain_sum(metadata: dict[str, Any]) -> Solution:
     return steps, str(total)
 
 
-@_solver("products")
 def products(metadata: dict[str, Any]) -> Solution:
     """Digit by digit of the right factor: ``23 * 40 = 920``, ``23 * 5 = 115``, ``920 + 115 = 1035``."""
     first, *rest = (int(term) for term in metadata["expression"].split(" * "))
     total, steps = first, []
     for factor in rest:
         sign, digits = (-1 if factor < 0 else 1), str(abs(factor))
-        parts = [sign * int(digit) * 10 ** (len(digits) - 1 - i) for i, digit in enumerate(digits) if digit != "0"] or [
-            0
-        ]
+        parts = [sign * int(digit) * 10 ** (len(digits) - 1 - i) for i, digit in enumerate(digits) if digit != "0"]
+        parts = parts or [0]
         products = [total * part for part in parts]
         steps += [f"{total} * {part} = {product}" for part, product in zip(parts, products, strict=True)]
-        total = products[0]
-        for product in products[1:]:
-            steps.append(f"{total} + {product} = {total + product}")
-            total += product
+        steps += _running_sum(products)
+        total = sum(products)
     return steps, str(total)
 
 
-@_solver("leg_counting")
 def leg_counting(metadata: dict[str, Any]) -> Solution:
     """Each animal's legs, ``3 cats: 3 * 4 = 12``, then their sum from left to right."""
     from reasoning_gym.arithmetic.leg_counting import ANIMALS
 
     legs = [(count, animal, count * ANIMALS[animal]) for animal, count in metadata["animals"].items()]
     steps = [f"{count} {animal}: {count} * {ANIMALS[animal]} = {product}" for count, animal, product in legs]
-    total = legs[0][2]
-    for _, _, product in legs[1:]:
-        steps.append(f"{total} + {product} = {total + product}")
-        total += product
-    return steps, str(total)
+    products = [product for _, _, product in legs]
+    return steps + _running_sum(products), str(sum(products))
 
 
-@_solver("gcd")
 def gcd(metadata: dict[str, Any]) -> Solution:
     """Euclid's algorithm by remainders: ``780 mod 461 = 319``, and so on to 0."""
     total, *rest = metadata["numbers"]
@@ -104,7 +85,6 @@ def gcd(metadata: dict[str, Any]) -> Solution:
     return steps, str(total)
 
 
-@_solver("letter_counting")
 def letter_counting(metadata: dict[str, Any]) -> Solution:
     """The words with the letter and how often each has it, then the sum."""
     letter = metadata["target_letter"].lower()
@@ -117,14 +97,12 @@ def letter_counting(metadata: dict[str, Any]) -> Solution:
     return steps, str(total)
 
 
-@_solver("spell_backward")
 def spell_backward(metadata: dict[str, Any]) -> Solution:
     """Letter by letter, then from the end."""
     word = metadata["word"]
     return [" ".join(word), " ".join(reversed(word))], word[::-1]
 
 
-@_solver("count_bits")
 def count_bits(metadata: dict[str, Any]) -> Solution:
     """The number in binary, in groups of four with the ones of each, then the sum."""
     binary = metadata["binary"].removeprefix("0b")
@@ -133,3 +111,12 @@ def count_bits(metadata: dict[str, Any]) -> Solution:
     ones = [group.count("1") for group in groups]
     steps = [f"{group}: {count}" for group, count in zip(groups, ones, strict=True)]
     return [*steps, f"{' + '.join(map(str, ones))} = {sum(ones)}"], str(sum(ones))
+
+
+def _running_sum(terms: list[int]) -> list[str]:
+    """``920 + 115 = 1035``, a line for each term but the first."""
+    return [f"{before} + {after - before} = {after}" for before, after in pairwise(accumulate(terms))]
+
+
+_SOLVERS = (chain_sum, products, leg_counting, gcd, letter_counting, spell_backward, count_bits)
+SOLVERS: dict[str, Solver] = {solver.__name__: solver for solver in _SOLVERS}
