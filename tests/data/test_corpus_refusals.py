@@ -134,7 +134,7 @@ def test_a_killed_worker_is_named(tmp_path):
 def test_workers_do_not_outlive_an_interruption():
     from recipe.zppo.data.pool import Pool
 
-    def interrupt(_) -> None:
+    def interrupt() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt), closing(Pool(2)) as processes:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -95,7 +96,10 @@ def _rows(
     place: reading.Place, converter: Converter, settings: ConvertSettings, tally: Tally
 ) -> Iterator[dict[str, Any]]:
     seen: set[str] = set()
-    for number, draft in enumerate(_drafts(place, converter, settings.limit)):
+    pictures = bool(converter.image_column)
+    units = reading.units(place, converter.columns, converter.image_column)
+    cells = (row for unit in units for row in reading.all_rows(unit, pictures=pictures))
+    for number, draft in enumerate(map(converter.draft, islice(cells, settings.limit))):
         row = _row(draft, converter, settings, place.split, number)
         if isinstance(row, dict) and row["prompt_id"] in seen:
             row = "duplicate"
@@ -105,17 +109,6 @@ def _rows(
         seen.add(row["prompt_id"])
         tally.changed += settings.strip_directives and strip_directives(draft.question) != draft.question.rstrip()
         yield row
-
-
-def _drafts(place: reading.Place, converter: Converter, limit: int | None) -> Iterator[Draft]:
-    number = 0
-    for unit in reading.units(place, converter.columns, converter.image_column):
-        for table in reading.batches(unit, pictures=bool(converter.image_column)):
-            for row in table.to_pylist():
-                if number == limit:
-                    return
-                number += 1
-                yield converter.draft(row)
 
 
 def _row(draft: Draft, converter: Converter, settings: ConvertSettings, split: str, index: int) -> dict[str, Any] | str:

@@ -9,9 +9,10 @@ done again. So a killed build goes on where it was, and its result depends on ne
 """
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass, field
 from typing import Any
 
 from recipe.zppo.data import reading
@@ -53,23 +54,19 @@ def build(settings: CorpusSettings, progress: Progress) -> dict[str, Any]:
     return report
 
 
+@dataclass
 class _Build:
-    def __init__(
-        self,
-        settings: CorpusSettings,
-        folder: WorkFolder,
-        processes: Pool,
-        progress: Progress,
-        units: Sequence[reading.Unit],
-    ):
-        self._settings, self._folder, self._processes, self._progress = settings, folder, processes, progress
-        self._units = units
-        self._read: Counter = Counter()
-        self._changed = 0
-        self._dropped: dict[str, Counter] = {}
-        self._unlisted: dict[str, Counter] = {source: Counter() for source in SOURCES}
-        self._places: dict[tuple[int, int], tuple[str, int]] = {}
-        """Of each examined row that is fine: (unit, row) to (arrow file, number)."""
+    _settings: CorpusSettings
+    _folder: WorkFolder
+    _processes: Pool
+    _progress: Progress
+    _units: Sequence[reading.Unit]
+    _read: Counter = field(default_factory=Counter)
+    _changed: int = 0
+    _dropped: dict[str, Counter] = field(default_factory=lambda: defaultdict(Counter))
+    _unlisted: dict[str, Counter] = field(default_factory=lambda: {source: Counter() for source in SOURCES})
+    _places: dict[tuple[int, int], tuple[str, int]] = field(default_factory=dict)
+    """Of each examined row that is fine: (unit, row) to (arrow file, number)."""
 
     def run(self) -> dict[str, Any]:
         candidates = self._scan()
@@ -99,7 +96,7 @@ class _Build:
             source = unit.place.key
             self._unlisted[source] += scanned.unlisted
             for (name, reason), count in scanned.dropped.items():
-                self._dropped.setdefault(name, Counter())[reason] += count
+                self._dropped[name][reason] += count
             for row, name, digest in scanned.rows:
                 candidate = Candidate(SOURCES.index(source), rank(self._settings.seed, digest), digest, number, row)
                 found.setdefault(name, []).append(candidate)
@@ -108,7 +105,7 @@ class _Build:
         fill = self._settings.duplicates == "fill"
         for name, rows in found.items():
             found[name], dropped = order(rows, fill=fill)
-            self._dropped[name] = self._dropped.get(name, Counter()) + dropped
+            self._dropped[name] += dropped
         for name in self._dropped:
             found.setdefault(name, [])
         return found
@@ -124,12 +121,8 @@ class _Build:
                 unit: str(self._folder.path / "rows" / f"{round_number:03d}-{unit:05d}") for unit in sorted(wanted)
             }
             tasks = [(self._units[unit], sorted(wanted[unit]), self._settings, path) for unit, path in paths.items()]
-            self._run(
-                f"pictures, round {round_number + 1}",
-                examine_unit,
-                tasks,
-                [[f"{path}.arrow", f"{path}.json"] for path in paths.values()],
-            )
+            files = [[f"{path}.arrow", f"{path}.json"] for path in paths.values()]
+            self._run(f"pictures, round {round_number + 1}", examine_unit, tasks, files)
             results = {
                 (unit, row): result for unit, path in paths.items() for row, result in read_examined(path).items()
             }
@@ -157,7 +150,7 @@ class _Build:
         """Runs the tasks whose files are not all there yet."""
         left = [task for task, needed in zip(tasks, files, strict=True) if not all(map(os.path.exists, needed))]
         with self._progress.phase(what, len(tasks), done=len(tasks) - len(left)) as step:
-            self._processes.run(function, left, lambda _: step())
+            self._processes.run(function, left, step)
 
     def _report(self, choosers: Mapping[str, Chooser], files: list[str]) -> dict[str, Any]:
         subsets = {}
@@ -218,19 +211,13 @@ def _units(
         names = reading.configs(place)
         chosen = names
         if source.by_config and names != [""]:
-            chosen = [
-                name for name in names if (subset := canonical(place.key, name)) and _is_asked(subset.name, settings)
-            ]
+            asked = settings.subsets or BY_NAME
+            chosen = [name for name in names if (subset := canonical(place.key, name)) and subset.name in asked]
             unread[place.key] = [name for name in names if name not in chosen]
             if not chosen:
                 raise BuildError(f"{place}: no config is one of the listed sub-sets; it has {', '.join(names)[:300]}")
         with progress.phase(f"opening {place.key}", len(chosen)) as step:
             for name in chosen:
-                config = place._replace(config=name)
-                units += reading.units(config, source.text_columns, source.image_column)
+                units += reading.units(place._replace(config=name), source.text_columns, source.image_column)
                 step()
     return units, unread
-
-
-def _is_asked(name: str, settings: CorpusSettings) -> bool:
-    return settings.subsets is None or name in settings.subsets

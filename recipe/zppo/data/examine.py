@@ -22,7 +22,7 @@ from recipe.zppo.media import parts as media
 from recipe.zppo.run.files import write_atomically
 
 
-def examine_unit(unit: reading.Unit, wanted: list[int], settings: CorpusSettings, path: str) -> str:
+def examine_unit(unit: reading.Unit, wanted: list[int], settings: CorpusSettings, path: str) -> None:
     """Looks at the unit's rows with the given numbers; writes `path`.arrow with those that are fine, then `path`.json.
 
     The second file says for each wanted row its number in the first one, or why it can't be kept.
@@ -47,7 +47,6 @@ def examine_unit(unit: reading.Unit, wanted: list[int], settings: CorpusSettings
         write_atomically(f"{path}.arrow", fill)
         text = json.dumps(sorted(found.items()))
         write_atomically(f"{path}.json", lambda temporary: Path(temporary).write_text(text))
-    return path
 
 
 def read_examined(path: str) -> dict[int, int | str]:
@@ -108,7 +107,7 @@ def picture_bytes(value: Any) -> bytes | str:
     return data if isinstance(data, bytes) else "unreadable_image"
 
 
-def write_shard(places: list[tuple[str, int]], first: int, path: str) -> str:
+def write_shard(places: list[tuple[str, int]], first: int, path: str) -> None:
     """Writes a file of the corpus: the rows at the given (arrow file, number), with `index` from `first` on."""
 
     def rows():
@@ -119,4 +118,3 @@ def write_shard(places: list[tuple[str, int]], first: int, path: str) -> str:
             yield row
 
     write_rows(path, rows())
-    return path

@@ -6,9 +6,8 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any
 
 from recipe.zppo.data.errors import BuildError
 
@@ -22,38 +21,34 @@ class Pool:
         self._others: set = set()
         """Children of this process that are not ours."""
 
-    def run(self, function: Callable[..., Any], tasks: Sequence[tuple], done: Callable[[Any], object]) -> None:
-        """Calls `function(*task)` for each task, and `done` with each result as it comes.
+    def run(self, function: Callable[..., object], tasks: Sequence[tuple], done: Callable[[], object]) -> None:
+        """Calls `function(*task)` for each task, and `done` whenever one has ended.
 
         Raises:
             BuildError: a worker was killed. An error of the function is passed on, the tasks left are dropped.
         """
         if self._workers == 1 or len(tasks) <= 1:
             for task in tasks:
-                done(function(*task))
+                function(*task)
+                done()
             return
         if self._executor is None:
             context = multiprocessing.get_context("spawn")  # tokenizers and arrow have threads, which a fork loses
             self._others = set(multiprocessing.active_children())
             self._executor = ProcessPoolExecutor(self._workers, context, _end_with_parent, (os.getpid(),))
-        waiting = iter(tasks)
-        running: set[Future] = set()
+        futures: list[Future] = []
         try:
-            while True:
-                while len(running) < 2 * self._workers and (task := next(waiting, None)) is not None:
-                    running.add(self._executor.submit(function, *task))
-                if not running:
-                    return
-                ended, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in ended:
-                    done(future.result())
+            futures += (self._executor.submit(function, *task) for task in tasks)
+            for future in as_completed(futures):
+                future.result()
+                done()
         except BrokenProcessPool as error:
             raise BuildError(
                 "a worker process was killed, perhaps for lack of memory; the same command goes on where it stopped, "
                 f"with fewer workers than {self._workers} it needs less"
             ) from error
         finally:
-            for future in running:
+            for future in futures:
                 future.cancel()
 
     def close(self) -> None:

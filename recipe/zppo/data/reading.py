@@ -114,13 +114,13 @@ def units(place: Place, schema_of: Any, image_column: str) -> list[Unit]:
     return [Unit(place, shard, len(names), columns, image_column, name) for shard, name in enumerate(names)]
 
 
-def batches(unit: Unit, *, pictures: bool) -> Iterator[pa.Table]:
+def all_rows(unit: Unit, *, pictures: bool) -> Iterator[dict[str, Any]]:
     """The unit's rows in order, without pictures unless asked for: the columns of parquet files are read one by one."""
     columns = unit.text_columns + ((unit.image_column,) if pictures else ())
     with _readable_errors(unit.place):
         stream = _open(unit.place, columns).stream.shard(num_shards=unit.num_shards, index=unit.shard)
         for table in stream.with_format("arrow").iter(batch_size=ROWS_PER_BATCH if pictures else 4096):
-            yield table.select(columns)
+            yield from table.select(columns).to_pylist()
 
 
 def rows(unit: Unit, wanted: Iterable[int]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -143,7 +143,7 @@ def _around(unit: Unit, numbers: Sequence[int]) -> Iterator[tuple[int, pa.Table]
     columns = (*unit.text_columns, unit.image_column)
     with _readable_errors(unit.place):
         stream, files = _open(unit.place, columns)
-        schema = stream.features.arrow_schema  # to which `datasets` casts in `batches` too: the text must be the same
+        schema = stream.features.arrow_schema  # to which `datasets` casts in `all_rows` too: the text must be the same
         with xopen(files[unit.shard], "rb") as file, pq.ParquetFile(file) as parquet:
             end = 0
             for group in range(parquet.num_row_groups):

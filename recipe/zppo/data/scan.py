@@ -95,33 +95,29 @@ def _reason(raw: RawRow, source: str, question: str, settings: CorpusSettings) -
     return None
 
 
-def scan_unit(unit: reading.Unit, settings: CorpusSettings, path: str) -> str:
-    """Writes the unit's candidates, and its counts as the file's metadata; the path."""
+def scan_unit(unit: reading.Unit, settings: CorpusSettings, path: str) -> None:
+    """Writes the unit's candidates, and its counts as the file's metadata."""
     source = READERS[unit.place.key]
-    columns: dict[str, list] = {name: [] for name in CANDIDATES.names}
+    candidates: list[dict] = []
     dropped: Counter = Counter()
     unlisted: Counter = Counter()
     number, changed = -1, 0
-    for table in reading.batches(unit, pictures=False):
-        for row in table.to_pylist():
-            number += 1
-            raw = source.read(row, unit.place.config)
-            result = prepare(raw, source.name, settings, place_of(unit, number))
-            if isinstance(result, Prepared):
-                changed += result.changed
-                for name, value in zip(CANDIDATES.names, (number, result.subset, result.digest), strict=True):
-                    columns[name].append(value)
-            elif result.subset is None:
-                unlisted[raw.subset] += 1
-            else:
-                dropped[f"{result.subset} {result.reason}"] += 1
+    for number, row in enumerate(reading.all_rows(unit, pictures=False)):
+        raw = source.read(row, unit.place.config)
+        result = prepare(raw, source.name, settings, place_of(unit, number))
+        if isinstance(result, Prepared):
+            changed += result.changed
+            candidates.append({"row": number, "subset": result.subset, "digest": result.digest})
+        elif result.subset is None:
+            unlisted[raw.subset] += 1
+        else:
+            dropped[f"{result.subset} {result.reason}"] += 1
     counts = json.dumps(
         {"read": number + 1, "changed": changed, "dropped": dropped, "unlisted": unlisted}, sort_keys=True
     )
-    table = pa.table(columns, schema=CANDIDATES).replace_schema_metadata({"counts": counts})
+    table = pa.Table.from_pylist(candidates, CANDIDATES).replace_schema_metadata({"counts": counts})
     with readable_disk_errors(path):
         write_atomically(path, lambda temporary: pq.write_table(table, temporary))
-    return path
 
 
 class Scanned(NamedTuple):

@@ -6,7 +6,7 @@ public code read (docs/guides/data.md says which); a set that has others is refu
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import pyarrow as pa
 
@@ -33,20 +33,6 @@ class RawRow:
     pass_rate: float | None
 
 
-class Source(Protocol):
-    name: str
-    hub_id: str
-    by_config: bool
-    """Whether each sub-set is a config of its own, so that those that are not listed need not be read."""
-    image_column: str
-
-    def text_columns(self, schema: pa.Schema) -> list[str]:
-        """The columns to read beside the picture; raises `BuildError` if one is missing."""
-        ...
-
-    def read(self, row: Mapping[str, Any], config: str) -> RawRow: ...
-
-
 class Vero:
     """zlab-princeton/Vero-600k: verl's schema, a picture a row, a config for each sub-set.
 
@@ -56,6 +42,7 @@ class Vero:
     name = VERO
     hub_id = "zlab-princeton/Vero-600k"
     by_config = True
+    """Whether each sub-set is a config of its own, so that those that are not listed need not be read."""
     image_column = "image"
 
     _judged = frozenset({"llm_judge"})
@@ -64,6 +51,7 @@ class Vero:
     )
 
     def text_columns(self, schema: pa.Schema) -> list[str]:
+        """The columns to read beside the picture; raises `BuildError` if one is missing."""
         require(schema, ["prompt", "image", "reward_model.ground_truth", "extra_info"], self.name)
         return [name for name in ("id", "data_source", "prompt", "reward_model", "extra_info") if name in schema.names]
 
@@ -124,6 +112,9 @@ class MMFineReason:
             answer_type=answer_type(answer),
             pass_rate=pass_rate,
         )
+
+
+Source = Vero | MMFineReason
 
 
 def require(schema: pa.Schema, columns: Sequence[str], where: str) -> None:
