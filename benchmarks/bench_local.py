@@ -19,8 +19,7 @@ from torch.nn import functional as F
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from recipe.cpu.grouped_attention import register
-from recipe.zppo.local.packed_groups import chunks
-from recipe.zppo.local.workers import Trajectory
+from recipe.zppo.local.packed_groups import Trajectory, chunks
 
 PROMPT, RESPONSE, GROUP = 110, 45, 8
 

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from transformers import Qwen3_5ForCausalLM, Qwen3_5TextConfig, Qwen3Config, Qwen3ForCausalLM
 
 from recipe.zppo.local import packed_groups
-from recipe.zppo.local.packed_groups import can_share, chunks
-from recipe.zppo.local.workers import Trajectory
+from recipe.zppo.local.packed_groups import Trajectory, can_share, chunks
 
 VOCABULARY = 50
 

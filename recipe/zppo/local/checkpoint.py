@@ -1,7 +1,5 @@
 """The newest state of a local run, in one file that is replaced by rename: a killed run goes on from it."""
 
-from __future__ import annotations
-
 import os
 from typing import TYPE_CHECKING
 
@@ -18,7 +16,7 @@ STATE_FILE = "local_state.pt"
 _FORMAT = 2
 
 
-def save_state(trainer: LocalTrainer) -> None:
+def save_state(trainer: "LocalTrainer") -> None:
     """Everything that later steps depend on; draws are hashes of seed, step and prompt, so no generator is in it."""
     state = {
         "format": _FORMAT,
@@ -34,12 +32,12 @@ def save_state(trainer: LocalTrainer) -> None:
     write_atomically(_path(trainer), lambda path: torch.save(state, path, pickle_protocol=5))
 
 
-def remove_state(trainer: LocalTrainer) -> None:
+def remove_state(trainer: "LocalTrainer") -> None:
     if os.path.exists(_path(trainer)):
         os.remove(_path(trainer))
 
 
-async def load_state(trainer: LocalTrainer) -> None:
+async def load_state(trainer: "LocalTrainer") -> None:
     """Take the state up, if there is one.
 
     Raises:
@@ -62,16 +60,10 @@ async def load_state(trainer: LocalTrainer) -> None:
     trainer.learner.optimizer.load_state_dict(state["optimizer"])
     trainer.dataloader.load_state_dict(state["dataloader"])
     trainer.buffer.load_state_dict(state["buffer"])
-    await trainer.pipeline.load_state_dict(state["pending"], _Rows(trainer, state["pending"]))
+    rows = state["pending"]["rows"] if state["pending"] else {}
+    again = {name: trainer.questions.get(name, row, replayed) for name, (row, replayed) in rows.items()}
+    await trainer.pipeline.load_state_dict(state["pending"], again)
 
 
-class _Rows(dict):
-    """Questions of pending reformulations by prompt id, read again from the data set."""
-
-    def __init__(self, trainer: LocalTrainer, pending: dict | None):
-        rows = pending["rows"] if pending else {}
-        super().__init__({name: trainer.questions.get(name, row, replayed) for name, (row, replayed) in rows.items()})
-
-
-def _path(trainer: LocalTrainer) -> str:
+def _path(trainer: "LocalTrainer") -> str:
     return os.path.join(trainer.config.trainer.default_local_dir, STATE_FILE)

@@ -12,8 +12,7 @@ from verl.utils.config import omega_conf_to_dataclass
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.jsd import token_jsd
 from recipe.zppo.local.master_weights import MasterWeights
-from recipe.zppo.local.packed_groups import Chunk, can_share, chunks
-from recipe.zppo.local.workers import Trajectory
+from recipe.zppo.local.packed_groups import Chunk, Trajectory, can_share, chunks
 from recipe.zppo.on_verl.borrowed import get_policy_loss_fn
 from recipe.zppo.randomness import generator
 

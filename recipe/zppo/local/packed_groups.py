@@ -6,8 +6,8 @@ its positions from the prompt's end: to the model it is alone. A group of 8 answ
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from transformers import DynamicCache
@@ -23,12 +23,16 @@ _ROW_TOKENS = 1024
 """Of a row with more than one response: attention is computed between all tokens of a row, then masked."""
 
 
-class Packable(Protocol):
-    """What is packed; see `Trajectory`."""
+@dataclass(frozen=True, slots=True)
+class Trajectory:
+    """One response as the update sees it."""
 
     prompt_ids: list[int]
     response_ids: list[int]
     loss_from: int
+    """First token of the response that has a loss; the tokens before were given."""
+    log_probs: list[float] = field(repr=False)
+    """Of the tokens that the student sampled, from ``loss_from`` on; empty where it sampled none."""
 
 
 @dataclass(slots=True)
@@ -58,7 +62,7 @@ def can_share(model: Any) -> bool:
     return all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers)
 
 
-def chunks(sequences: Sequence[Packable], pad: int, vocabulary: int, *, share: bool) -> Iterator[Chunk]:
+def chunks(sequences: Sequence[Trajectory], pad: int, vocabulary: int, *, share: bool) -> Iterator[Chunk]:
     """All sequences, rows of about one length together."""
     rows = _rows(sequences, share)
     lengths = [
@@ -78,7 +82,7 @@ def chunks(sequences: Sequence[Packable], pad: int, vocabulary: int, *, share: b
         yield _chunk(sequences, [rows[i] for i in taken], pad)
 
 
-def _rows(sequences: Sequence[Packable], share: bool) -> list[list[int]]:
+def _rows(sequences: Sequence[Trajectory], share: bool) -> list[list[int]]:
     """Sequences of one row by index; they have their prompt in common."""
     open_rows: dict[tuple[int, ...], tuple[list[int], int]] = {}
     rows = []
@@ -94,7 +98,7 @@ def _rows(sequences: Sequence[Packable], share: bool) -> list[list[int]]:
     return rows
 
 
-def _chunk(sequences: Sequence[Packable], rows: list[list[int]], pad: int) -> Chunk:
+def _chunk(sequences: Sequence[Trajectory], rows: list[list[int]], pad: int) -> Chunk:
     tokens, positions, segments = [], [], []
     at_row, at_column, targets, counts, order = [], [], [], [], []
     for number, row in enumerate(rows):

@@ -1,7 +1,5 @@
 """From a composed config to a finished run in this process."""
 
-from __future__ import annotations
-
 import logging
 import os
 import sys
@@ -18,8 +16,8 @@ if TYPE_CHECKING:
     from recipe.zppo.local.models import LocalModel
 
 
-def launch(config: DictConfig, models: dict[str, LocalModel] | None = None) -> int:
-    """Check the config and train; the exit status of the process. ``models`` as in `run`."""
+def launch(config: DictConfig) -> int:
+    """Check the config and train; the exit status of the process."""
     try:
         set_platform(config)
         list_folders(config.data)
@@ -40,7 +38,7 @@ def launch(config: DictConfig, models: dict[str, LocalModel] | None = None) -> i
         print(f"zppo: {error}", file=sys.stderr)
         return 2
     try:
-        run(config, models)
+        run(config)
     except KeyboardInterrupt:
         print("zppo: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
@@ -50,7 +48,7 @@ def launch(config: DictConfig, models: dict[str, LocalModel] | None = None) -> i
     return 0
 
 
-def run(config: DictConfig, models: dict[str, LocalModel] | None = None) -> None:
+def run(config: DictConfig, models: "dict[str, LocalModel] | None" = None) -> None:
     """Train; the config has been checked and the platform is set.
 
     Args:

@@ -1,7 +1,5 @@
 """A teacher in this process."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from recipe.cpu.hf_generator import Request

@@ -10,6 +10,7 @@ import numpy as np
 from omegaconf import DictConfig
 from torchdata.stateful_dataloader import StatefulDataLoader
 from verl.utils.dataset.rl_dataset import collate_fn
+from verl.utils.debug import marked_timer
 
 from recipe.zppo.advantage import two_step_advantage
 from recipe.zppo.config.schema import ZPPOConfig
@@ -91,21 +92,22 @@ class LocalTrainer:
 
     def step(self) -> dict[str, float]:
         """One step of `recipe.zppo.step`, which calls `_roll_out` and `_learn` below; gives its metrics."""
-        self._times, self._update_metrics = _Times(), {}
+        self._times: dict[str, float] = {}
+        self._update_metrics: dict[str, float] = {}
         outcome = self.algorithm(self.step_number)
         self._keep_books(outcome.result)
         metrics = self._update_metrics | {"zppo/rollouts/files_failed": self.rollout_log.failed}
         metrics |= zppo_metrics.step_metrics(outcome.result, outcome.report, self.buffer, self.zppo)
-        metrics |= self.questions.metrics() | self._times.metrics()
+        metrics |= self.questions.metrics() | self._times
         return metrics | {"training/global_step": self.step_number}
 
     def _roll_out(self, step: int, questions: Sequence[Question], num_new: int) -> StepResult:
-        with self._times("gen"), self.status.stage(step, "generate"):
+        with marked_timer("timing_s/gen", self._times), self.status.stage(step, "generate"):
             self.student.model.eval()
             return self._wait(self.pipeline.run_step(step, questions, num_new))
 
     def _learn(self, step: int, groups: list[Group]) -> None:
-        with self._times("update_actor"), self.status.stage(step, "update"):
+        with marked_timer("timing_s/update_actor", self._times), self.status.stage(step, "update"):
             self._wait(self.student.server.idle())
             self.student.model.train()
             self._update_metrics = self._update(groups, step) if groups else {"zppo/batch/skipped_updates": 1.0}
@@ -193,23 +195,3 @@ class LocalTrainer:
         samples = data.get(f"{split}_max_samples", -1)
         files = data[f"{split}_files"]
         return create_rl_dataset(files, data, self.student.tokenizer, None, split == "train", max_samples=samples)
-
-
-class _Times:
-    """Seconds of a step's parts under verl's names."""
-
-    def __init__(self) -> None:
-        self._seconds: dict[str, float] = {}
-
-    def __call__(self, name: str) -> "_Times":
-        self._name = name
-        return self
-
-    def __enter__(self) -> None:
-        self._started = time.monotonic()
-
-    def __exit__(self, *_: object) -> None:
-        self._seconds[f"timing_s/{self._name}"] = time.monotonic() - self._started
-
-    def metrics(self) -> dict[str, float]:
-        return self._seconds

@@ -32,12 +32,10 @@ async def validate(dataset: Any, workers: LocalWorkers, decoding: Any) -> dict[s
     )
     rows, requests = [dataset[i] for i in range(len(dataset))], []
     for row in rows:
-        prompt_ids = workers.prompt_ids(
-            workers.tokenizer, list(row["raw_prompt"]), workers.response_length, workers.max_model_len
-        )
+        prompt_ids = workers.prompt_ids(list(row["raw_prompt"]))
         for session in range(samples):
             seed = derive_seed(workers.zppo.seed, "validation", row["prompt_id"], session)
-            requests.append(workers.request(prompt_ids, params, seed, workers.response_length))
+            requests.append(workers.request(prompt_ids, params, seed))
     responses = iter(await workers.student.server.generate(requests))
     texts = [
         (row, workers.tokenizer.decode(next(responses).token_ids, skip_special_tokens=True))

@@ -1,11 +1,9 @@
 """The `Workers` of the pipeline in one process: rollouts, rewards, teachers."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from omegaconf import DictConfig
@@ -19,6 +17,7 @@ from recipe.zppo.errors import JudgeError, PromptTooLongError, RewardFunctionErr
 from recipe.zppo.judge import Judgement, is_judged
 from recipe.zppo.local.batching import GenerationError
 from recipe.zppo.local.models import LocalModel
+from recipe.zppo.local.packed_groups import Trajectory
 from recipe.zppo.local.teacher import TeacherInProcess
 from recipe.zppo.on_verl.borrowed import get_custom_reward_fn
 from recipe.zppo.reward import extract_answer
@@ -30,18 +29,6 @@ from recipe.zppo.teacher.endpoint_client import TeacherEndpoint
 from recipe.zppo.types import Candidate, Hint, Kind, Opening, Question, Rollout, RolloutFailure, TeacherAnswers
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Trajectory:
-    """One response as the update sees it."""
-
-    prompt_ids: list[int]
-    response_ids: list[int]
-    loss_from: int
-    """First token of the response that has a loss; the tokens before were given."""
-    log_probs: list[float] = field(repr=False)
-    """Of the tokens that the student sampled, from ``loss_from`` on; empty where it sampled none."""
 
 
 class LocalWorkers:
@@ -90,7 +77,7 @@ class LocalWorkers:
         openings: Sequence[Opening] = (),
     ) -> AsyncIterator[Rollout | RolloutFailure]:
         try:
-            prompt_ids = self.prompt_ids(self.tokenizer, messages, self.response_length, self.max_model_len)
+            prompt_ids = self.prompt_ids(messages)
         except PromptTooLongError as error:
             for session in range(len(seeds)):
                 yield RolloutFailure(session, "too_long", str(error))
@@ -102,9 +89,7 @@ class LocalWorkers:
             except PromptTooLongError as error:
                 given.append(RolloutFailure(session, "too_long", str(error)))
         requests = [
-            self.request(
-                [*prompt_ids, *start.token_ids], self.params, seed, self.response_length - len(start.token_ids)
-            )
+            self.request([*prompt_ids, *start.token_ids], self.params, seed, given=len(start.token_ids))
             for start, seed in zip(given, seeds, strict=True)
             if isinstance(start, Given) and not start.whole
         ]
@@ -152,26 +137,26 @@ class LocalWorkers:
         verdict, tokens = judgement.verdict.value, judgement.num_tokens
         return replace(rollout, reward=reward, verdict=verdict, judge_tokens=tokens)
 
-    def prompt_ids(self, tokenizer: Any, messages: list[dict], response_length: int, max_model_len: int) -> list[int]:
+    def prompt_ids(self, messages: list[dict]) -> list[int]:
         """Tokens of the prompt, the closer at its end.
 
         Raises:
             PromptTooLongError: prompt and response budget together exceed the context.
         """
-        ids = tokenizer.apply_chat_template(
+        ids = self.tokenizer.apply_chat_template(
             prompts.with_closer(messages), add_generation_prompt=True, return_dict=False, **self._template
         )
-        if len(ids) + response_length > max_model_len:
+        if len(ids) + self.response_length > self.max_model_len:
             raise PromptTooLongError(
-                f"prompt of {len(ids)} tokens and a response of up to {response_length} exceed the context of "
-                f"{max_model_len}"
+                f"prompt of {len(ids)} tokens and a response of up to {self.response_length} exceed the context of "
+                f"{self.max_model_len}"
             )
         return list(ids)
 
-    @staticmethod
-    def request(prompt_ids: list[int], params: SamplingParams, seed: int, max_tokens: int) -> Request:
-        # As verl's servers get it: 31 bits.
-        return Request(prompt_ids, replace(params, seed=seed % 2**31, max_tokens=max_tokens))
+    def request(self, prompt_ids: list[int], params: SamplingParams, seed: int, given: int = 0) -> Request:
+        """For the rest of a response of which ``given`` tokens stand in the prompt."""
+        # The seed as verl's servers get it: 31 bits.
+        return Request(prompt_ids, replace(params, seed=seed % 2**31, max_tokens=self.response_length - given))
 
     async def grade(self, data: dict[str, Any], text: str, rule_first: bool = False) -> tuple[float, Judgement | None]:
         """The reward, and the judge's verdict where it was asked: not for what the reward function calls right first.
