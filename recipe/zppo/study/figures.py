@@ -19,7 +19,7 @@ from recipe.zppo.study.intervals import Interval, mean_interval
 from recipe.zppo.study.ledger import Ledger
 from recipe.zppo.study.measures import MEASURES, Measure, accuracy_by_step
 from recipe.zppo.study.plan import Plan
-from recipe.zppo.view.figure_style import styled
+from recipe.zppo.view.figures import styled
 
 # Okabe and Ito's colours, which the colour-blind can tell apart; with line styles they last for 28 rows.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -17,7 +17,22 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from recipe.zppo.replay_buffer import MOST_VISITS_COUNTED
 from recipe.zppo.run.folder import Row
 from recipe.zppo.view import outcome
-from recipe.zppo.view.figure_style import styled
+
+styled = matplotlib.rc_context(
+    {
+        "font.size": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "axes.titlesize": 10,
+        "axes.titlelocation": "left",
+        "grid.color": "#E5E5E5",
+        "legend.frameon": False,
+        "legend.fontsize": 8,
+    }
+)
+"""Decorates a function that draws: the look of all figures, those of a study too."""
 
 # Okabe and Ito's colours, which the colour-blind can tell apart.
 EASY, HARD = "#009E73", "#BBBBBB"

@@ -113,24 +113,24 @@ class Fate:
 
 def buffer_fate(rows: Sequence[Row]) -> Fate | None:
     """Totals since the start; None for a run without buffer."""
-    return _fate(rows, "")
+    last = _last_of_buffer(rows)
+    return _fate(last) if last else None
 
 
 def buffer_fate_by_entry(rows: Sequence[Row]) -> dict[float, Fate]:
     """The same by accuracy at admission, ascending."""
-    last = _last_with(rows, "zppo/buffer/size") or {}
-    prefix = "zppo/buffer/admissions/from_"
+    last, prefix = _last_of_buffer(rows), "zppo/buffer/admissions/from_"
     entries = sorted(key.removeprefix(prefix) for key in last if re.fullmatch(prefix + r"\d+(\.\d+)?", key))
-    fates = {float(entry): _fate(rows, f"/from_{entry}") for entry in entries}
-    return {entry: fate for entry, fate in fates.items() if fate is not None}
+    return {float(entry): _fate(last, f"/from_{entry}") for entry in entries}
 
 
-def _fate(rows: Sequence[Row], suffix: str) -> Fate | None:
-    last = _last_with(rows, "zppo/buffer/size")
-    if last is None:
-        return None
-    counts = [int(last.get(f"zppo/buffer/{name}{suffix}", 0)) for name in ("admissions", "graduations", "evictions")]
-    return Fate(*counts, inside=int(last.get(f"zppo/buffer/size{suffix}", 0)))
+def _last_of_buffer(rows: Sequence[Row]) -> Row:
+    return next((row for row in reversed(rows) if "zppo/buffer/size" in row), {})
+
+
+def _fate(row: Row, suffix: str = "") -> Fate:
+    names = ("admissions", "graduations", "evictions", "size")
+    return Fate(*(int(row.get(f"zppo/buffer/{name}{suffix}", 0)) for name in names))
 
 
 @dataclass(frozen=True)
@@ -315,7 +315,3 @@ def weighted_mean(rows: Sequence[Row], key: str, weight: str) -> float | None:
     both = [row for row in rows if key in row and row.get(weight)]
     weights = sum(row[weight] for row in both)
     return sum(row[key] * row[weight] for row in both) / weights if weights else None
-
-
-def _last_with(rows: Sequence[Row], key: str) -> Row | None:
-    return next((row for row in reversed(rows) if key in row), None)

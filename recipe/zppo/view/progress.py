@@ -114,8 +114,8 @@ def figures(row: Row, kinds: Iterable[str]) -> dict[str, str]:
     """
     shown: dict[str, str] = {}
 
-    def show(label: str, text: str, *keys: str) -> None:
-        if all(key in row for key in keys):
+    def show(label: str, text: str, *keys: str, unless_zero: bool = False) -> None:
+        if all(key in row for key in keys) and not (unless_zero and row[keys[0]] == 0):
             shown[label] = text.format(*(row[key] for key in keys))
 
     show("accuracy new", "{:.1%}", "zppo/accuracy/new")
@@ -125,19 +125,16 @@ def figures(row: Row, kinds: Iterable[str]) -> dict[str, str]:
         count, accuracy = f"zppo/{kind}/count", f"zppo/{kind}/accuracy"
         show(outcome.KINDS[kind], "{:.0f}", count)
         show(outcome.KINDS[kind], "{:.0f} ({:.0%} right)", count, accuracy)
-    if row.get("zppo/hint/leaked"):
-        show("hints dropped", "{:.0f}", "zppo/hint/leaked")
+    show("hints dropped", "{:.0f}", "zppo/hint/leaked", unless_zero=True)
     show("sequences", "{:.0f}", "zppo/distillation/sequences")
     show("divergence", "{:.3g}", "actor/distillation/loss")
     show("groups left out", "{:.0f}", "zppo/batch/dropped_trivial")
-    if row.get("zppo/batch/skipped_updates"):
-        show("updates skipped", "{:.0f}", "zppo/batch/skipped_updates")
+    show("updates skipped", "{:.0f}", "zppo/batch/skipped_updates", unless_zero=True)
     show("buffer", "{:.0f}", "zppo/buffer/size")
     show("graduated", "{:.0f}", "zppo/buffer/graduations")
     for i in outcome.teachers([row]):
         show(f"teacher {i} solved", "{:.0f} of {:.0f}", f"zppo/teacher/{i}/solved", f"zppo/teacher/{i}/asked")
-    if row.get("zppo/teacher/failed_requests"):
-        show("teacher failures", "{:.0f}", "zppo/teacher/failed_requests")
+    show("teacher failures", "{:.0f}", "zppo/teacher/failed_requests", unless_zero=True)
     show("step time", "{:.1f} s", "timing_s/step")
     return shown
 

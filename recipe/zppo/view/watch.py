@@ -9,7 +9,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
@@ -26,22 +26,15 @@ from recipe.zppo.view.log_tail import telling_lines
 from recipe.zppo.view.progress import Progress, ProgressReader, clock, figures, last_validation
 
 
-class LiveDisplay(AbstractContextManager):
+class LiveDisplay:
     """For a terminal: bar, stage, and the numbers of the last step."""
 
     def __init__(self, console: Console, title: str):
         self.title = title
-        self._live = Live(console=console, auto_refresh=False)
-
-    def __enter__(self) -> "LiveDisplay":
-        self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._live.stop()
+        self.screen = Live(console=console, auto_refresh=False)
 
     def show(self, progress: Progress) -> None:
-        self._live.update(self.render(progress), refresh=True)
+        self.screen.update(self.render(progress), refresh=True)
 
     def render(self, progress: Progress) -> RenderableType:
         bar = Table.grid(padding=(0, 2))
@@ -63,16 +56,15 @@ class LiveDisplay(AbstractContextManager):
         return Group(*parts)
 
 
-class PlainDisplay(AbstractContextManager):
+class PlainDisplay:
     """For a file or a pipe: a line when a step is finished, and one at each change before the first step."""
+
+    screen = nullcontext()
 
     def __init__(self, write: Callable[[str], None]):
         self._write = write
         self._shown_step = -1
         self._shown_stage: str | None = None
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
     def show(self, progress: Progress) -> None:
         if progress.finished == 0 and progress.step <= 1 and progress.stage != self._shown_stage:
@@ -117,7 +109,7 @@ def watch(
     interval_s: float = 0.5,
 ) -> bool:
     """Show the run until it is done, True, or no longer alive, False."""
-    with display:
+    with display.screen:
         while True:
             still_alive = alive()  # asked before the files are read: what the process wrote last is not missed
             progress = reader.look()
