@@ -7,8 +7,7 @@ import pytest
 from rich.console import Console
 
 from recipe.zppo.study.config import read_config
-from recipe.zppo.study.display import Display, tables
-from recipe.zppo.study.estimate import seconds_left
+from recipe.zppo.study.display import Display, seconds_left, tables
 from recipe.zppo.study.inputs import ValidationFiles, plan_inputs
 from recipe.zppo.study.ledger import Ledger
 from recipe.zppo.study.plan import Plan

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from recipe.zppo.errors import ConfigError
-from recipe.zppo.study.errors import TrainingError
+from recipe.zppo.errors import ConfigError, ZPPOError
+
+
+class TrainingError(ZPPOError, RuntimeError):
+    """One run failed; the message is its cause in one line."""
 
 
 @dataclass(frozen=True)

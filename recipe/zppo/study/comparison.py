@@ -1,11 +1,11 @@
 """The table's content: every row's measures by seed, and their differences to the baseline."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from recipe.zppo.study.intervals import Interval, mean_interval, paired_difference
 from recipe.zppo.study.ledger import Ledger
-from recipe.zppo.study.plan import Plan
+from recipe.zppo.study.plan import Cell, Plan
 
 
 @dataclass(frozen=True)
@@ -42,31 +42,28 @@ class RowResult:
 def results(plan: Plan, ledger: Ledger) -> dict[str, list[RowResult]]:
     """By world, in the order of the rows."""
     found: dict[str, list[RowResult]] = {}
-    cells = list(plan.cells())
     for inputs in plan.inputs:
         for row in plan.config.chosen:
             values: dict[int, Mapping[str, float | None]] = {}
             missing: dict[int, str] = {}
             steps = None
-            for cell in cells:
-                if (cell.world, cell.row) != (inputs.name, row.name):
+            for seed in sorted(row.seeds):
+                standing = ledger.of(plan.run(Cell(inputs.name, row.name, seed)))
+                if standing is None:
+                    missing[seed] = "waits for measured times"
                     continue
-                run = plan.run(cell)
-                if run is None:
-                    missing[cell.seed] = "waits for measured times"
-                    continue
-                standing, steps = ledger.of(run), run.steps
+                steps = standing.run.steps
                 if standing.measures is not None:
-                    values[cell.seed] = standing.measures
+                    values[seed] = standing.measures
                 elif standing.error is not None:
-                    missing[cell.seed] = f"failed: {standing.error}"
+                    missing[seed] = f"failed: {standing.error}"
                 else:
-                    missing[cell.seed] = f"step {standing.step} of {run.steps}" if standing.step else "not begun"
+                    missing[seed] = f"step {standing.step} of {steps}" if standing.step else "not begun"
             found.setdefault(inputs.name, []).append(
                 RowResult(inputs.name, row.name, row.label, values, missing, steps)
             )
     return found
 
 
-def baseline_of(rows: list[RowResult], name: str) -> RowResult | None:
+def baseline_of(rows: Sequence[RowResult], name: str) -> RowResult | None:
     return next((row for row in rows if row.row == name), None)

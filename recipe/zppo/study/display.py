@@ -1,14 +1,15 @@
-"""How a study stands, on a terminal or in a log."""
+"""How a study stands and how long it still takes, on a terminal or in a log."""
 
+import heapq
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from statistics import mean
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from recipe.zppo.study.estimate import seconds_left
 from recipe.zppo.study.ledger import Ledger, Standing
 from recipe.zppo.study.plan import Cell, Plan
 from recipe.zppo.view.progress import clock
@@ -73,6 +74,32 @@ class Display:
         return text
 
 
+def seconds_left(standings: Sequence[Standing], jobs: int) -> float | None:
+    """From what steps have taken so far; None while nothing has been measured.
+
+    Runs that have not begun take what others of the same overrides and world took, else others of the world,
+    else any. The free worker takes the next run, as in the study.
+    """
+    if not any(standing.seconds_a_step for standing in standings):
+        return None
+    free_at = [0.0] * jobs
+    for state in ("running", "waiting"):
+        for standing in standings:
+            if standing.state == state:
+                left = (standing.run.steps - standing.step) * _seconds_a_step(standing, standings)
+                heapq.heappush(free_at, heapq.heappop(free_at) + left)
+    return max(free_at)
+
+
+def _seconds_a_step(standing: Standing, standings: Sequence[Standing]) -> float:
+    if standing.state == "running" and standing.seconds_a_step:
+        return standing.seconds_a_step
+    timed = [other for other in standings if other.seconds_a_step]
+    of_world = [other for other in timed if other.run.world_key == standing.run.world_key]
+    of_row = [other for other in of_world if other.run.overrides == standing.run.overrides]
+    return mean(other.seconds_a_step or 0.0 for other in of_row or of_world or timed)
+
+
 def figures(standing: Standing) -> str:
     """The measures that matter, in words."""
     values = standing.measures or {}
@@ -87,8 +114,7 @@ def figures(standing: Standing) -> str:
 
 def tables(plan: Plan, ledger: Ledger) -> list[Table]:
     """Rows by seeds, one table a world."""
-    cells = list(plan.cells())
-    seeds = sorted({cell.seed for cell in cells})
+    seeds = sorted({seed for row in plan.config.chosen for seed in row.seeds})
     shown = []
     for inputs in plan.inputs:
         table = Table(title=f"world: {inputs.name}", title_justify="left")
@@ -96,15 +122,14 @@ def tables(plan: Plan, ledger: Ledger) -> list[Table]:
         for seed in seeds:
             table.add_column(f"seed {seed}", justify="right")
         for row in plan.config.chosen:
-            places = [Cell(inputs.name, row.name, seed) for seed in seeds]
-            table.add_row(row.label, *(_place(plan, ledger, place) if place in cells else "" for place in places))
+            cells = {seed: Cell(inputs.name, row.name, seed) for seed in row.seeds}
+            table.add_row(row.label, *(_place(plan, ledger, cells[s]) if s in cells else "" for s in seeds))
         shown.append(table)
     return shown
 
 
 def _place(plan: Plan, ledger: Ledger, cell: Cell) -> Text:
-    run = plan.run(cell)
-    if run is None or (standing := ledger.by_id.get(run.id)) is None:
+    if (standing := ledger.of(plan.run(cell))) is None:
         return Text("waits for times", style="dim")
     words = {
         "finished": "done",

@@ -4,6 +4,7 @@ Every function takes the results of one world (`Curves` where steps matter) and 
 nothing to show. Whiskers and bands are 95% intervals over seeds; a row with one seed has none.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -98,7 +99,7 @@ def bars(rows: Sequence[RowResult], measures: Sequence[str], title: str) -> Figu
 @styled
 def forest(rows: Sequence[RowResult], baseline: str, world: str) -> Figure | None:
     """Differences to the baseline, seed by seed: mean, interval, and every pair as a dot."""
-    base = baseline_of(list(rows), baseline)
+    base = baseline_of(rows, baseline)
     if base is None:
         return None
     others = [row for row in rows if row is not base and row.values.keys() & base.values.keys()]
@@ -187,14 +188,11 @@ def _whisker(axes: Axes, interval: Interval, place: int) -> None:
 def _metrics(plan: Plan, ledger: Ledger, world: str) -> dict[str, dict[int, list[Metrics]]]:
     """Rows of metrics of the finished runs, by row and seed."""
     found: dict[str, dict[int, list[Metrics]]] = {row.name: {} for row in plan.config.chosen}
-    read: dict[str, list[Metrics]] = {}
+    read = functools.cache(lambda folder: RunFolder(folder).metrics())
     for cell in plan.cells():
-        if cell.world != world or (run := plan.run(cell)) is None or (standing := ledger.by_id.get(run.id)) is None:
-            continue
-        if standing.state == "finished":
-            if run.id not in read:
-                read[run.id] = RunFolder(standing.folder).metrics()
-            found[cell.row][cell.seed] = read[run.id]
+        standing = ledger.of(plan.run(cell))
+        if cell.world == world and standing is not None and standing.state == "finished":
+            found[cell.row][cell.seed] = read(standing.folder)
     return found
 
 

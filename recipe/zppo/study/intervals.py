@@ -33,9 +33,9 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval | No
     return Interval(len(values), mean(values), half_width)
 
 
-def paired_difference(values: Mapping[int, float], others: Mapping[int, float], level: float = 0.95) -> Interval | None:
+def paired_difference(values: Mapping[int, float], others: Mapping[int, float]) -> Interval | None:
     """Of ``values - others``, over the seeds that both have; None if there is none."""
-    return mean_interval([values[seed] - others[seed] for seed in sorted(values.keys() & others.keys())], level)
+    return mean_interval([values[seed] - others[seed] for seed in sorted(values.keys() & others.keys())])
 
 
 def t_quantile(probability: float, degrees: int) -> float:

@@ -1,5 +1,7 @@
 """How every run of a study stands, in memory and in its folder."""
 
+import functools
+import hashlib
 import json
 import os
 import time
@@ -8,14 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from recipe.zppo.config.paths import ROOT
 from recipe.zppo.run.folder import RunFolder
-from recipe.zppo.study.code_version import code_version
 from recipe.zppo.study.inputs import ValidationFiles
 from recipe.zppo.study.measures import last_step, measure, validated_steps
 from recipe.zppo.study.plan import Run
 from recipe.zppo.study.run_files import read_json, remove_checkpoints, run_folder, write_json
 
 State = Literal["waiting", "running", "finished", "failed"]
+_DECIDES = ("recipe/zppo", "recipe/cpu", "verl/trainer")
+_DOES_NOT = ("recipe/zppo/study",)
 
 
 @dataclass
@@ -66,8 +70,8 @@ class Ledger:
                 standing.error = (read_json(folder / "error.json") or {}).get("error")
             self.by_id[run.id] = standing
 
-    def of(self, run: Run) -> Standing:
-        return self.by_id[run.id]
+    def of(self, run: Run | None) -> Standing | None:
+        return None if run is None else self.by_id.get(run.id)
 
     def with_state(self, *states: State) -> list[Standing]:
         return [standing for standing in self.by_id.values() if standing.state in states]
@@ -156,3 +160,15 @@ def steps_written(folder: Path) -> int:
         except (ValueError, KeyError, TypeError):
             continue
     return 0
+
+
+@functools.cache
+def code_version() -> str:
+    """Hash of the files that decide on what a run does: a table says when its runs are not of one version."""
+    digest = hashlib.sha256()
+    for folder in _DECIDES:
+        for path in sorted((ROOT / folder).rglob("*")):
+            name = path.relative_to(ROOT).as_posix()
+            if path.suffix in (".py", ".yaml") and not name.startswith(_DOES_NOT):
+                digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]

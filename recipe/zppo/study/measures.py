@@ -1,6 +1,6 @@
 """What a run came to, as the numbers of the table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from recipe.zppo.run.folder import Row
@@ -53,11 +53,11 @@ def measure(rows: Sequence[Row], sources: Mapping[str, Sequence[str]]) -> dict[s
         "graduation_rate_from_0": from_0.graduation_rate if from_0 else None,
         **_counts("", fate),
         **_counts("_from_0", from_0),
-        "positive_advantage_share": _mean(rows, "zppo/batch/positive_advantage_share"),
+        "positive_advantage_share": _over(rows, "zppo/batch/positive_advantage_share", lambda v: sum(v) / len(v)),
         "step_seconds": time.mean_s if time else None,
         "train_seconds": outcome.total(rows, "timing_s/step") if time else None,
-        "student_tokens": _total(rows, "zppo/tokens/student"),
-        "teacher_tokens": _total(rows, "zppo/tokens/teacher"),
+        "student_tokens": _over(rows, "zppo/tokens/student", sum),
+        "teacher_tokens": _over(rows, "zppo/tokens/teacher", sum),
         "bcq_groups": outcome.total(rows, "zppo/bcq/count"),
         "ncq_groups": outcome.total(rows, "zppo/ncq/count"),
     }
@@ -89,11 +89,6 @@ def _counts(suffix: str, fate: outcome.Fate | None) -> dict[str, float | None]:
     return {f"{name}{suffix}": float(getattr(fate, name)) if fate else None for name in names}
 
 
-def _mean(rows: Sequence[Row], key: str) -> float | None:
+def _over(rows: Sequence[Row], key: str, figure: Callable[[list[float]], float]) -> float | None:
     values = [row[key] for row in rows if key in row]
-    return sum(values) / len(values) if values else None
-
-
-def _total(rows: Sequence[Row], key: str) -> float | None:
-    values = [row[key] for row in rows if key in row]
-    return sum(values) if values else None
+    return figure(values) if values else None

@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -217,13 +218,10 @@ class Derivations:
     def __init__(self, path: Path):
         self.path = path
         self.by_key: dict[str, Derivation] = {}
-        try:
+        names = [spec.name for spec in dataclasses.fields(Derivation)]
+        with suppress(OSError, ValueError, KeyError, TypeError):
             entries = json.loads(path.read_text(encoding="utf-8"))
-            fields = [spec.name for spec in dataclasses.fields(Derivation)]
-            known = [Derivation(**{name: entry[name] for name in fields}) for entry in entries]
-        except (OSError, ValueError, KeyError, TypeError):
-            known = []
-        self.by_key |= {derivation.key: derivation for derivation in known}
+            self.by_key = {entry["key"]: Derivation(**{name: entry[name] for name in names}) for entry in entries}
 
     def add(self, derivation: Derivation) -> None:
         self.by_key[derivation.key] = derivation

@@ -3,8 +3,6 @@
 Not `concurrent.futures`: its pool is broken as a whole, the runs of the others with it, when one worker dies.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import signal
@@ -14,7 +12,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 from recipe.zppo.study.backends import Job, cause_in_log, death
-from recipe.zppo.study.errors import StudyError
+from recipe.zppo.study.run_files import StudyError
 from recipe.zppo.study.worker import work
 
 
@@ -70,7 +68,7 @@ class Pool:
                 return self._died(worker)
         return None
 
-    def _died(self, worker: _Worker) -> Ended | None:
+    def _died(self, worker: "_Worker") -> Ended | None:
         self._workers.remove(worker)
         worker.end()
         status = worker.process.exitcode

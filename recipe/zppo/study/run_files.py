@@ -22,18 +22,18 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from recipe.zppo.errors import ZPPOError
 from recipe.zppo.run.files import write_atomically
-from recipe.zppo.study.errors import StudyError
+
+
+class StudyError(ZPPOError, RuntimeError):
+    """The study cannot start or go on: the folder is in use, workers do not start."""
 
 
 def write_text(path: Path, text: str) -> None:
     """Whole or not at all."""
-
-    def write(temporary: str) -> None:
-        Path(temporary).write_text(text, encoding="utf-8")
-
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(str(path), write)
+    write_atomically(str(path), lambda temporary: Path(temporary).write_text(text, encoding="utf-8"))
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

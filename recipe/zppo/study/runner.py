@@ -12,7 +12,7 @@ from recipe.zppo.study.display import Display
 from recipe.zppo.study.inputs import Inputs, ValidationFiles
 from recipe.zppo.study.keys import Row
 from recipe.zppo.study.ledger import Ledger, Standing
-from recipe.zppo.study.plan import Derivation, Derivations, Plan, derivation_key, timing_rows
+from recipe.zppo.study.plan import Cell, Derivation, Derivations, Plan, derivation_key, timing_rows
 from recipe.zppo.study.pool import Pool
 from recipe.zppo.study.tables import write_tables
 
@@ -105,10 +105,7 @@ class Study:
 
     def _step_seconds(self, inputs: Inputs, row: Row) -> float | None:
         """Median over the finished runs of a row: a run that shared the machine does not count for more."""
-        values = []
-        for cell in self.plan.cells():
-            if (cell.world, cell.row) == (inputs.name, row.name) and (run := self.plan.run(cell)) is not None:
-                standing = self.ledger.by_id.get(run.id)
-                if standing is not None and standing.measures and standing.measures.get("step_seconds"):
-                    values.append(standing.measures["step_seconds"])
+        standings = [self.ledger.of(self.plan.run(Cell(inputs.name, row.name, seed))) for seed in row.seeds]
+        measured = [standing.measures for standing in standings if standing is not None and standing.measures]
+        values = [seconds for measures in measured if (seconds := measures.get("step_seconds"))]
         return median(values) if values else None

@@ -26,12 +26,13 @@ def markdown(results: Results, baseline: str, about: Sequence[str]) -> str:
     for world, rows in results.items():
         parts.append(f"## World: {world}")
         parts.append(_mean_table(rows))
-        base = baseline_of(list(rows), baseline)
+        base = baseline_of(rows, baseline)
         if base is not None and any(row.values for row in rows if row is not base) and base.values:
             parts.append(f"Differences to {base.label}, seed by seed:")
             parts.append(_difference_table(rows, base))
-        if missing := _missing(rows):
-            parts.append("Missing:\n" + "\n".join(f"- {line}" for line in missing))
+        missing = [f"- {row.label}, seed {s}: {why}" for row in rows for s, why in sorted(row.missing.items())]
+        if missing:
+            parts.append("\n".join(["Missing:", *missing]))
     parts.append(
         "Mean ± half-width of the 95% interval over seeds (Student's t); n: finished seeds. (n=1) has no interval. "
         "Graduation rates are of the entries that left the buffer; pp: percentage points."
@@ -79,10 +80,6 @@ def shown(interval: Interval | None, measure: Measure, n: int, *, difference: bo
     return text if interval.n == n and interval.n > 1 else f"{text} (n={interval.n})"
 
 
-def _missing(rows: Sequence[RowResult]) -> list[str]:
-    return [f"{row.label}, seed {seed}: {why}" for row in rows for seed, why in sorted(row.missing.items())]
-
-
 def _grid(lines: Sequence[Sequence[str]]) -> str:
     cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines]
     head, *body = (f"| {' | '.join(line)} |" for line in cells)
@@ -95,7 +92,7 @@ def table_csv(results: Results, baseline: str) -> str:
     header = ["world", "row", "label", "steps", "measure", *names, *(f"difference_{name}" for name in names), "missing"]
     lines = []
     for world, rows in results.items():
-        base = baseline_of(list(rows), baseline)
+        base = baseline_of(rows, baseline)
         for row in rows:
             for measure in MEASURES:
                 difference = row.difference(measure.key, base) if base is not None and base is not row else None
