@@ -8,7 +8,7 @@ import torch
 from recipe.zppo.picture_world.alignment import Alignment
 from recipe.zppo.picture_world.documents import question_messages
 from recipe.zppo.picture_world.evaluate import PictureSampler
-from recipe.zppo.picture_world.model import build_model
+from recipe.zppo.picture_world.pretrain import build_model
 from recipe.zppo.picture_world.processor import prompt_ids
 from recipe.zppo.picture_world.settings import PictureWorldSettings
 from recipe.zppo.prompts import compression_messages, with_closer

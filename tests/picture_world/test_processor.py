@@ -7,7 +7,7 @@ import torch
 
 from recipe.zppo.picture_world.documents import Corpus, question_messages
 from recipe.zppo.picture_world.drawing import draw
-from recipe.zppo.picture_world.pretrain import Encoder
+from recipe.zppo.picture_world.pretrain import Encoder, build_model
 from recipe.zppo.picture_world.processor import (
     IMAGE,
     TOKENS_PER_PICTURE,
@@ -63,8 +63,6 @@ def test_verl_loads_the_processor_and_gives_the_same_prompt(corpus, tokenizer, t
 
     recipe.cpu.use_cpu()
     from verl.utils import hf_processor
-
-    from recipe.zppo.picture_world.model import build_model
 
     build_model(corpus.settings.student, tokenizer).config.save_pretrained(tmp_path)
     save_processor(tokenizer, tmp_path)

@@ -22,7 +22,7 @@ def test_a_smoke_study_trains_both_rows(tmp_path: Path):
         f"own.teacher='{world.teacher}'",
         f"own.train='{world.train_file}'",
         f"own.val='{world.val_file}'",
-        f"own.shifted='{world.shifted_file}'",
+        f"own.shifted='{world.file('shifted')}'",
         "settings.data.train_batch_size=8",
         "jobs=1",
         f"out={out}",

@@ -33,9 +33,7 @@ def test_the_files_are_what_verl_and_transformers_read(mini_world):
     assert first["data_source"] == "price_list" and first["reward_model"]["style"] == "rule"
     assert [dict(message)["role"] for message in first["prompt"]] == ["user"]
     assert "\\boxed" not in first["prompt"][0]["content"]
-    everything = pd.concat(
-        pd.read_parquet(f) for f in (mini_world.train_file, mini_world.val_file, mini_world.shifted_file)
-    )
+    everything = pd.concat(pd.read_parquet(mini_world.file(split)) for split in ("train", "val", "shifted"))
     assert everything["prompt_id"].is_unique
     for folder in (mini_world.student, mini_world.teacher):
         model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)

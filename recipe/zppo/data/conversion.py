@@ -39,11 +39,7 @@ class Result(NamedTuple):
 
 
 def convert(settings: ConvertSettings) -> list[Result]:
-    """Writes the files.
-
-    Raises:
-        BuildError: one line that says what to do.
-    """
+    """Writes the files. Raises `BuildError`, one line that says what to do."""
     out = Path(settings.out).expanduser()
     results = _verl_files(settings, out) if settings.name == "verl" else _data_set(settings, out)
     for result in results:

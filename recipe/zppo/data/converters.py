@@ -1,10 +1,13 @@
-"""What stands in the data sets that verl's users have: one class for each, in the schemas of the hub's usual copies."""
+"""What stands in the data sets that verl's users have: one class for each, in the schemas of the hub's usual copies.
+
+`config` is that of the hub's data set, "" if it has one only; `image_column` is "" for text.
+"""
 
 import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import pyarrow as pa
 
@@ -37,28 +40,13 @@ class Tally:
     """Written rows whose question lost directives."""
 
 
-class Converter(Protocol):
-    name: str
-    hub_id: str
-    config: str
-    """Of the hub's data set; "" if it has one only."""
-    ability: str
-    image_column: str
-    """Empty for text."""
-
-    def columns(self, schema: pa.Schema) -> list[str]:
-        """The columns of text to read; raises `BuildError` if one is missing."""
-        ...
-
-    def draft(self, row: Mapping[str, Any]) -> Draft: ...
-
-
 class GSM8K:
     """`question`, and `answer`: a solution that ends in `#### 1,234`."""
 
     name, hub_id, config, ability, image_column = "gsm8k", "openai/gsm8k", "main", "math", ""
 
     def columns(self, schema: pa.Schema) -> list[str]:
+        """The columns of text to read; raises `BuildError` if one is missing."""
         require(schema, ["question", "answer"], self.name)
         return ["question", "answer"]
 
@@ -101,4 +89,5 @@ class Geometry3K:
         return Draft(str(row["problem"] or ""), clean_answer(row["answer"]), images or ("no_image",))
 
 
+Converter = GSM8K | MATH | Geometry3K
 CONVERTERS: dict[str, Converter] = {converter.name: converter for converter in (GSM8K(), MATH(), Geometry3K())}

@@ -31,11 +31,7 @@ FORMAT = 2
 
 
 def build(settings: CorpusSettings, progress: Progress) -> dict[str, Any]:
-    """Builds the corpus, or the rest of it; its report, which is `report-<split>.json` as well.
-
-    Raises:
-        BuildError: one line that says what to do.
-    """
+    """Builds the corpus, or the rest of it; its report, which is `report-<split>.json` as well. Raises `BuildError`."""
     _check(settings)
     folder = WorkFolder(settings.out, settings.split)
     with folder.locked(progress.say):

@@ -47,12 +47,6 @@ class Unit(NamedTuple):
     """Of its file, without folders: the same in every copy of the source."""
 
 
-class _Opened(NamedTuple):
-    stream: datasets.IterableDataset
-    files: tuple[str, ...]
-    """Paths or addresses of the parquet files, one a shard."""
-
-
 def configs(place: Place) -> list[str]:
     """Names of the source's configs; [""] if it has none. A folder without a dataset card has one for each sub-folder.
 
@@ -118,8 +112,9 @@ def all_rows(unit: Unit, *, pictures: bool) -> Iterator[dict[str, Any]]:
     """The unit's rows in order, without pictures unless asked for: the columns of parquet files are read one by one."""
     columns = unit.text_columns + ((unit.image_column,) if pictures else ())
     with _readable_errors(unit.place):
-        stream = _open(unit.place, columns).stream.shard(num_shards=unit.num_shards, index=unit.shard)
-        for table in stream.with_format("arrow").iter(batch_size=ROWS_PER_BATCH if pictures else 4096):
+        stream, _ = _open(unit.place, columns)
+        shard = stream.shard(num_shards=unit.num_shards, index=unit.shard).with_format("arrow")
+        for table in shard.iter(batch_size=ROWS_PER_BATCH if pictures else 4096):
             yield from table.select(columns).to_pylist()
 
 
@@ -170,7 +165,8 @@ def fingerprint(place: Place) -> list[tuple[str, int]]:
 
 
 @functools.lru_cache(maxsize=8)
-def _open(place: Place, columns: tuple[str, ...] | None) -> _Opened:
+def _open(place: Place, columns: tuple[str, ...] | None) -> tuple[datasets.IterableDataset, tuple[str, ...]]:
+    """The rows as a stream, and paths or addresses of the parquet files, one a shard."""
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity_error()
     options = {} if columns is None else {"columns": list(columns)}
@@ -184,7 +180,7 @@ def _open(place: Place, columns: tuple[str, ...] | None) -> _Opened:
     if builder.name != "parquet":
         raise BuildError(f"{place}: its files are of the kind {builder.name}; give a copy of it in parquet files")
     stream = builder.as_streaming_dataset(split=place.split)  # what `load_dataset` does with streaming=True
-    return _Opened(stream, tuple(builder.config.data_files[place.split]))
+    return stream, tuple(builder.config.data_files[place.split])
 
 
 def _files(place: Place, folder: Path) -> list[str]:

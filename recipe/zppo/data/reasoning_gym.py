@@ -92,11 +92,7 @@ class Entry:
 
 
 def load_library() -> ModuleType:
-    """reasoning-gym.
-
-    Raises:
-        TaskError: it, or something that it imports, is not installed.
-    """
+    """reasoning-gym. Raises `TaskError` where it, or something that it imports, is not installed."""
     try:
         import reasoning_gym
     except ImportError as error:

@@ -45,7 +45,6 @@ class Vero:
     """Whether each sub-set is a config of its own, so that those that are not listed need not be read."""
     image_column = "image"
 
-    _judged = frozenset({"llm_judge"})
     _ungraded = frozenset(
         {"grounding", "clicking", "web_action", "instruction_following", "instruction_following_llm_judge"}
     )
@@ -61,7 +60,7 @@ class Vero:
         reward_type = str(extra.get("reward_type") or "").strip().lower()
         if reward_type in self._ungraded:
             kind = UNGRADED
-        elif reward_type in self._judged:
+        elif reward_type == "llm_judge":
             kind = FREE_FORM
         else:
             kind = RULE if reward_type else answer_type(answer)

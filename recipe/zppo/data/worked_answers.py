@@ -21,11 +21,7 @@ class WorkedAnswerError(BuildError):
 
 
 def worked_answer(task: str, metadata: dict[str, Any], answer: str) -> str:
-    """The response to imitate: the steps within think tags, the answer in a box.
-
-    Raises:
-        WorkedAnswerError: see there.
-    """
+    """The response to imitate: the steps within think tags, the answer in a box. Raises `WorkedAnswerError`."""
     if task not in SOLVERS:
         raise WorkedAnswerError(f"no worked answers for task {task}; there are some of {', '.join(SOLVERS)}")
     steps, result = SOLVERS[task](metadata)

@@ -116,6 +116,5 @@ class Learner:
         return model.get_output_embeddings()(chunk.hidden(model)).float() / self.temperature
 
     def _chunks(self, sequences: Sequence[Trajectory], *models: Any) -> Iterator[Chunk]:
-        """For forward passes of ``models``."""
         vocabulary = self.model.get_output_embeddings().weight.shape[0]
         return chunks(sequences, self.pad, vocabulary, share=all(map(can_share, models)))

@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -11,9 +11,6 @@ from recipe.zppo.errors import ConfigError, ZPPOError, plain_message
 from recipe.zppo.preflight.data_folders import list_folders
 from recipe.zppo.preflight.everything import check
 from recipe.zppo.preflight.platform import set_platform
-
-if TYPE_CHECKING:
-    from recipe.zppo.local.models import LocalModel
 
 
 def launch(config: DictConfig) -> int:
@@ -48,11 +45,11 @@ def launch(config: DictConfig) -> int:
     return 0
 
 
-def run(config: DictConfig, models: "dict[str, LocalModel] | None" = None) -> None:
+def run(config: DictConfig, models: dict[str, Any] | None = None) -> None:
     """Train; the config has been checked and the platform is set.
 
     Args:
-        models: teachers that earlier runs of this process have loaded, by path; this run adds its own.
+        models: teachers (`LocalModel`) that earlier runs of this process have loaded, by path; this run adds its own.
     """
     import torch
 

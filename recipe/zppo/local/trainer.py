@@ -88,8 +88,6 @@ class LocalTrainer:
         self.status.total_steps = self.total_steps
         self.step_number = 0
 
-    # ------------------------------------------------------------------ one step
-
     def step(self) -> dict[str, float]:
         """One step of `recipe.zppo.step`, which calls `_roll_out` and `_learn` below; gives its metrics."""
         self._times: dict[str, float] = {}
@@ -126,8 +124,6 @@ class LocalTrainer:
             self.zppo.advantage_eps,
         )
         return self.learner.policy_update(batch, advantages, updates=updates, step=step)
-
-    # ------------------------------------------------------------------ the run
 
     def fit(self) -> None:
         """All steps, from the last checkpoint if there is one; then the model as a Hugging Face checkpoint."""

@@ -30,24 +30,20 @@ async def validate(dataset: Any, workers: LocalWorkers, decoding: Any) -> dict[s
         max_tokens=workers.response_length,
         presence_penalty=workers.zppo.validation.presence_penalty,
     )
-    rows, requests = [dataset[i] for i in range(len(dataset))], []
+    rows, asked, requests = [dataset[i] for i in range(len(dataset))], [], []
     for row in rows:
         prompt_ids = workers.prompt_ids(list(row["raw_prompt"]))
         for session in range(samples):
             seed = derive_seed(workers.zppo.seed, "validation", row["prompt_id"], session)
+            asked.append(row)
             requests.append(workers.request(prompt_ids, params, seed))
-    responses = iter(await workers.student.server.generate(requests))
-    texts = [
-        (row, workers.tokenizer.decode(next(responses).token_ids, skip_special_tokens=True))
-        for row in rows
-        for _ in range(samples)
-    ]
-    graded = await asyncio.gather(
-        *(workers.grade(with_question(row), text, rule_first=True) for row, text in texts), return_exceptions=True
-    )
+    responses = await workers.student.server.generate(requests)
+    texts = [workers.tokenizer.decode(response.token_ids, skip_special_tokens=True) for response in responses]
+    grading = (workers.grade(with_question(row), text, rule_first=True) for row, text in zip(asked, texts, strict=True))
+    graded = await asyncio.gather(*grading, return_exceptions=True)
     scores: dict[str, list[float]] = defaultdict(list)
     failures = []
-    for (row, _), result in zip(texts, graded, strict=True):
+    for row, result in zip(asked, graded, strict=True):
         if isinstance(result, JudgeError):
             failures.append(result)
         elif isinstance(result, BaseException):

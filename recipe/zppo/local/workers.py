@@ -64,8 +64,6 @@ class LocalWorkers:
         for endpoint in self._endpoints:
             await endpoint.close()
 
-    # ------------------------------------------------------------------ student
-
     async def roll_out(
         self,
         question: Question,
@@ -194,8 +192,6 @@ class LocalWorkers:
                 f"the reward function gave {score!r} for {where}; ZPPO needs an outcome reward of exactly 0 or 1"
             )
         return float(score)
-
-    # ------------------------------------------------------------------ teacher
 
     async def ask_teacher(self, question: Question, *, seeds: Sequence[int], teacher: int = 0) -> TeacherAnswers:
         return await self._teachers[teacher].solve(question.data, question.messages, seeds)

@@ -28,7 +28,6 @@ def draw_splits(settings: PictureWorldSettings, names: Names) -> dict[str, list[
 
 
 def row(question: Question, index: int, split: str, names: Names) -> dict:
-    """One row of a data file."""
     return {
         "data_source": DATA_SOURCE,
         "prompt": [{"role": "user", "content": f"<image>{question.text()}"}],
@@ -47,7 +46,6 @@ def row(question: Question, index: int, split: str, names: Names) -> dict:
 
 
 def write_splits(settings: PictureWorldSettings, root: Path) -> None:
-    """Writes the data files of train and val."""
     names = Names.draw(settings)
     for split, questions in draw_splits(settings, names).items():
         rows = [row(question, n, split, names) for n, question in enumerate(questions)]

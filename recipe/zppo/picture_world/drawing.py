@@ -99,7 +99,6 @@ def png(image: Image.Image) -> bytes:
 
 
 def _corner(place: int) -> tuple[int, int]:
-    """Left and top pixel of a cell."""
     row, column = divmod(place, SIZE // CELL)
     return column * CELL, row * CELL
 

@@ -67,7 +67,7 @@ def measure_world(paths: WorldPaths, limit: int) -> dict[str, float]:
     with one_thread():
         student, teacher = PictureSampler.load(paths.student), PictureSampler.load(paths.teacher)
         questions, answers, _ = load_questions(paths.train_file, limit)
-        measured = dict(visit(student, teacher, questions, answers).figures)
+        measured, _ = visit(student, teacher, questions, answers)
         held_out = load_questions(paths.val_file, limit)
         for name, sampler, n in (("plain", student, GROUP_SIZE), ("teacher", teacher, TEACHER_GROUP_SIZE)):
             for family, value in accuracy_by_family(sampler, *held_out, n).items():
@@ -88,7 +88,7 @@ def main() -> None:
     with one_thread():
         student = PictureSampler.load(args.student or paths.student)
         teacher = PictureSampler.load(paths.teacher)
-        measured = dict(visit(student, teacher, questions[:n], answers[:n]).figures)
+        measured, _ = visit(student, teacher, questions[:n], answers[:n])
         for family, value in accuracy_by_family(student, questions[:n], answers[:n], families[:n], GROUP_SIZE).items():
             measured[f"plain_accuracy{family}"] = value
     print(json.dumps(measured, indent=2))

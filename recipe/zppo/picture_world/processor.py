@@ -59,13 +59,12 @@ def save_processor(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """Files that `AutoTokenizer`, `AutoImageProcessor` and, with torchvision installed, `AutoProcessor` load."""
     tokenizer.save_pretrained(folder)
     build_image_processor().save_pretrained(folder)
-    for name in ("preprocessor_config.json", "video_preprocessor_config.json"):
-        settings = json.loads((folder / "preprocessor_config.json").read_text())
-        kind = "Qwen3VLVideoProcessor" if name.startswith("video") else "Qwen2VLImageProcessor"
-        settings.pop("image_processor_type", None)
-        settings["video_processor_type" if name.startswith("video") else "image_processor_type"] = kind
-        settings["processor_class"] = "Qwen3VLProcessor"
-        (folder / name).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
+    settings = json.loads((folder / "preprocessor_config.json").read_text())
+    settings.pop("image_processor_type", None)
+    settings["processor_class"] = "Qwen3VLProcessor"
+    image, video = {"image_processor_type": "Qwen2VLImageProcessor"}, {"video_processor_type": "Qwen3VLVideoProcessor"}
+    for name, kind in (("preprocessor_config", image), ("video_preprocessor_config", video)):
+        (folder / f"{name}.json").write_text(json.dumps(settings | kind, indent=2, sort_keys=True) + "\n")
 
 
 def prompt_ids(tokenizer: PreTrainedTokenizerFast, messages: Messages) -> list[int]:

@@ -69,11 +69,7 @@ class RunFolder:
 
     def status(self) -> dict[str, Any] | None:
         """The content of status.json, or None."""
-        try:
-            content = json.loads((self.path / "status.json").read_text(encoding="utf-8", errors="replace"))
-        except (OSError, ValueError):
-            return None
-        return content if isinstance(content, dict) else None
+        return read_json(self.path / "status.json")
 
     def rollout_files(self) -> list[Path]:
         """In the order of their steps."""
@@ -93,6 +89,15 @@ class RunFolder:
             "log": self.path / "train.log",
         }
         return {name: path for name, path in places.items() if path is not None and path.exists()}
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """None if it is not there, or is not an object."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8", errors="replace"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:

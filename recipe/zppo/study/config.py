@@ -1,13 +1,12 @@
 """The study's own configuration: composed by Hydra, checked here, each mistake one line."""
 
-import typing
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
@@ -47,16 +46,14 @@ def _compose(arguments: Sequence[str]) -> dict[str, Any]:
     try:
         with hydra.initialize_config_dir(config_dir=str(CONFIG_DIR), version_base=None):
             config = hydra.compose("study", overrides=opened)
-        assert isinstance(config, DictConfig)
         node = OmegaConf.to_container(config, resolve=True)
     except HydraException as error:
         raise ConfigError(hydra_message(error)) from error
     except OmegaConfBaseException as error:
         raise ConfigError(str(error).splitlines()[0]) from error
-    assert isinstance(node, dict)
     if isinstance(node["rows"], dict):
         node["rows"] = {str(name): row for name, row in node["rows"].items()}
-    return typing.cast(dict[str, Any], node)
+    return node
 
 
 def hydra_message(error: Exception) -> str:

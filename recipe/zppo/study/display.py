@@ -41,7 +41,6 @@ class Display:
         self._console.print(Text(text))
 
     def ended(self, standing: Standing) -> None:
-        """A run is over."""
         if standing.state == "failed":
             self.say(f"failed: {standing.run.name}: {standing.error} (log: {standing.folder / 'train.log'})")
         else:

@@ -37,14 +37,10 @@ class Curves:
 
     def intervals(self) -> dict[int, Interval]:
         """By step, where every seed was measured."""
-        steps = sorted({step for values in self.by_seed.values() for step in values})
-        found = {}
-        for step in steps:
-            values = [series[step] for series in self.by_seed.values() if step in series]
-            interval = mean_interval(values)
-            if interval is not None and len(values) == len(self.by_seed):
-                found[step] = interval
-        return found
+        seeds = list(self.by_seed.values())
+        steps = sorted(set.intersection(*map(set, seeds))) if seeds else []
+        intervals = {step: mean_interval([series[step] for series in seeds]) for step in steps}
+        return {step: interval for step, interval in intervals.items() if interval is not None}
 
 
 def all_figures(plan: Plan, ledger: Ledger) -> dict[str, Figure]:
@@ -117,17 +113,12 @@ def forest(rows: Sequence[RowResult], baseline: str, world: str) -> Figure | Non
 
 
 def _difference(axes: Axes, row: RowResult, base: RowResult, measure: Measure, place: int) -> None:
-    interval = row.difference(measure.key, base)
-    if interval is None:
-        return
     mine, other = row.by_seed(measure.key), base.by_seed(measure.key)
-    pairs = [100 * (mine[seed] - other[seed]) for seed in mine.keys() & other.keys()]
-    axes.plot(pairs, [place] * len(pairs), "o", color="#999999", markersize=3)
-    percent = Interval(
-        interval.n, 100 * interval.mean, None if interval.half_width is None else 100 * interval.half_width
-    )
-    _whisker(axes, percent, place)
-    axes.plot([percent.mean], [place], "D", color=_COLOURS[1], markersize=5)
+    points = [100 * (mine[seed] - other[seed]) for seed in sorted(mine.keys() & other.keys())]
+    if (interval := mean_interval(points)) is not None:
+        axes.plot(points, [place] * len(points), "o", color="#999999", markersize=3)
+        _whisker(axes, interval, place)
+        axes.plot([interval.mean], [place], "D", color=_COLOURS[1], markersize=5)
 
 
 @styled

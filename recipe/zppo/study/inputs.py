@@ -47,11 +47,7 @@ def plan_inputs(config: StudyConfig) -> list[Inputs]:
 
 
 def build_inputs(config: StudyConfig) -> None:
-    """Build the worlds that are not there yet; minutes each.
-
-    Raises:
-        WorldError: see `recipe.zppo.world.build`.
-    """
+    """Build the worlds that are not there yet; minutes each. Raises `WorldError`."""
     for world in config.worlds or ():
         build_world(_path(world, config), seed=config.world_seed, difficulty=world)
 
@@ -65,7 +61,7 @@ def _embedded(world: str, config: StudyConfig) -> Inputs:
         teacher=str(paths.teacher),
         train=str(paths.train_file),
         val=str(paths.val_file),
-        shifted=str(paths.shifted_file),
+        shifted=str(paths.file("shifted")),
     )
 
 

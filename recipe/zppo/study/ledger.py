@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from recipe.zppo.config.paths import ROOT
-from recipe.zppo.run.folder import RunFolder
+from recipe.zppo.run.folder import RunFolder, read_json
 from recipe.zppo.study.inputs import ValidationFiles
-from recipe.zppo.study.measures import last_step, measure, validated_steps
+from recipe.zppo.study.measures import accuracy_by_step, measure
 from recipe.zppo.study.plan import Run
-from recipe.zppo.study.run_files import read_json, remove_checkpoints, run_folder, write_json
+from recipe.zppo.study.run_files import remove_checkpoints, run_folder, write_json
 
 State = Literal["waiting", "running", "finished", "failed"]
 _DECIDES = ("recipe/zppo", "recipe/cpu", "verl/trainer")
@@ -115,8 +115,9 @@ class Ledger:
         standing = self.by_id[run_id]
         rows = RunFolder(standing.folder).metrics() if standing.folder.is_dir() else []
         sources = self.sources(standing.run.world)
-        error = error or _lacking(standing.run, last_step(rows), validated_steps(rows, sources))
-        standing.step = last_step(rows)
+        standing.step = int(rows[-1]["step"]) if rows else 0
+        validated = max(accuracy_by_step(rows, sources.get("held_out", ())), default=0)
+        error = error or _lacking(standing.run, standing.step, validated)
         if error is not None:
             standing.state, standing.error = "failed", error
             write_json(standing.folder / "error.json", {"error": error})
@@ -137,11 +138,11 @@ class Ledger:
         return {name: list(sources) for name, sources in self._validation[world].sources.items()}
 
 
-def _lacking(run: Run, step: int, validated: list[int]) -> str | None:
+def _lacking(run: Run, step: int, validated: int) -> str | None:
     """Why a run that says it has ended well is not complete."""
     if step < run.steps:
         return f"ended after step {step} of {run.steps}"
-    if not validated or validated[-1] < run.steps:
+    if validated < run.steps:
         return f"the held-out questions were not measured after step {run.steps}"
     return None
 

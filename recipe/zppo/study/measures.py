@@ -63,15 +63,6 @@ def measure(rows: Sequence[Row], sources: Mapping[str, Sequence[str]]) -> dict[s
     }
 
 
-def last_step(rows: Sequence[Row]) -> int:
-    return int(rows[-1]["step"]) if rows else 0
-
-
-def validated_steps(rows: Sequence[Row], sources: Mapping[str, Sequence[str]]) -> list[int]:
-    """Steps after which the held-out questions were measured."""
-    return sorted(accuracy_by_step(rows, sources.get("held_out", ())))
-
-
 def accuracy_by_step(rows: Sequence[Row], sources: Sequence[str]) -> dict[int, float]:
     """Accuracy over all questions of these data sources, by step."""
     sums: dict[int, tuple[float, float]] = {}

@@ -39,7 +39,6 @@ class Pool:
         return len(self._workers) < self._size or any(worker.idle for worker in self._workers)
 
     def start(self, job_id: str, job: Job) -> None:
-        """Hand a job to a free worker."""
         worker = next((worker for worker in self._workers if worker.idle), None)
         if worker is None:
             number = min(set(range(self._size)) - {worker.number for worker in self._workers})

@@ -40,15 +40,6 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
-    """None if it is not there, or is not an object."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
-
-
 def run_folder(out: Path, run_id: str, name: str) -> Path:
     """The folder of a run: where it is already, whatever row it was made for, else where it shall be."""
     runs = out / "runs"

@@ -35,14 +35,7 @@ class Share:
 
 
 class CandidateMatch:
-    """The shares of the audit, over all BCQ and NCQ groups that are added.
-
-    Attributes:
-        bcq_right: BCQ responses that are right.
-        right_gives_positive: right BCQ responses that give the right candidate's answer.
-        wrong_gives_negative: wrong BCQ responses that give the wrong candidate's answer.
-        ncq_right: NCQ responses that are right.
-        ncq_repeats: NCQ responses that give one of the listed answers, all of which are wrong.
+    """The shares of the audit, over all BCQ and NCQ groups that are added; `rows` says what they are.
 
     A response without an answer counts, and matches nothing. A candidate without one leaves its group out of the share
     that is about it; of an NCQ only if no candidate has one.
@@ -59,7 +52,9 @@ class CandidateMatch:
             return
         shown = {correct: set() for correct in (True, False)}
         for candidate in group["candidates"]:
-            if answer := folded_answer(_candidate_answer(candidate)):
+            # A summary may box another answer than the response it is of; the student reads the summary.
+            shown_answer = extract_answer(str(candidate.get("text") or "")) or candidate.get("answer")
+            if answer := folded_answer(shown_answer):
                 shown[bool(candidate["correct"])].add(answer)
         for response in group["responses"]:
             answer, right = folded_answer(response.get("answer")), response["reward"] > 0
@@ -81,11 +76,6 @@ class CandidateMatch:
             ("NCQ responses that are right", self.ncq_right, ""),
             ("  that repeat a listed wrong answer", self.ncq_repeats, "82.7% at 0.8B, less at larger scales"),
         ]
-
-
-def _candidate_answer(candidate: dict[str, Any]) -> str | None:
-    """A summary may box another answer than the response it is of; the student reads the summary."""
-    return extract_answer(str(candidate.get("text") or "")) or candidate.get("answer")
 
 
 def candidate_match(groups: Iterable[dict[str, Any]]) -> CandidateMatch:

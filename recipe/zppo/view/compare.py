@@ -16,9 +16,6 @@ from recipe.zppo.errors import ZPPOError
 from recipe.zppo.run.folder import RunFolder, RunFolderError
 from recipe.zppo.view import outcome
 
-Accuracies = Mapping[str, float]
-"""By benchmark."""
-
 
 def accuracies(folder: RunFolder, last: bool = True) -> dict[str, float]:
     """Of the run's last validation, or of its first.
@@ -35,8 +32,8 @@ def accuracies(folder: RunFolder, last: bool = True) -> dict[str, float]:
     return found
 
 
-def compare(first: Accuracies, second: Accuracies, names: tuple[str, str], console: Console) -> None:
-    """Print both, benchmark by benchmark, and the interval of the difference of their means.
+def compare(first: Mapping[str, float], second: Mapping[str, float], names: tuple[str, str], console: Console) -> None:
+    """Print both sides' accuracies by benchmark, and the interval of the difference of their means.
 
     Raises:
         RunFolderError: no benchmark in common.

@@ -89,10 +89,9 @@ def batch_shares(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _draw_shares(axes: Axes, shares: pd.DataFrame) -> None:
     colours = [({"easy": EASY, "hard, plain": HARD} | KINDS)[name] for name in shares]
-    axes.stackplot(shares.index, shares.to_numpy().T, labels=list(shares), colors=colours, alpha=0.85, linewidth=0)
+    _stack(axes, shares, colours, alpha=0.85)
     _percent(axes, limits=(0, 1))
     axes.set(title="Groups of a step's batch", ylabel="share")
-    _tight_steps(axes, shares.index)
     _legend_below(axes, shares.shape[1])
 
 
@@ -112,17 +111,10 @@ def buffer_composition(frame: pd.DataFrame) -> Figure | None:
     if sizes.empty:
         return None
     figure, (axes,) = _panels(1)
-    axes.stackplot(
-        sizes.index,
-        sizes.to_numpy().T,
-        labels=[f"{level:.1%}" for level in sizes],
-        colors=_level_colours(len(sizes.columns)),
-        linewidth=0,
-    )
+    _stack(axes, sizes.rename(columns="{:.1%}".format), _level_colours(sizes.shape[1]))
     axes.plot(sizes.index, sizes.sum(axis=1), color="black", linewidth=0.8)
     axes.set(title="Buffer, by accuracy at entry", ylabel="questions", ylim=(0, None))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    _tight_steps(axes, sizes.index)
     axes.legend(title="accuracy at entry", loc="center left", bbox_to_anchor=(1.0, 0.5), reverse=True)
     return figure
 
@@ -330,9 +322,10 @@ def _legend_below(axes: Axes, columns: int) -> None:
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=columns, handlelength=1.4, columnspacing=1.2)
 
 
-def _tight_steps(axes: Axes, steps: pd.Index) -> None:
-    if len(steps) > 1:
-        axes.set_xlim(steps[0], steps[-1])
+def _stack(axes: Axes, parts: pd.DataFrame, colours: list, **style: Any) -> None:
+    axes.stackplot(parts.index, parts.to_numpy().T, labels=list(parts), colors=colours, linewidth=0, **style)
+    if len(parts) > 1:
+        axes.set_xlim(parts.index[0], parts.index[-1])
 
 
 def _level_colours(count: int) -> list:

@@ -10,14 +10,13 @@ import dataclasses
 import json
 import os
 import pickle
-import queue
 import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -116,6 +115,8 @@ def _build(folder: Path, settings: WorldSettings, console: Console | None) -> No
     from recipe.zppo.world.data import write_splits
     from recipe.zppo.world.evaluate import measure_world
 
+    price_list = PriceList.draw(settings)
+    pairs = sorted("".join(sorted(pair)) for pair in price_list.reserved_pairs)
     fill_folder(
         folder,
         settings,
@@ -124,7 +125,7 @@ def _build(folder: Path, settings: WorldSettings, console: Console | None) -> No
         pretraining="recipe.zppo.world.pretrain",
         write_splits=write_splits,
         measure=measure_world,
-        facts={"price_list": _readable(PriceList.draw(settings))},
+        facts={"price_list": dataclasses.asdict(price_list) | {"reserved_pairs": pairs}},
     )
 
 
@@ -145,8 +146,7 @@ def fill_folder(
     with TrainingProgress(console) as progress:
         progress.say(f"building the {title}")
         write_splits(settings, folder)
-        for name, report in _pretrain_side_by_side(folder, settings, pretraining):
-            progress.update(name, report["step"], report["steps"], report["loss"])
+        _pretrain_side_by_side(folder, settings, pretraining, progress)
     progress.say("measuring the world before RL")
     measured = measure(paths, settings.measured_questions)
     for name, value in measured.items():
@@ -164,33 +164,20 @@ def fill_folder(
     progress.say(f"built in {meta['seconds']:.0f} s")
 
 
-def _readable(price_list: PriceList) -> dict:
-    pairs = sorted("".join(sorted(pair)) for pair in price_list.reserved_pairs)
-    return {**dataclasses.asdict(price_list), "reserved_pairs": pairs}
-
-
-def _pretrain_side_by_side(folder: Path, settings: Settings, module: str) -> Iterator[tuple[str, dict]]:
-    """Trains both models into `folder`; yields (name, report) as they go."""
-    reports: queue.Queue[tuple[str, dict | None]] = queue.Queue()
+def _pretrain_side_by_side(folder: Path, settings: Settings, module: str, progress: TrainingProgress) -> None:
+    """Trains both models into `folder`."""
     children: dict[str, subprocess.Popen] = {}
-    try:
-        for name in MODELS:
-            child = children[name] = _start_pretraining(name, folder, settings, module)
-            threading.Thread(target=_forward_reports, args=(name, child, reports), daemon=True).start()
-        running = set(MODELS)
-        while running:
-            name, report = reports.get()
-            if report is not None:
-                yield name, report
-                continue
-            running.discard(name)
-            if children[name].wait() != 0:
-                raise WorldError(f"pre-training the {name} failed:\n{_log(folder, name).read_text()[-2000:]}")
-            _log(folder, name).unlink()
-    finally:
-        for child in children.values():
-            child.kill()
-            child.wait()
+    with ThreadPoolExecutor(len(MODELS)) as threads:
+        try:
+            for name in MODELS:
+                children[name] = _start_pretraining(name, folder, settings, module)
+            followed = [threads.submit(_follow, name, child, folder, progress) for name, child in children.items()]
+            for future in as_completed(followed):
+                future.result()
+        finally:
+            for child in children.values():
+                child.kill()
+                child.wait()
 
 
 def _start_pretraining(name: str, folder: Path, settings: Settings, module: str) -> subprocess.Popen:
@@ -213,12 +200,15 @@ def _start_pretraining(name: str, folder: Path, settings: Settings, module: str)
         )
 
 
-def _forward_reports(name: str, child: subprocess.Popen, reports: queue.Queue) -> None:
-    """Puts each line of `child` on the queue, then `None`."""
+def _follow(name: str, child: subprocess.Popen, folder: Path, progress: TrainingProgress) -> None:
+    """Shows what `child` reports, to its end."""
     for line in child.stdout:
         if line.startswith(b"{"):
-            reports.put((name, json.loads(line)))
-    reports.put((name, None))
+            report = json.loads(line)
+            progress.update(name, report["step"], report["steps"], report["loss"])
+    if child.wait() != 0:
+        raise WorldError(f"pre-training the {name} failed:\n{_log(folder, name).read_text()[-2000:]}")
+    _log(folder, name).unlink()
 
 
 def _log(folder: Path, name: str) -> Path:

@@ -67,7 +67,6 @@ def row(bill: Bill, family: str, index: int, split: str, price_list: PriceList) 
 
 
 def write_splits(settings: WorldSettings, root: Path) -> None:
-    """Writes the data files of train, val and shifted."""
     price_list = PriceList.draw(settings)
     for split, drawn in draw_splits(settings, price_list).items():
         rows = [row(bill, family, index, split, price_list) for index, (bill, family) in enumerate(drawn)]

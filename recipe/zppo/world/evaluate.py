@@ -10,7 +10,6 @@ import contextlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
@@ -42,13 +41,11 @@ _SUMMARY = re.compile(r"<summary>(.*)</summary>", re.DOTALL)
 
 
 def boxed_answer(text: str) -> str | None:
-    """Content of the last box."""
     found = _BOX.findall(text)
     return found[-1] if found else None
 
 
 def inner_summary(text: str) -> str | None:
-    """What stands between summary tags."""
     found = _SUMMARY.search(text)
     return found.group(1).strip() if found else None
 
@@ -116,29 +113,25 @@ def measure(student: Sampler, teacher: Sampler, questions: list[Messages], answe
     `compression_exact` is the share of candidates whose summary is the response without its think tags, `hint_valid`
     that of the teacher's hints that give the answer away by neither a box nor its number; the others are not shown.
     """
-    visited = visit(student, teacher, questions, answers)
-    solved = list(visited.right)
-    written = teacher([hint_request_messages(visited.right[i]) for i in solved], 1)
-    hints = dict(zip(solved, (group[0] for group in written), strict=True))
+    figures, right = visit(student, teacher, questions, answers)
+    written = teacher([hint_request_messages(text) for text in right.values()], 1)
+    hints = dict(zip(right, (group[0] for group in written), strict=True))
     valid = {i: hint for i, hint in hints.items() if is_valid_hint(hint, answers[i])}
     hint_groups = student([with_closer(hinted_messages(questions[i], hint)) for i, hint in valid.items()], GROUP_SIZE)
     return {
-        **visited.figures,
+        **figures,
         "hard_hint_accuracy": _mean(_accuracy(g, answers[i]) for i, g in zip(valid, hint_groups, strict=True)),
         "hint_valid": len(valid) / max(1, len(hints)),
     }
 
 
-@dataclass(frozen=True)
-class Visit:
-    """What :func:`visit` measured, and a right teacher response to each hard question that the teacher solved."""
+def visit(
+    student: Sampler, teacher: Sampler, questions: list[Messages], answers: list[str]
+) -> tuple[dict[str, float], dict[int, str]]:
+    """Visits each question with plain samples, the hard ones with BCQ and NCQ.
 
-    figures: dict[str, float]
-    right: dict[int, str]
-
-
-def visit(student: Sampler, teacher: Sampler, questions: list[Messages], answers: list[str]) -> Visit:
-    """Visits each question with plain samples, the hard ones with BCQ and NCQ."""
+    Returns the figures, and a right teacher response to each hard question that the teacher solved.
+    """
     plain_groups = student([with_closer(question) for question in questions], GROUP_SIZE)
     accuracy = [_accuracy(group, answer) for group, answer in zip(plain_groups, answers, strict=True)]
     hard = [i for i, value in enumerate(accuracy) if value < HARD_BELOW]
@@ -177,7 +170,7 @@ def visit(student: Sampler, teacher: Sampler, questions: list[Messages], answers
         "hard_ncq_accuracy": _mean(_accuracy(g, answers[i]) for i, g in zip(hard, ncq_groups, strict=True)),
         "compression_exact": _mean(s == short for s, short in zip(summaries, without_tags, strict=True)),
     }
-    return Visit(figures, right)
+    return figures, right
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ def default_path(seed: int = 0, difficulty: str = "firm") -> Path:
     return cache_folder() / f"world-{difficulty}-{seed}"
 
 
-@dataclass(frozen=True)
+@dataclass
 class WorldPaths:
     """Files of a finished world: two checkpoint folders, three parquet files, and `world.json`.
 
@@ -30,30 +30,10 @@ class WorldPaths:
 
     root: Path
 
-    @property
-    def student(self) -> Path:
-        return self.root / "student"
-
-    @property
-    def teacher(self) -> Path:
-        return self.root / "teacher"
+    def __post_init__(self) -> None:
+        self.student, self.teacher, self.meta = (self.root / n for n in ("student", "teacher", "world.json"))
+        self.train_file, self.val_file = self.file("train"), self.file("val")
 
     def file(self, split: str) -> Path:
         """The questions of `train`, `val` or `shifted`."""
         return self.root / f"{split}.parquet"
-
-    @property
-    def train_file(self) -> Path:
-        return self.file("train")
-
-    @property
-    def val_file(self) -> Path:
-        return self.file("val")
-
-    @property
-    def shifted_file(self) -> Path:
-        return self.file("shifted")
-
-    @property
-    def meta(self) -> Path:
-        return self.root / "world.json"

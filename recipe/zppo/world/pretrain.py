@@ -100,7 +100,6 @@ def lr_share(step: int, schedule: PretrainSettings) -> float:
 
 
 def draw_documents(kinds: Kinds, schedule: PretrainSettings) -> list[Document]:
-    """One step's documents."""
     counts = {kind: round(schedule.batch_documents * getattr(schedule, kind)) for kind in kinds}
     counts["share_plain"] += schedule.batch_documents - sum(counts.values())
     return [draw() for kind, draw in kinds.items() for _ in range(counts[kind])]
