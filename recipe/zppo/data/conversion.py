@@ -64,13 +64,8 @@ def _verl_files(settings: ConvertSettings, out: Path) -> list[Result]:
         raise BuildError(f"out={out}: that is where the source is; give another folder")
     results = []
     for file in files:
-        read, tally = convert_file(
-            file,
-            out / file.name,
-            strip=settings.strip_directives,
-            check_answers=settings.check_answers,
-            limit=settings.limit,
-        )
+        strip, check = settings.strip_directives, settings.check_answers
+        read, tally = convert_file(file, out / file.name, strip=strip, check_answers=check, limit=settings.limit)
         results.append(Result(out / file.name, read - sum(tally.dropped.values()), tally))
     return results
 
@@ -81,8 +76,7 @@ def _data_set(settings: ConvertSettings, out: Path) -> list[Result]:
     place = reading.Place("source", path, "train", reading.config_of(path, converter.config))
     results = []
     for split in settings.splits or reading.splits(place):
-        tally = Tally()
-        file = out / f"{split}.parquet"
+        file, tally = out / f"{split}.parquet", Tally()
         kept = write_rows(file, _rows(place._replace(split=split), converter, settings, tally))
         results.append(Result(file, kept, tally))
     return results

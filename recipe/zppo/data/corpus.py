@@ -35,7 +35,8 @@ def build(settings: CorpusSettings, progress: Progress) -> dict[str, Any]:
     _check(settings)
     folder = WorkFolder(settings.out, settings.split)
     with folder.locked(progress.say):
-        places = _places(settings)
+        paths = {source: getattr(settings, source) for source in SOURCES}
+        places = [reading.Place(source, path, settings.split) for source, path in paths.items() if path is not None]
         asked = _asked(settings, places)
         folder.compare(asked, overwrite=settings.overwrite)
         if (report := folder.finished()) is not None:
@@ -183,11 +184,6 @@ def _check(settings: CorpusSettings) -> None:
     for name in settings.subsets or ():
         if name not in BY_NAME:
             raise BuildError(f"subsets: {name} is not one of {', '.join(BY_NAME)}")
-
-
-def _places(settings: CorpusSettings) -> list[reading.Place]:
-    paths = {source: getattr(settings, source) for source in SOURCES}
-    return [reading.Place(source, path, settings.split) for source, path in paths.items() if path is not None]
 
 
 def _asked(settings: CorpusSettings, places: Sequence[reading.Place]) -> dict[str, Any]:

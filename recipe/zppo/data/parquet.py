@@ -45,11 +45,7 @@ def write_rows(path: str | Path, rows: Iterable[Mapping[str, Any]], schema: pa.S
 
 @contextmanager
 def readable_disk_errors(path: str | Path) -> Iterator[None]:
-    """What the operating system refuses, as one line that names the path.
-
-    Raises:
-        BuildError: instead of an `OSError` of writing.
-    """
+    """What the operating system refuses, an `OSError`, as a `BuildError` of one line that names the path."""
     try:
         yield
     except OSError as error:

@@ -76,8 +76,7 @@ def config_of(path: str, name: str) -> str:
 def splits(place: Place) -> list[str]:
     """The splits that there are; of parquet files without a card, those that files are named after.
 
-    Raises:
-        BuildError: the source can't be reached.
+    Raises `BuildError` if the source can't be reached.
     """
     folder = _local(place.path)
     if folder is None or (folder.is_dir() and _has_card(folder)):

@@ -112,10 +112,9 @@ def scan_unit(unit: reading.Unit, settings: CorpusSettings, path: str) -> None:
             unlisted[raw.subset] += 1
         else:
             dropped[f"{result.subset} {result.reason}"] += 1
-    counts = json.dumps(
-        {"read": number + 1, "changed": changed, "dropped": dropped, "unlisted": unlisted}, sort_keys=True
-    )
-    table = pa.Table.from_pylist(candidates, CANDIDATES).replace_schema_metadata({"counts": counts})
+    counts = {"read": number + 1, "changed": changed, "dropped": dropped, "unlisted": unlisted}
+    table = pa.Table.from_pylist(candidates, CANDIDATES)
+    table = table.replace_schema_metadata({"counts": json.dumps(counts, sort_keys=True)})
     with readable_disk_errors(path):
         write_atomically(path, lambda temporary: pq.write_table(table, temporary))
 

@@ -19,8 +19,7 @@ Names = Annotated[tuple[str, ...], Field(min_length=1), DescribedAs("a list such
 def read_settings(kind: type[Settings], arguments: Sequence[str], usage: str) -> Settings:
     """The settings that the command line asks for; prints them all and exits with `--help`.
 
-    Raises:
-        ConfigError: one line that names the key.
+    Raises `ConfigError`, one line that names the key.
     """
     if any(argument in ("-h", "--help", "help") for argument in arguments):
         print(help_text(kind, usage))

@@ -24,13 +24,7 @@ class LocalModel:
 
     @classmethod
     def load(cls, path: str, config: DictConfig, max_model_len: int, *, in_thread: bool = False) -> "LocalModel":
-        """
-        Args:
-            in_thread: see `BatchedModel`.
-
-        Raises:
-            ConfigError: the model takes images, or can't be loaded.
-        """
+        """Raises `ConfigError` if the model takes images. `in_thread`: see `BatchedModel`."""
         from transformers import AutoConfig, AutoModelForCausalLM
 
         trust = bool(config.actor_rollout_ref.model.get("trust_remote_code", False))

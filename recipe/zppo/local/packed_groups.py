@@ -65,9 +65,7 @@ def can_share(model: Any) -> bool:
 def chunks(sequences: Sequence[Trajectory], pad: int, vocabulary: int, *, share: bool) -> Iterator[Chunk]:
     """All sequences, rows of about one length together."""
     rows = _rows(sequences, share)
-    lengths = [
-        len(sequences[row[0]].prompt_ids) + sum(len(sequences[member].response_ids) for member in row) for row in rows
-    ]
+    lengths = [len(sequences[row[0]].prompt_ids) + sum(len(sequences[m].response_ids) for m in row) for row in rows]
     losses = [sum(len(sequences[m].response_ids) - sequences[m].loss_from for m in row) for row in rows]
     taken: list[int] = []
     for row in sorted(range(len(rows)), key=lengths.__getitem__):

@@ -171,10 +171,7 @@ class LocalWorkers:
         return judgement.reward, judgement
 
     def reward(self, data: dict[str, Any], text: str) -> float:
-        """
-        Raises:
-            RewardFunctionError: the function failed, or gave something else than 0 or 1.
-        """
+        """Raises `RewardFunctionError` if the function fails, or gives something else than 0 or 1."""
         where = f"row {data.get('row')} (prompt_id {data.get('prompt_id')!r})"
         try:
             score = self._compute_score(

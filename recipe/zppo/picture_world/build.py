@@ -21,13 +21,7 @@ def build_picture_world(
 ) -> WorldPaths:
     """The picture world of these settings at `path`, built if it is not there yet. It has no shifted questions.
 
-    Args:
-        path: its folder; :func:`default_path` if not given. A world of other settings there is replaced.
-        force: build it again even if it is there.
-        settings: in place of `seed`, to change anything else.
-
-    Raises:
-        WorldError: `path` holds something that is not a world, or pre-training failed.
+    Arguments and errors are those of :func:`recipe.zppo.world.build.build_world`.
     """
     settings = settings or PictureWorldSettings(seed=seed)
     root = Path(path or default_path(settings.seed))

@@ -41,11 +41,7 @@ class Backend(Protocol):
 
 
 def load_backend(name: str) -> Backend:
-    """`local`, `verl` or ``package.module:Class``.
-
-    Raises:
-        ConfigError: there is no such class.
-    """
+    """`local`, `verl` or ``package.module:Class``. Raises `ConfigError` if there is no such class."""
     if name == "local":
         return LocalBackend()
     if name == "verl":

@@ -59,9 +59,8 @@ def results(plan: Plan, ledger: Ledger) -> dict[str, list[RowResult]]:
                     missing[seed] = f"failed: {standing.error}"
                 else:
                     missing[seed] = f"step {standing.step} of {steps}" if standing.step else "not begun"
-            found.setdefault(inputs.name, []).append(
-                RowResult(inputs.name, row.name, row.label, values, missing, steps)
-            )
+            result = RowResult(inputs.name, row.name, row.label, values, missing, steps)
+            found.setdefault(inputs.name, []).append(result)
     return found
 
 

@@ -24,11 +24,7 @@ def plans() -> list[str]:
 
 
 def read_config(arguments: Sequence[str]) -> StudyConfig:
-    """The study that the command line asks for.
-
-    Raises:
-        ConfigError: one line that names the key.
-    """
+    """The study that the command line asks for. Raises `ConfigError`, one line that names the key."""
     try:
         return StudyConfig.model_validate(_compose(arguments))
     except ValidationError as error:

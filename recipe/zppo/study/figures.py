@@ -47,14 +47,15 @@ def all_figures(plan: Plan, ledger: Ledger) -> dict[str, Figure]:
     """Every figure that there are results for, by file name; the world is in the name."""
     drawn: dict[str, Figure | None] = {}
     for world, rows in results(plan, ledger).items():
-        metrics = _metrics(plan, ledger, world)
+        metrics, held_out = _metrics(plan, ledger, world), ledger.sources(world).get("held_out", ())
+        accuracy = {row: {s: accuracy_by_step(m, held_out) for s, m in seeds.items()} for row, seeds in metrics.items()}
         drawn[f"{world}_accuracy"] = bars(rows, ("accuracy", "shifted_accuracy"), f"{world}: accuracy after training")
         drawn[f"{world}_graduation"] = bars(
             rows, ("graduation_rate", "graduation_rate_from_0"), f"{world}: graduated of those that left the buffer"
         )
         drawn[f"{world}_differences"] = forest(rows, plan.config.baseline, world)
         drawn[f"{world}_accuracy_over_steps"] = over_steps(
-            [_accuracy_curves(row, metrics[row.row], ledger, world) for row in rows],
+            [Curves(row.label, accuracy[row.row]) for row in rows],
             f"{world}: held-out accuracy",
             "right answers",
             percent=True,
@@ -185,11 +186,6 @@ def _metrics(plan: Plan, ledger: Ledger, world: str) -> dict[str, dict[int, list
         if cell.world == world and standing is not None and standing.state == "finished":
             found[cell.row][cell.seed] = read(standing.folder)
     return found
-
-
-def _accuracy_curves(row: RowResult, metrics: Mapping[int, list[Metrics]], ledger: Ledger, world: str) -> Curves:
-    sources = ledger.sources(world).get("held_out", ())
-    return Curves(row.label, {seed: accuracy_by_step(rows, sources) for seed, rows in metrics.items()})
 
 
 def _curves(row: RowResult, metrics: Mapping[int, list[Metrics]], key: str) -> Curves:

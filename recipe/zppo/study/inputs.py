@@ -112,11 +112,7 @@ def validation_files(inputs: Inputs, folder: Path) -> ValidationFiles:
 
 
 def questions(inputs: Inputs) -> int:
-    """Training questions.
-
-    Raises:
-        ConfigError: the file can't be read.
-    """
+    """How many there are to train on. Raises `ConfigError` if the file can't be read."""
     try:
         return pq.ParquetFile(inputs.train).metadata.num_rows
     except (OSError, pa.ArrowException) as error:

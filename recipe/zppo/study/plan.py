@@ -166,9 +166,7 @@ def available_steps(num_questions: int, composed: DictConfig) -> int:
 
 
 def check_steps(plan: Plan, world: str, available: int) -> None:
-    """Raises:
-    ConfigError: a row takes more steps than the data have.
-    """
+    """Raises `ConfigError` if a row takes more steps than the data have."""
     for row in plan.config.chosen:
         if row.steps is not None and row.steps > available:
             raise ConfigError(f"row {row.name}: {row.steps} steps, but the data of world {world} last for {available}")

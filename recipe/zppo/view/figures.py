@@ -175,10 +175,8 @@ def _fates(counts: pd.DataFrame, unit: str, label: Callable[[Any], str]) -> Figu
 @styled
 def training_signal(frame: pd.DataFrame) -> Figure | None:
     """Rollout accuracy, share of positive advantages, entropy (Fig. 22)."""
-    accuracy = _columns(
-        frame,
-        {"new": "zppo/accuracy/new", "replayed": "zppo/accuracy/replayed", "all plain": "zppo/accuracy/all"},
-    )
+    names = {"new": "zppo/accuracy/new", "replayed": "zppo/accuracy/replayed", "all plain": "zppo/accuracy/all"}
+    accuracy = _columns(frame, names)
     positive = _columns(frame, {"": "zppo/batch/positive_advantage_share"})
     return _drawn(
         _curves(accuracy, "Accuracy of plain rollouts", "right answers")
@@ -215,10 +213,8 @@ def held_out_accuracy(validations: Sequence[outcome.Validation]) -> Figure | Non
         return None
     figure, (axes,) = _panels(1)
     for validation in validations:
-        errors = [1.96 * (accuracy.std_error or 0.0) for accuracy in validation.history]
-        steps = [accuracy.step for accuracy in validation.history]
-        values = [accuracy.value for accuracy in validation.history]
-        axes.errorbar(steps, values, yerr=errors, marker="o", markersize=4, capsize=3, label=validation.source)
+        points = [(a.step, a.value, 1.96 * (a.std_error or 0.0)) for a in validation.history]
+        axes.errorbar(*zip(*points, strict=True), marker="o", markersize=4, capsize=3, label=validation.source)
     axes.set(title="Held-out accuracy", ylabel="right answers")
     _percent(axes, limits=(0, 1))
     axes.legend(loc="lower right")

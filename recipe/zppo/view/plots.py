@@ -31,11 +31,10 @@ def write_plots(folder: RunFolder, out: Path) -> list[Path]:
     if not figures:
         raise RunFolderError(f"{folder.metrics_file} has nothing to draw yet")
     out.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name, figure in figures.items():
-        paths.append(out / f"{name}.png")
-        figure.savefig(paths[-1])
-    return paths
+    paths = {out / f"{name}.png": figure for name, figure in figures.items()}
+    for path, figure in paths.items():
+        figure.savefig(path)
+    return list(paths)
 
 
 def main(arguments: list[str] | None = None) -> int:

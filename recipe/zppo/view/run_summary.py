@@ -43,10 +43,7 @@ class Summary:
 
     @classmethod
     def of(cls, folder: RunFolder) -> "Summary":
-        """
-        Raises:
-            RunFolderError: the folder has no metrics.
-        """
+        """Raises `RunFolderError` if the folder has no metrics."""
         rows = folder.require_metrics()
         status = folder.status() or {}
         teacher = outcome.teacher(rows)

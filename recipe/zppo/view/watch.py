@@ -44,7 +44,9 @@ class LiveDisplay:
             Text(_time_to_go(progress)),
         )
         numbers = Table.grid(padding=(0, 3))
-        cells = [Text.assemble((f"{label} ", "dim"), value) for label, value in _last_figures(progress).items()]
+        kinds = outcome.kinds(progress.rows)
+        last = next((shown for row in reversed(progress.rows) if (shown := figures(row, kinds))), {})
+        cells = [Text.assemble((f"{label} ", "dim"), value) for label, value in last.items()]
         for start in range(0, len(cells), 4):
             numbers.add_row(*cells[start : start + 4])
         parts: list[RenderableType] = [Text(self.title, style="dim", no_wrap=True, overflow="ellipsis"), bar]
@@ -84,11 +86,6 @@ class PlainDisplay:
         if row is progress.rows[-1] and progress.seconds_to_go and not progress.done:
             parts.append(_time_to_go(progress))
         return ", ".join(parts)
-
-
-def _last_figures(progress: Progress) -> dict[str, str]:
-    kinds = outcome.kinds(progress.rows)
-    return next((shown for row in reversed(progress.rows) if (shown := figures(row, kinds))), {})
 
 
 def _now(progress: Progress) -> str:

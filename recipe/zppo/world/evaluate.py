@@ -136,12 +136,10 @@ def visit(
     accuracy = [_accuracy(group, answer) for group, answer in zip(plain_groups, answers, strict=True)]
     hard = [i for i, value in enumerate(accuracy) if value < HARD_BELOW]
     all_wrong = [i for i in hard if accuracy[i] == 0]
-    teacher_groups = dict(
-        zip(hard, teacher([with_closer(questions[i]) for i in hard], TEACHER_GROUP_SIZE), strict=True)
-    )
+    teacher_groups = teacher([with_closer(questions[i]) for i in hard], TEACHER_GROUP_SIZE)
     right = {
         i: next(text for text in group if boxed_answer(text) == answers[i])
-        for i, group in teacher_groups.items()
+        for i, group in zip(hard, teacher_groups, strict=True)
         if _accuracy(group, answers[i]) > 0
     }
 
