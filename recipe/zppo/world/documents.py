@@ -117,14 +117,7 @@ class Corpus:
     def kinds(self, model: str) -> dict[str, Callable[[], Document]]:
         """Kinds of documents of the `student`'s or the `teacher`'s corpus, by the name of their share."""
         if model == "student":
-            return {
-                "share_plain": self.student_plain,
-                "share_bcq": self.bcq,
-                "share_ncq": self.ncq,
-                "share_hint": self.hinted,
-            }
-        return {
-            "share_plain": self.teacher_plain,
-            "share_compression": self.compression,
-            "share_hint": self.hint_request,
-        }
+            own = {"share_plain": self.student_plain, "share_bcq": self.bcq, "share_ncq": self.ncq}
+            return {**own, "share_hint": self.hinted}
+        own = {"share_plain": self.teacher_plain, "share_compression": self.compression}
+        return {**own, "share_hint": self.hint_request}
