@@ -46,7 +46,7 @@ def serve(address: str, modules: Sequence[str]) -> None:
         listener.listen(64)
         os.rename(f"{address}.new", address)  # clients look for it
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a worker: Ray sees its connection end
-        while node not in select.select([listener, node], [], [])[0]:
+        while node not in select.select([listener.fileno(), node], [], [])[0]:
             connection, _ = listener.accept()
             with connection:
                 message, streams, _, _ = socket.recv_fds(connection, 1 << 20, 3)
