@@ -1,7 +1,5 @@
 """Shape of a model, from its config.json: parameters, bytes as served, and what its cache grows by."""
 
-from __future__ import annotations
-
 import functools
 import json
 import math

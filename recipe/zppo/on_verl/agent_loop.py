@@ -1,7 +1,5 @@
 """One rollout: a single-turn agent loop that never loses a token of prompt or response budget."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from verl.experimental.agent_loop.agent_loop import register
@@ -33,7 +31,7 @@ class ZPPOAgentLoop(SingleTurnAgentLoop):
         super().__init__(*args, **kwargs)
         self.max_model_len = self.rollout_config.max_model_len or self.prompt_length + self.response_length
 
-    def bound(self, *, max_model_len: int, response_length: int) -> ZPPOAgentLoop:
+    def bound(self, *, max_model_len: int, response_length: int) -> "ZPPOAgentLoop":
         """Use other limits than the student's, for the teacher."""
         self.max_model_len, self.response_length = max_model_len, response_length
         return self

@@ -6,8 +6,6 @@ pending reformulations are written into the same folder first, and a folder coun
 checkpoint before.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

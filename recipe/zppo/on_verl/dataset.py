@@ -1,7 +1,5 @@
 """verl's RL data set with a stable id for every prompt, and images that stay encoded until they are shown."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from typing import Any

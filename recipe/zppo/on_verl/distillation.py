@@ -6,8 +6,6 @@ the forward KL only, so the whole function is replaced: `distillation_loss_fn` g
 ``set_loss_fn``. Pickled by reference, it imports this module there, which also registers the loss in that process.
 """
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 

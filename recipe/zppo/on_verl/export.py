@@ -1,7 +1,5 @@
 """The student of the last checkpoint as a Hugging Face model, by verl's own merger."""
 
-from __future__ import annotations
-
 import logging
 import os
 import shutil

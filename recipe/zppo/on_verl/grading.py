@@ -1,7 +1,5 @@
 """How the agent-loop worker grades: by the reward function, which runs in verl's reward workers, or by the judge."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import ray

@@ -3,8 +3,6 @@
 `ZPPOAgentLoopManager` is set as `actor_rollout_ref.rollout.agent.agent_loop_manager_class`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence

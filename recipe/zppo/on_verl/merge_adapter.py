@@ -5,8 +5,6 @@ verl's merger writes the *untrained* base to the folder and the trained adapter 
 without a word. Here the adapter is added to the base, and stays where it is for those who want it alone.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 Each names the place that it works around; tests/on_verl/test_patches.py fails when it is no longer needed.
 """
 
-from __future__ import annotations
-
 import functools
 from types import ModuleType
 from typing import Any

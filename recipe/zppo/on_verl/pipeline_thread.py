@@ -1,7 +1,5 @@
 """The pipeline on an event loop of its own, so that teacher work goes on while the trainer waits for an update."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import Sequence

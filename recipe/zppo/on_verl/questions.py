@@ -1,7 +1,5 @@
 """The questions of a step: new ones from verl's data loader, replayed ones from the buffer by their row."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Any
 

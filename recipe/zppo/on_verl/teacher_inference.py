@@ -1,7 +1,5 @@
 """The rollout config of the teacher's servers."""
 
-from __future__ import annotations
-
 from omegaconf import DictConfig, OmegaConf
 
 from recipe.zppo.config.schema import ZPPOConfig

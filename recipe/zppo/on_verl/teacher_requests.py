@@ -1,7 +1,5 @@
 """Requests to a teacher on verl's servers: replies and scores."""
 
-from __future__ import annotations
-
 import copy
 from typing import Any
 from uuid import uuid4

@@ -1,7 +1,5 @@
 """The teachers' own servers: verl's teacher manager, on accelerators of their own, used for generation and scores."""
 
-from __future__ import annotations
-
 import copy
 import math
 import threading

@@ -5,8 +5,6 @@ is known to the agent-loop worker already. `TextRewardManager` lets the manager 
 (`reward.reward_manager`) do all of its work but that.
 """
 
-from __future__ import annotations
-
 import copy
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """ZPPO on verl's V1 trainer: it connects Algorithm 1 (`recipe.zppo.step`) to verl's servers and engines."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """The queue through which verl's validation gets its rollouts, with a limit on the wait."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -26,7 +24,7 @@ class ValidationQueue(ReplayBuffer):
     _waiting_since: float | None = None
 
     @classmethod
-    def build(cls, config: Any, *, limit_s: float) -> ValidationQueue:
+    def build(cls, config: Any, *, limit_s: float) -> "ValidationQueue":
         sampler = config.trainer.v1.sampler
         queue = cls(
             trainer_mode="sync",

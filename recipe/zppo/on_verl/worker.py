@@ -4,8 +4,6 @@ Training goes through `roll_out`, which yields scored rollouts while the traject
 TransferQueue by verl's code; validation through verl's own `generate_sequences`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence

@@ -1,7 +1,5 @@
 """Clock of overlapping work: how long the teacher was busy, and how much of that nobody had to wait for."""
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator

@@ -21,8 +21,6 @@ No Ray here: `Workers` is what the pipeline needs from the outside, so that it r
 the teacher does is in `teacher_work.py`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections import Counter

@@ -1,7 +1,5 @@
 """Tokens that a response begins with because the teacher wrote them (prefix baseline, off-policy distillation)."""
 
-from __future__ import annotations
-
 import copy
 import re
 from collections.abc import Mapping

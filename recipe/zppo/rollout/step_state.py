@@ -1,7 +1,5 @@
 """What the questions of one step have set in motion, and how it is kept over a restart (``schedule=next_step``)."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -49,7 +47,7 @@ class PipelineSettings:
         return next((METHODS[kind] for kind in self.kinds if METHODS[kind].needs_help), None)
 
     @classmethod
-    def of(cls, config: DictConfig, zppo: ZPPOConfig) -> PipelineSettings:
+    def of(cls, config: DictConfig, zppo: ZPPOConfig) -> "PipelineSettings":
         """Of a composed config."""
         return cls(
             group_size=config.actor_rollout_ref.rollout.n,

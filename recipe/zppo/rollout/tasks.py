@@ -1,7 +1,5 @@
 """Tasks of which none may fail unseen: an exception in any of them reaches whoever waits for the step."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Coroutine
 

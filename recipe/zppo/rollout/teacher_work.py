@@ -1,7 +1,5 @@
 """What the teacher does for one step: rollouts, summaries and hints, each bounded by the step's patience."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import replace

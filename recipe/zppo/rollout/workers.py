@@ -1,7 +1,5 @@
 """What the pipeline asks of the outside: verl's agent-loop workers, the local back end, or simulated ones in tests."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 

@@ -5,8 +5,6 @@ Who takes a dead run's lease over is decided here. filelock's own way needs an e
 (there it would wait for ever), and takes the process of another machine of the same name for dead.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import signal
@@ -64,7 +62,7 @@ class RunLock:
         self._lost = False
         self._ended = threading.Event()
 
-    def __enter__(self) -> RunLock:
+    def __enter__(self) -> "RunLock":
         self._lost = False
         self._ended.clear()
         try:

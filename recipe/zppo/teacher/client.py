@@ -1,7 +1,5 @@
 """What is said to a teacher, and what is made of its replies: graded rollouts, verdicts, summaries, hints."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence

@@ -4,8 +4,6 @@ Every failure is an `EndpointError` of one line that says what to do. Neither it
 key, and the server's own words are bounded, and left out where they might repeat a part of the key.
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import io

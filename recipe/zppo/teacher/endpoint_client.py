@@ -1,7 +1,5 @@
 """A teacher behind an OpenAI-compatible endpoint."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from recipe.zppo.config.schema import ZPPOConfig

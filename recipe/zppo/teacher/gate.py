@@ -1,7 +1,5 @@
 """Requests to the teacher servers: limits, retries, and a teacher that may die without ending the run."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Awaitable, Callable

@@ -1,7 +1,5 @@
 """How a teacher is asked for one reply, wherever its model runs, and what all requests have in common."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple, Protocol
 
 from recipe.zppo.config.schema import ZPPOConfig

@@ -1,7 +1,5 @@
 """A value that travels with the run and is shown nowhere."""
 
-from __future__ import annotations
-
 import os
 
 
@@ -19,7 +17,7 @@ class Secret:
         self._text = text.strip()
 
     @classmethod
-    def from_environment(cls, name: str) -> Secret:
+    def from_environment(cls, name: str) -> "Secret":
         """Empty where the variable is not set."""
         return cls(os.environ.get(name, ""))
 

@@ -8,8 +8,6 @@ complete, so that a step has only so much of it. `benchmarks/bench_teacher_slots
 A slot is not taken back, so short work waits for the next one that falls free.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator

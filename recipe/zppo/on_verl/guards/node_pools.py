@@ -5,8 +5,6 @@ student groups of 3 may land on one node of 8, and of two teacher groups of 5 on
 waits without limit. Here the nodes are chosen for all pools at once, and Ray is told them.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -32,7 +30,7 @@ class NodePools(ResourcePoolManager):
     @classmethod
     def of(
         cls, manager: ResourcePoolManager, zppo: ZPPOConfig, on_teacher: Callable[[RayResourcePool], None]
-    ) -> NodePools:
+    ) -> "NodePools":
         """The pools of verl's `manager`, and of the teachers; `on_teacher` is handed theirs as soon as it is there."""
         pools = cls(manager.resource_pool_spec, manager.mapping, manager.max_colocate_count)
         pools._zppo, pools._on_teacher = zppo, on_teacher

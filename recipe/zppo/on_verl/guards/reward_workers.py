@@ -1,7 +1,5 @@
 """verl's reward workers, for scores that outlive the death of one of them."""
 
-from __future__ import annotations
-
 import logging
 import random
 from collections.abc import Sequence
@@ -29,7 +27,7 @@ class RewardWorkers:
         self._num = len(self._handles)
 
     @property
-    def compute_score(self) -> RewardWorkers:
+    def compute_score(self) -> "RewardWorkers":
         return self
 
     async def remote(self, data: Any) -> dict[str, Any]:

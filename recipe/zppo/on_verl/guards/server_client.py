@@ -1,7 +1,5 @@
 """verl's server client, for requests that can be cancelled, spread, and taken off a dead server."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 from uuid import uuid4
@@ -46,7 +44,7 @@ class _Server:
         self._client, self._server_id, self._handle = client, server_id, handle
 
     @property
-    def generate(self) -> _Server:
+    def generate(self) -> "_Server":
         return self
 
     async def remote(self, **request: Any) -> Any:

@@ -1,7 +1,5 @@
 """A limit on waiting where verl and Ray have none: for servers, workers, resources that nobody gives, engines."""
 
-from __future__ import annotations
-
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,7 +42,7 @@ class WaitLimit:
         signal.setitimer(signal.ITIMER_REAL, 0)
         self._waiting_in = ""
 
-    def __enter__(self) -> WaitLimit:
+    def __enter__(self) -> "WaitLimit":
         self._previous = signal.signal(signal.SIGALRM, self._expire)
         signal.setitimer(signal.ITIMER_REAL, self.seconds, _AGAIN_S)
         return self
