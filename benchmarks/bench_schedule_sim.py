@@ -27,13 +27,20 @@ from collections.abc import AsyncIterator, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.instant_workers import paper_settings
-from benchmarks.paper_step import FRACTION, NUM_NEW, NUM_REPLAYED, RESPONSE_TOKENS, THRESHOLD
+from benchmarks.instant_workers import paper_pipeline
+from benchmarks.paper_step import (
+    FRACTION,
+    GROUP_SIZE,
+    NUM_NEW,
+    NUM_REPLAYED,
+    RESPONSE_TOKENS,
+    TEACHER_ROLLOUTS,
+    THRESHOLD,
+)
 from benchmarks.virtual_time import Server, generate, run_in_virtual_time
 from recipe.zppo.candidates import Draft, draw_candidates
 from recipe.zppo.methods import METHODS
 from recipe.zppo.randomness import derive_seed
-from recipe.zppo.rollout.pipeline import QuestionPipeline
 from recipe.zppo.selection import HardQuestion, reformulation_cap, select_reformulations
 from recipe.zppo.types import Candidate, Group, Kind, Question, Rollout, TeacherAnswers, TeacherRollout
 
@@ -102,10 +109,8 @@ def draw_questions(rng: random.Random, step: int) -> list[Question]:
 async def run_pipeline(kind: str, workers: SimulatedWorkers, steps: list[list[Question]], train_s: float, seed: int):
     """Seconds of generation of each step."""
     loop = asyncio.get_running_loop()
-    settings = paper_settings(
-        kinds=() if kind == "plain only" else (Kind.BCQ, Kind.NCQ), next_step=kind == "next_step", seed=seed
-    )
-    pipeline = QuestionPipeline(workers, settings)
+    schedule = "next_step" if kind == "next_step" else "same_step"
+    pipeline = paper_pipeline(workers, seed=seed, enable=kind != "plain only", schedule=schedule)
     seconds = []
     for step, questions in enumerate(steps, 1):
         started = loop.time()
@@ -117,12 +122,12 @@ async def run_pipeline(kind: str, workers: SimulatedWorkers, steps: list[list[Qu
 
 async def run_barriers(kind: str, workers: SimulatedWorkers, steps: list[list[Question]], train_s: float, seed: int):
     """The same work in phases."""
-    loop, settings = asyncio.get_running_loop(), paper_settings(seed=seed)
+    loop = asyncio.get_running_loop()
     streams, seconds = kind != "barriers", []
 
     async def roll_out(question: Question, kind: Kind, step: int) -> Group:
         name = question.prompt_id
-        seeds = [derive_seed(seed, "rollout", step, name, kind.value, i) for i in range(settings.group_size)]
+        seeds = [derive_seed(seed, "rollout", step, name, kind.value, i) for i in range(GROUP_SIZE)]
         group = Group(f"{step}.{name}.{kind}", kind, question, step)
         async for rollout in workers.roll_out(question, [], uid=group.uid, kind=kind, seeds=seeds):
             group.rollouts.append(rollout)
@@ -132,7 +137,7 @@ async def run_barriers(kind: str, workers: SimulatedWorkers, steps: list[list[Qu
 
     async def ask(question: Question, step: int) -> TeacherAnswers:
         name = question.prompt_id
-        seeds = [derive_seed(seed, "teacher", step, name, i) for i in range(settings.teacher_rollouts)]
+        seeds = [derive_seed(seed, "teacher", step, name, i) for i in range(TEACHER_ROLLOUTS)]
         return await workers.ask_teacher(question, seeds=seeds)
 
     for step, questions in enumerate(steps, 1):

@@ -5,26 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-from benchmarks.paper_step import FRACTION, GROUP_SIZE, TEACHER_ROLLOUTS, THRESHOLD, PaperStep
+from benchmarks.paper_step import GROUP_SIZE, PaperStep
 from recipe.zppo.candidates import Draft
-from recipe.zppo.rollout.step_state import PipelineSettings
+from recipe.zppo.config.schema import ReformulationConfig, ZPPOConfig
+from recipe.zppo.rollout.pipeline import QuestionPipeline
+from recipe.zppo.rollout.workers import Workers
 from recipe.zppo.types import Candidate, Kind, Question, Rollout, TeacherAnswers
 
 
-def paper_settings(**changes) -> PipelineSettings:
-    defaults = dict(
-        group_size=GROUP_SIZE,
-        teacher_rollouts=TEACHER_ROLLOUTS,
-        threshold=THRESHOLD,
-        reformulation_fraction=FRACTION,
-        kinds=(Kind.BCQ, Kind.NCQ),
-        next_step=False,
-        seed=0,
-        rollout_timeout_s=3600.0,
-        step_timeout_s=10_800.0,
-        teacher_step_timeout_s=3600.0,
-    )
-    return PipelineSettings(**(defaults | changes))
+def paper_pipeline(workers: Workers, *, seed: int = 0, **reformulation: object) -> QuestionPipeline:
+    """With the defaults, which are the paper's, but for these keys of `zppo.reformulation`."""
+    zppo = ZPPOConfig(seed=seed, reformulation=ReformulationConfig(**reformulation))
+    return QuestionPipeline(workers, zppo, GROUP_SIZE)
 
 
 class InstantWorkers:

@@ -17,7 +17,7 @@ import torch
 from omegaconf import OmegaConf
 from verl.utils.dataset.rl_dataset import collate_fn
 
-from benchmarks.instant_workers import InstantWorkers, paper_settings
+from benchmarks.instant_workers import InstantWorkers, paper_pipeline
 from benchmarks.measure import MB, Parts
 from benchmarks.paper_step import (
     FRACTION,
@@ -94,17 +94,17 @@ def measure_selection(parts: Parts, step: PaperStep) -> None:
 def measure_pipeline(parts: Parts, step: PaperStep, save_freq: int) -> StepResult:
     """The real pipeline on workers that answer at once. It runs while others generate; all of it is counted."""
 
-    async def run(next_step: bool) -> tuple[QuestionPipeline, StepResult]:
-        pipeline = QuestionPipeline(InstantWorkers(step), paper_settings(next_step=next_step))
+    async def run(schedule: str) -> tuple[QuestionPipeline, StepResult]:
+        pipeline = paper_pipeline(InstantWorkers(step), schedule=schedule)
         result = await pipeline.run_step(1, step.questions, NUM_NEW)
         await asyncio.sleep(0.2)
         return pipeline, result
 
     with parts.part("pipeline: tasks, selection, candidates, prompts", note="in the shadow of generation"):
-        _, result = asyncio.run(run(next_step=False))
+        _, result = asyncio.run(run("same_step"))
     assert len(result.plain) == len(step.questions) and len(result.reformulated) == 96
 
-    pipeline, _ = asyncio.run(run(next_step=True))
+    pipeline, _ = asyncio.run(run("next_step"))
     often = f"next_step only, every {save_freq} steps"
     with parts.part("pipeline: state of pending work", times=1 / save_freq, note=often):
         state = pipeline.state_dict()

@@ -7,7 +7,9 @@ import random
 from collections.abc import AsyncIterator, Sequence
 
 from recipe.zppo.candidates import Draft
-from recipe.zppo.rollout.step_state import PipelineSettings
+from recipe.zppo.config.schema import ReformulationConfig, TeacherConfig, TimeoutsConfig, ZPPOConfig
+from recipe.zppo.methods import WALK
+from recipe.zppo.rollout.pipeline import QuestionPipeline
 from recipe.zppo.types import (
     Candidate,
     Hint,
@@ -21,20 +23,30 @@ from recipe.zppo.types import (
 )
 
 
-def settings(**changes) -> PipelineSettings:
-    defaults = dict(
-        group_size=4,
-        teacher_rollouts=2,
-        threshold=0.5,
-        reformulation_fraction=0.5,
-        kinds=(Kind.BCQ, Kind.NCQ),
-        next_step=False,
+def settings(
+    *,
+    threshold=0.5,
+    fraction=0.5,
+    kinds=(Kind.BCQ, Kind.NCQ),
+    next_step=False,
+    rollout_s=5.0,
+    step_s=20.0,
+    teacher_s=5.0,
+) -> ZPPOConfig:
+    """Without validation, so that a fraction may be larger than 1."""
+    schedule = "next_step" if next_step else "same_step"
+    chosen = {kind.value: kind in kinds for kind in WALK}
+    return ZPPOConfig(
+        threshold=threshold,
         seed=1,
-        rollout_timeout_s=5.0,
-        step_timeout_s=20.0,
-        teacher_step_timeout_s=5.0,
+        reformulation=ReformulationConfig.model_construct(fraction=fraction, schedule=schedule, **chosen),
+        teacher=TeacherConfig.model_construct(path="teacher", n_rollouts=2, step_timeout_s=teacher_s),
+        timeouts=TimeoutsConfig(rollout_s=rollout_s, step_s=step_s),
     )
-    return PipelineSettings(**(defaults | changes))
+
+
+def pipeline_of(workers: SimulatedWorkers, group_size: int = 4, **changes) -> QuestionPipeline:
+    return QuestionPipeline(workers, settings(**changes), group_size)
 
 
 def make_questions(names: Sequence[str], replayed: bool = False) -> list[Question]:

@@ -6,10 +6,9 @@ import random
 import pytest
 
 from recipe.zppo.errors import CheckpointError, RewardFunctionError, RolloutError, WaitTimeoutError
-from recipe.zppo.rollout.pipeline import QuestionPipeline
 from recipe.zppo.selection import HardQuestion, Reformulation, reformulation_cap, select_reformulations
 from recipe.zppo.types import Kind, RolloutFailure
-from tests.rollout.simulated import SimulatedWorkers, make_questions, settings
+from tests.rollout.simulated import SimulatedWorkers, make_questions, pipeline_of, settings
 
 NAMES = [f"q{i}" for i in range(12)]
 
@@ -24,7 +23,7 @@ def expected(correct: dict[str, int], teacher: dict[str, int], step: int, **chan
     return select_reformulations(
         [HardQuestion(name, correct[name] / 4, 4 - correct[name], teacher[name]) for name in NAMES],
         threshold=config.threshold,
-        cap=reformulation_cap(config.reformulation_fraction, len(NAMES)),
+        cap=reformulation_cap(config.reformulation.fraction, len(NAMES)),
         seed=config.seed,
         step=step,
         kinds=config.kinds,
@@ -40,7 +39,7 @@ def selected(result) -> set[Reformulation]:
 def test_same_step_takes_the_decisions_of_algorithm_1(seed, kinds):
     correct, teacher = outcomes(seed)
     workers = SimulatedWorkers(correct, teacher, seed)
-    pipeline = QuestionPipeline(workers, settings(kinds=kinds))
+    pipeline = pipeline_of(workers, kinds=kinds)
     result = asyncio.run(pipeline.run_step(7, make_questions(NAMES), len(NAMES)))
     want = expected(correct, teacher, 7, kinds=kinds) if kinds else []
     assert selected(result) == set(want)
@@ -53,7 +52,7 @@ def test_timing_changes_nothing_of_the_result():
 
     def run(latency_seed):
         workers = SimulatedWorkers(correct, teacher, latency_seed)
-        result = asyncio.run(QuestionPipeline(workers, settings()).run_step(1, make_questions(NAMES), len(NAMES)))
+        result = asyncio.run(pipeline_of(workers).run_step(1, make_questions(NAMES), len(NAMES)))
         return [(g.uid, g.candidates, [r.text for r in g.rollouts], workers.prompts[g.uid]) for g in result.groups]
 
     assert run(1) == run(2) == run(3)
@@ -74,7 +73,7 @@ def test_teacher_work_starts_before_the_last_plain_group_is_complete():
     workers.roll_out = roll_out
 
     async def run():
-        step = asyncio.create_task(QuestionPipeline(workers, settings()).run_step(1, make_questions(NAMES), 12))
+        step = asyncio.create_task(pipeline_of(workers).run_step(1, make_questions(NAMES), 12))
         while ("end bcq", "q0") not in workers.log:
             assert not step.done()
             await asyncio.sleep(0.001)
@@ -90,7 +89,7 @@ def test_next_step_rolls_out_the_prompts_of_the_step_before():
     workers = SimulatedWorkers(correct, teacher)
 
     async def run():
-        pipeline = QuestionPipeline(workers, settings(next_step=True))
+        pipeline = pipeline_of(workers, next_step=True)
         return [await pipeline.run_step(step, make_questions(NAMES), len(NAMES)) for step in (1, 2, 3)]
 
     first, second, third = asyncio.run(run())
@@ -106,7 +105,7 @@ def test_next_step_teacher_that_is_slow_joins_the_running_batch():
 
     async def run():
         workers.teacher_gate = asyncio.Event()
-        pipeline = QuestionPipeline(workers, settings(next_step=True))
+        pipeline = pipeline_of(workers, next_step=True)
         await pipeline.run_step(1, make_questions(NAMES), len(NAMES))
         second = asyncio.create_task(pipeline.run_step(2, make_questions(NAMES), len(NAMES)))
         await asyncio.sleep(0.05)
@@ -123,7 +122,7 @@ def test_pending_reformulations_survive_a_restart(answered):
     async def before(workers):
         if not answered:
             workers.teacher_gate = asyncio.Event()
-        pipeline = QuestionPipeline(workers, settings(next_step=True))
+        pipeline = pipeline_of(workers, next_step=True)
         await pipeline.run_step(1, make_questions(NAMES), len(NAMES))
         await asyncio.sleep(0.05)
         state = pipeline.state_dict()
@@ -132,7 +131,7 @@ def test_pending_reformulations_survive_a_restart(answered):
         return state, await pipeline.run_step(2, make_questions(NAMES), len(NAMES))
 
     async def after(workers, state):
-        pipeline = QuestionPipeline(workers, settings(next_step=True))
+        pipeline = pipeline_of(workers, next_step=True)
         await pipeline.load_state_dict(state, {q.prompt_id: q for q in make_questions(NAMES)})
         return await pipeline.run_step(2, make_questions(NAMES), len(NAMES))
 
@@ -156,9 +155,9 @@ def test_pending_work_of_other_settings_is_refused(change):
     workers = SimulatedWorkers(correct, teacher)
 
     async def run():
-        pipeline = QuestionPipeline(workers, settings(next_step=True))
+        pipeline = pipeline_of(workers, next_step=True)
         await pipeline.run_step(1, make_questions(NAMES), len(NAMES))
-        fresh = QuestionPipeline(workers, settings(**({"next_step": True} | change)))
+        fresh = pipeline_of(workers, **({"next_step": True} | change))
         await fresh.load_state_dict(pipeline.state_dict(), {q.prompt_id: q for q in make_questions(NAMES)})
 
     with pytest.raises(CheckpointError, match="differs from the run that wrote the checkpoint"):
@@ -169,7 +168,7 @@ def test_teacher_that_hangs_degrades_the_step_to_ncq():
     correct, teacher = dict.fromkeys(NAMES, 0), dict.fromkeys(NAMES, 2)
     workers = SimulatedWorkers(correct, teacher)
     workers.hang_teacher = set(NAMES)
-    pipeline = QuestionPipeline(workers, settings(teacher_step_timeout_s=0.05))
+    pipeline = pipeline_of(workers, teacher_s=0.05)
     result = asyncio.run(pipeline.run_step(1, make_questions(NAMES), len(NAMES)))
     assert {group.kind for group in result.reformulated} == {Kind.NCQ}
     assert len(result.reformulated) == 6
@@ -179,7 +178,7 @@ def test_teacher_that_hangs_degrades_the_step_to_ncq():
 def test_rollout_servers_that_hang_end_the_run_with_what_was_waited_for():
     workers = SimulatedWorkers(dict.fromkeys(NAMES, 4), dict.fromkeys(NAMES, 0))
     workers.hang_student = set(NAMES)
-    pipeline = QuestionPipeline(workers, settings(rollout_timeout_s=0.05))
+    pipeline = pipeline_of(workers, rollout_s=0.05)
     with pytest.raises(RolloutError, match=r"zppo.timeouts.rollout_s=0.05"):
         asyncio.run(pipeline.run_step(1, make_questions(NAMES), len(NAMES)))
 
@@ -187,7 +186,7 @@ def test_rollout_servers_that_hang_end_the_run_with_what_was_waited_for():
 def test_step_timeout_names_the_key():
     workers = SimulatedWorkers(dict.fromkeys(NAMES, 4), dict.fromkeys(NAMES, 0))
     workers.hang_student = {"q3"}
-    pipeline = QuestionPipeline(workers, settings(step_timeout_s=0.1))
+    pipeline = pipeline_of(workers, step_s=0.1)
     with pytest.raises(WaitTimeoutError, match=r"zppo.timeouts.step_s=0.1 s; 11 of 12 plain groups"):
         asyncio.run(pipeline.run_step(1, make_questions(NAMES), len(NAMES)))
 
@@ -200,8 +199,7 @@ def test_failed_rollouts_shrink_a_group_and_failed_groups_leave_the_ranking():
         "q1/plain": [RolloutFailure(i, "generation", "lost") for i in range(4)],
         "q2/bcq": [RolloutFailure(i, "too_long", "too long") for i in range(4)],
     }
-    config = settings(reformulation_fraction=4.0)
-    result = asyncio.run(QuestionPipeline(workers, config).run_step(1, make_questions(NAMES), len(NAMES)))
+    result = asyncio.run(pipeline_of(workers, fraction=4.0).run_step(1, make_questions(NAMES), len(NAMES)))
     sizes = {group.question.prompt_id: len(group.rollouts) for group in result.plain}
     assert sizes["q0"] == 3 and "q1" not in sizes and sizes["q2"] == 4
     assert not any(group.question.prompt_id == "q1" for group in result.reformulated)
@@ -222,12 +220,12 @@ def test_reward_function_error_stops_the_step_at_once():
 
     workers.roll_out = roll_out
     with pytest.raises(RewardFunctionError, match="row 5"):
-        asyncio.run(QuestionPipeline(workers, settings()).run_step(1, make_questions(NAMES), len(NAMES)))
+        asyncio.run(pipeline_of(workers).run_step(1, make_questions(NAMES), len(NAMES)))
 
 
 def test_replayed_questions_count_for_the_ranking_but_not_for_the_cap():
     correct, teacher = dict.fromkeys(NAMES, 0), dict.fromkeys(NAMES, 2)
     workers = SimulatedWorkers(correct, teacher)
     new, replayed = make_questions(NAMES[:4]), make_questions(NAMES[4:], replayed=True)
-    result = asyncio.run(QuestionPipeline(workers, settings()).run_step(1, [*new, *replayed], len(new)))
+    result = asyncio.run(pipeline_of(workers).run_step(1, [*new, *replayed], len(new)))
     assert len(result.reformulated) == 2  # floor(0.5 * 4 new)

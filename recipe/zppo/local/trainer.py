@@ -23,7 +23,6 @@ from recipe.zppo.on_verl.borrowed import create_rl_dataset, create_rl_sampler
 from recipe.zppo.on_verl.questions import QuestionSource
 from recipe.zppo.replay_buffer import PromptReplayBuffer
 from recipe.zppo.rollout.pipeline import QuestionPipeline
-from recipe.zppo.rollout.step_state import PipelineSettings
 from recipe.zppo.run import metrics as zppo_metrics
 from recipe.zppo.run.metrics_log import MetricsLog
 from recipe.zppo.run.rollout_log import RolloutLog
@@ -73,7 +72,7 @@ class LocalTrainer:
         )
         self.questions = QuestionSource(self.train_data, self.dataloader)
         self.buffer = PromptReplayBuffer(zppo.replay.capacity, zppo.threshold, zppo.seed, weights=zppo.replay.weights)
-        self.pipeline = QuestionPipeline(self.workers, PipelineSettings.of(config, zppo))
+        self.pipeline = QuestionPipeline(self.workers, zppo, config.actor_rollout_ref.rollout.n)
         self.algorithm = Step(
             questions=self.questions,
             roll_out=self._roll_out,

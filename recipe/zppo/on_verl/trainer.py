@@ -29,7 +29,6 @@ from recipe.zppo.on_verl.text_rewards import use_text_rewards
 from recipe.zppo.on_verl.validation_queue import ValidationQueue
 from recipe.zppo.replay_buffer import PromptReplayBuffer
 from recipe.zppo.rollout.pipeline import QuestionPipeline
-from recipe.zppo.rollout.step_state import PipelineSettings
 from recipe.zppo.run import metrics as zppo_metrics
 from recipe.zppo.run.metrics_log import MetricsLog, attach_metrics_log
 from recipe.zppo.run.rollout_log import RolloutLog
@@ -222,8 +221,8 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
             super().on_step_end()
 
     def fit(self, agent_loop_manager: Any) -> None:
-        settings = PipelineSettings.of(self.config, self.zppo)
-        self.pipeline = PipelineThread(QuestionPipeline(agent_loop_manager, settings), agent_loop_manager)
+        pipeline = QuestionPipeline(agent_loop_manager, self.zppo, self.config.actor_rollout_ref.rollout.n)
+        self.pipeline = PipelineThread(pipeline, agent_loop_manager)
         self.pipeline.load_state_dict(self.pending_state, self.questions)
         self.algorithm = Step(
             questions=self.questions,

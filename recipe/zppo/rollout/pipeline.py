@@ -27,12 +27,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import RolloutError, WaitTimeoutError
 from recipe.zppo.methods import METHODS
 from recipe.zppo.methods.every_question import EveryQuestion
 from recipe.zppo.randomness import derive_seed
 from recipe.zppo.rollout.clock import ActivityClock
-from recipe.zppo.rollout.step_state import PipelineSettings, StepWork, check_settings, pack, unpack
+from recipe.zppo.rollout.step_state import StepWork, check_settings, pack, unpack
 from recipe.zppo.rollout.tasks import Tasks
 from recipe.zppo.rollout.teacher_work import TeacherWork
 from recipe.zppo.rollout.workers import Workers
@@ -46,28 +47,33 @@ class QuestionPipeline:
 
     Life cycle: ``await run_step(1, questions)``, ..., with ``next_step`` ``state_dict()`` / ``load_state_dict()``
     carry the unfinished reformulations over a restart.
+
+    Args:
+        group_size: G_S, rollouts of a plain group.
     """
 
-    def __init__(self, workers: Workers, settings: PipelineSettings):
-        self.workers = workers
-        self.settings = settings
+    def __init__(self, workers: Workers, zppo: ZPPOConfig, group_size: int):
+        self.workers, self.zppo, self.group_size = workers, zppo, group_size
+        self.next_step = zppo.reformulation.schedule == "next_step"
+        # The kind whose responses are not the student's, with which every question has such a group.
+        self.off_policy = next((kind for kind in zppo.kinds if METHODS[kind].off_policy), None)
         self.pending: StepWork | None = None
         self.clock = ActivityClock()
         self.tasks = Tasks()
-        self.teacher = TeacherWork(workers, settings, self.tasks, self.clock)
+        self.teacher = TeacherWork(workers, zppo, group_size, self.tasks, self.clock)
 
     async def run_step(self, step: int, questions: Sequence[Question], num_new: int) -> StepResult:
         """Roll out ``questions`` (``num_new`` of them new) and the reformulated prompts that are due.
 
         Raises:
-            WaitTimeoutError: a limit of the settings was reached.
+            WaitTimeoutError: a limit of `zppo.timeouts` was reached.
             RolloutError: more than half of the plain groups failed.
             RewardFunctionError: raised by a worker for a row.
         """
         fatal = self.tasks.watch()
         work = self._start(step, questions, num_new)
-        source = self.pending if self.settings.next_step else work
-        if self.settings.next_step:
+        source = self.pending if self.next_step else work
+        if self.next_step:
             self.pending = work
         counts: Counter[str] = Counter()
         started = time.monotonic()
@@ -78,7 +84,7 @@ class QuestionPipeline:
             )
             gathered.add_done_callback(lambda future: future.cancelled() or future.exception())  # looked at
             done, _ = await asyncio.wait(
-                [gathered, fatal], timeout=self.settings.step_timeout_s, return_when=asyncio.FIRST_COMPLETED
+                [gathered, fatal], timeout=self.zppo.timeouts.step_s, return_when=asyncio.FIRST_COMPLETED
             )
         if fatal in done:
             self.tasks.cancel_all()
@@ -86,7 +92,7 @@ class QuestionPipeline:
         if not done:
             self.tasks.cancel_all()
             raise WaitTimeoutError(
-                f"step {step}: generation took longer than zppo.timeouts.step_s={self.settings.step_timeout_s:g} s; "
+                f"step {step}: generation took longer than zppo.timeouts.step_s={self.zppo.timeouts.step_s:g} s; "
                 f"{len(work.plain)} of {len(questions)} plain groups are complete. Raise the limit or look at the "
                 "rollout servers."
             )
@@ -110,20 +116,20 @@ class QuestionPipeline:
     # ------------------------------------------------------------------ one question
 
     def _start(self, step: int, questions: Sequence[Question], num_new: int) -> StepWork:
-        settings = self.settings
+        zppo = self.zppo
         prompt_ids = [question.prompt_id for question in questions]
-        if settings.off_policy:
-            cap, selection = len(prompt_ids), EveryQuestion(prompt_ids, settings.off_policy)
+        if self.off_policy:
+            cap, selection = len(prompt_ids), EveryQuestion(prompt_ids, self.off_policy)
         else:
-            cap = reformulation_cap(settings.reformulation_fraction, num_new) if settings.kinds else 0
+            cap = reformulation_cap(zppo.reformulation.fraction, num_new) if zppo.kinds else 0
             selection = StreamingSelection(
                 prompt_ids,
-                group_size=settings.group_size,
-                threshold=settings.threshold,
+                group_size=self.group_size,
+                threshold=zppo.threshold,
                 cap=cap,
-                seed=settings.seed,
+                seed=zppo.seed,
                 step=step,
-                kinds=settings.kinds,
+                kinds=zppo.kinds,
             )
         return StepWork(
             step=step,
@@ -153,7 +159,7 @@ class QuestionPipeline:
     _last_failure = "unknown"
 
     async def _question(self, work: StepWork, question: Question) -> None:
-        if self.settings.off_policy:  # whatever the student's rollouts will be
+        if self.off_policy:  # whatever the student's rollouts will be
             self._start_teacher(work, question)
         group = self._group(work, question, Kind.PLAIN)
         await self._roll_out(group, question.messages, work.counts, selection=work.selection)
@@ -174,14 +180,14 @@ class QuestionPipeline:
         self, group: Group, messages: list[dict], counts: Counter[str], selection: StreamingSelection | None = None
     ) -> None:
         """Fill a group. Failures are counted; the group goes on with what it has, if that is two or more."""
-        settings, prompt_id = self.settings, group.question.prompt_id
-        size = len(group.openings) or settings.group_size
+        prompt_id, limit_s = group.question.prompt_id, self.zppo.timeouts.rollout_s
+        size = len(group.openings) or self.group_size
         seeds = [
-            derive_seed(settings.seed, "rollout", group.step, prompt_id, group.kind.value, session)
+            derive_seed(self.zppo.seed, "rollout", group.step, prompt_id, group.kind.value, session)
             for session in range(size)
         ]
         try:
-            async with asyncio.timeout(settings.rollout_timeout_s):
+            async with asyncio.timeout(limit_s):
                 with self.clock(group.kind.value):
                     async for rollout in self.workers.roll_out(
                         group.question,
@@ -201,15 +207,14 @@ class QuestionPipeline:
         except TimeoutError:
             missing = size - len(group.rollouts) - len(group.failures)
             self._last_failure = (
-                f"{missing} rollouts of {prompt_id} gave no response within "
-                f"zppo.timeouts.rollout_s={settings.rollout_timeout_s:g} s"
+                f"{missing} rollouts of {prompt_id} gave no response within zppo.timeouts.rollout_s={limit_s:g} s"
             )
             group.failures.extend(RolloutFailure(-1, "timeout", self._last_failure) for _ in range(missing))
         group.rollouts.sort(key=lambda rollout: rollout.session)
         for failure in group.failures:
             counts["rollouts/failed"] += 1
             counts[f"rollouts/{failure.reason}"] += 1
-        if len(group.rollouts) < 2 and group.kind is not settings.off_policy:  # a group of one carries no signal
+        if len(group.rollouts) < 2 and group.kind is not self.off_policy:  # a group of one carries no signal
             group.rollouts.clear()
 
     # ------------------------------------------------------------------ teacher work
@@ -267,13 +272,13 @@ class QuestionPipeline:
 
     def state_dict(self) -> dict[str, Any] | None:
         """Unfinished reformulations of the last step (``next_step`` only), as plain data."""
-        return pack(self.pending, self.settings) if self.pending is not None else None
+        return pack(self.pending, self.zppo, self.group_size) if self.pending is not None else None
 
     async def load_state_dict(self, state: dict[str, Any] | None, questions: dict[str, Question]) -> None:
         """Take up the reformulations of ``state``: finished teacher work is kept, the rest is asked again."""
         if state is None:
             return
-        check_settings(state, self.settings)
+        check_settings(state, self.zppo, self.group_size)
         self.tasks.watch()
         work = self._start(state["step"], [questions[prompt_id] for prompt_id in state["order"]], state["num_new"])
         self.pending = work
@@ -286,6 +291,6 @@ class QuestionPipeline:
                 hard = work.selection.plain_done(prompt_id, group.num_correct, len(group.rollouts)) and work.cap > 0
             if prompt_id in work.teacher:
                 work.selection.teacher_done(prompt_id, len(work.teacher[prompt_id].correct))
-            elif hard or self.settings.off_policy:
+            elif hard or self.off_policy:
                 self._start_teacher(work, question)
         self._advance(work)

@@ -5,64 +5,12 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from omegaconf import DictConfig
-
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import CheckpointError
-from recipe.zppo.methods import METHODS, Method
 from recipe.zppo.methods.every_question import EveryQuestion
 from recipe.zppo.sanitize import sanitize
 from recipe.zppo.streaming_selection import StreamingSelection
 from recipe.zppo.types import Candidate, Group, Kind, Question, Rollout, TeacherAnswers, TeacherRollout
-
-
-@dataclass(frozen=True, kw_only=True)
-class PipelineSettings:
-    group_size: int
-    teacher_rollouts: int
-    threshold: float
-    reformulation_fraction: float
-    kinds: tuple[Kind, ...]
-    """Extra groups, `ZPPOConfig.kinds`."""
-    next_step: bool
-    seed: int
-    rollout_timeout_s: float
-    """Limit for one group of rollouts."""
-    step_timeout_s: float
-    """Limit for all generation of a step."""
-    teacher_step_timeout_s: float
-    """How long a step waits for teacher work once its plain groups are complete; what is late counts as no answer."""
-    prefix_fraction: float = 0.4
-    num_teachers: int = 1
-    """Asked in turn until one is right."""
-
-    @property
-    def off_policy(self) -> Kind | None:
-        """The kind whose responses are not the student's, with which every question has such a group."""
-        return next((kind for kind in self.kinds if METHODS[kind].off_policy), None)
-
-    @property
-    def helped(self) -> Method | None:
-        """The method that needs somebody's correct response: who that is, it says."""
-        return next((METHODS[kind] for kind in self.kinds if METHODS[kind].needs_help), None)
-
-    @classmethod
-    def of(cls, config: DictConfig, zppo: ZPPOConfig) -> "PipelineSettings":
-        """Of a composed config."""
-        return cls(
-            group_size=config.actor_rollout_ref.rollout.n,
-            teacher_rollouts=zppo.teacher.n_rollouts,
-            threshold=zppo.threshold,
-            reformulation_fraction=zppo.reformulation.fraction,
-            kinds=zppo.kinds,
-            next_step=zppo.reformulation.schedule == "next_step",
-            seed=zppo.seed,
-            rollout_timeout_s=zppo.timeouts.rollout_s,
-            step_timeout_s=zppo.timeouts.step_s,
-            teacher_step_timeout_s=zppo.teacher.step_timeout_s,
-            prefix_fraction=zppo.reformulation.prefix_fraction,
-            num_teachers=max(1, len(zppo.teacher_paths)),
-        )
 
 
 @dataclass(slots=True)
@@ -92,7 +40,7 @@ class StepWork:
 
 
 # Settings on which work that is under way depends: with others it could not be taken up.
-_KEPT = {
+_KEYS = {
     "next_step": "zppo.reformulation.schedule",
     "group_size": "actor_rollout_ref.rollout.n",
     "threshold": "zppo.threshold",
@@ -101,15 +49,22 @@ _KEPT = {
 }
 
 
-def pack(work: StepWork, settings: PipelineSettings) -> dict[str, Any]:
+def _settings(zppo: ZPPOConfig, group_size: int) -> dict[str, Any]:
+    """Their values, by the names of `_KEYS`."""
+    reformulation = zppo.reformulation
+    values = (reformulation.schedule == "next_step", group_size, zppo.threshold, reformulation.fraction, zppo.kinds)
+    return dict(zip(_KEYS, values, strict=True))
+
+
+def pack(work: StepWork, zppo: ZPPOConfig, group_size: int) -> dict[str, Any]:
     """Plain data from which `unpack` takes the work up again: outcomes, finished teacher answers and candidates.
 
     Only texts from which a candidate can still be drawn are kept: wrong rollouts of hard questions, and correct ones
     of the teacher.
     """
-    hard = {prompt_id for prompt_id, group in work.plain.items() if group.accuracy < settings.threshold}
+    hard = {prompt_id for prompt_id, group in work.plain.items() if group.accuracy < zppo.threshold}
     return {
-        "settings": {name: getattr(settings, name) for name in _KEPT},
+        "settings": _settings(zppo, group_size),
         "step": work.step,
         "num_new": work.num_new,
         "teacher_counts": dict(work.teacher_counts),
@@ -135,16 +90,16 @@ def _packed(rollout: Rollout | TeacherRollout, with_text: bool) -> dict[str, Any
     return asdict(rollout) | ({} if with_text else {"text": ""})
 
 
-def check_settings(state: dict[str, Any], settings: PipelineSettings) -> None:
+def check_settings(state: dict[str, Any], zppo: ZPPOConfig, group_size: int) -> None:
     """
     Raises:
         CheckpointError: the checkpoint's pending reformulations were built under other settings.
     """
-    for name, key in _KEPT.items():
-        if state["settings"][name] != getattr(settings, name):
+    for name, value in _settings(zppo, group_size).items():
+        if state["settings"][name] != value:
             raise CheckpointError(
-                f"{key} differs from the run that wrote the checkpoint, which holds reformulated questions built under "
-                "it; set it back, or start afresh with trainer.resume_mode=disable"
+                f"{_KEYS[name]} differs from the run that wrote the checkpoint, which holds reformulated questions built "
+                "under it; set it back, or start afresh with trainer.resume_mode=disable"
             )
 
 

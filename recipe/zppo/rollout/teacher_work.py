@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from recipe.zppo.candidates import Draft
+from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import WaitTimeoutError
 from recipe.zppo.methods import METHODS
 from recipe.zppo.randomness import derive_seed
 from recipe.zppo.rollout.clock import ActivityClock
-from recipe.zppo.rollout.step_state import PipelineSettings, StepWork
+from recipe.zppo.rollout.step_state import StepWork
 from recipe.zppo.rollout.tasks import Tasks
 from recipe.zppo.rollout.workers import Workers
 from recipe.zppo.types import Candidate, Group, Hint, Question, TeacherAnswers
@@ -21,20 +22,21 @@ T = TypeVar("T")
 class TeacherWork:
     """The teacher's part in the questions of a step. What is late counts as no answer, and is counted."""
 
-    def __init__(self, workers: Workers, settings: PipelineSettings, tasks: Tasks, clock: ActivityClock):
-        self.workers, self.settings, self.tasks, self.clock = workers, settings, tasks, clock
+    def __init__(self, workers: Workers, zppo: ZPPOConfig, group_size: int, tasks: Tasks, clock: ActivityClock):
+        self.workers, self.zppo, self.group_size, self.tasks, self.clock = workers, zppo, group_size, tasks, clock
+        self.num_teachers = max(1, len(zppo.teacher_paths))
 
     async def ask(self, work: StepWork, question: Question) -> TeacherAnswers:
         """Somebody's responses to the question, as the method finds them; none if it needs none."""
-        helped = self.settings.helped
-        return (
-            await helped.find_help(question, lambda: self._ask_in_turn(work, question)) if helped else TeacherAnswers()
-        )
+        helped = next((METHODS[kind] for kind in self.zppo.kinds if METHODS[kind].needs_help), None)
+        if helped is None:
+            return TeacherAnswers()
+        return await helped.find_help(question, lambda: self._ask_in_turn(work, question))
 
     async def _ask_in_turn(self, work: StepWork, question: Question) -> TeacherAnswers:
         """Fresh rollouts of the teachers, one after the other until one is right; of the last one asked."""
         answers = TeacherAnswers()
-        for teacher in range(self.settings.num_teachers):
+        for teacher in range(self.num_teachers):
             answers = await self._answers_of(work, question, teacher)
             if answers.correct:
                 break
@@ -46,7 +48,7 @@ class TeacherWork:
 
     async def expire(self, work: StepWork) -> None:
         """Bound the wait for the teacher: what has not answered by then counts as having no answer."""
-        await asyncio.sleep(self.settings.teacher_step_timeout_s)
+        await asyncio.sleep(self.zppo.teacher.step_timeout_s)
         work.expired.set()
 
     def stop(self, work: StepWork) -> None:
@@ -60,8 +62,8 @@ class TeacherWork:
     async def _answers_of(self, work: StepWork, question: Question, teacher: int) -> TeacherAnswers:
         which = (teacher,) if teacher else ()
         seeds = [
-            derive_seed(self.settings.seed, "teacher", work.step, question.prompt_id, *which, i)
-            for i in range(self.settings.teacher_rollouts)
+            derive_seed(self.zppo.seed, "teacher", work.step, question.prompt_id, *which, i)
+            for i in range(self.zppo.teacher.n_rollouts)
         ]
         try:
             call = self.workers.ask_teacher(question, seeds=seeds, teacher=teacher)
@@ -69,7 +71,7 @@ class TeacherWork:
         except WaitTimeoutError as late:
             answers = TeacherAnswers(failed=len(seeds), error=str(late), teacher=teacher)
             work.teacher_counts["teacher/late"] += 1
-        if teacher + 1 < self.settings.num_teachers and not answers.correct:  # the next one's take their place
+        if teacher + 1 < self.num_teachers and not answers.correct:  # the next one's take their place
             work.teacher_counts["tokens"] += sum(rollout.num_tokens for rollout in answers.rollouts)
         work.teacher_counts[f"teacher/{teacher}/asked"] += 1
         work.teacher_counts[f"teacher/{teacher}/solved"] += bool(answers.correct)
@@ -92,14 +94,14 @@ class TeacherWork:
             if task.done():
                 return task.result()
             raise WaitTimeoutError(
-                f"no answer within zppo.teacher.step_timeout_s={self.settings.teacher_step_timeout_s:g} s"
+                f"no answer within zppo.teacher.step_timeout_s={self.zppo.teacher.step_timeout_s:g} s"
             )
         finally:
             task.cancel()
             expired.cancel()
 
     async def hint(self, work: StepWork, question: Question, draft: Draft) -> Hint:
-        seed = derive_seed(self.settings.seed, "hint", work.step, question.prompt_id)
+        seed = derive_seed(self.zppo.seed, "hint", work.step, question.prompt_id)
         try:
             hint = await self._in_time(work, self.workers.write_hint(question, draft, seed=seed))
         except WaitTimeoutError:
@@ -111,7 +113,7 @@ class TeacherWork:
         """Each response is compressed once, also when BCQ and NCQ both show it."""
         key = (question.prompt_id, draft.source, draft.index)
         if key not in work.compressed:
-            seed = derive_seed(self.settings.seed, "compression", work.step, *key)
+            seed = derive_seed(self.zppo.seed, "compression", work.step, *key)
             work.compressed[key] = self.tasks.spawn(self._compress(work, draft, seed))
         return await asyncio.shield(work.compressed[key])
 
@@ -128,10 +130,10 @@ class _Visit:
     """`recipe.zppo.methods.Visit` of a group's question."""
 
     def __init__(self, teacher: TeacherWork, work: StepWork, group: Group):
-        settings, prompt_id = teacher.settings, group.question.prompt_id
+        zppo, prompt_id = teacher.zppo, group.question.prompt_id
         self._teacher, self._work, self._question = teacher, work, group.question
-        self.seed, self.step = settings.seed, work.step
-        self.group_size, self.prefix_fraction = settings.group_size, settings.prefix_fraction
+        self.seed, self.step = zppo.seed, work.step
+        self.group_size, self.prefix_fraction = teacher.group_size, zppo.reformulation.prefix_fraction
         self.plain = work.plain.get(prompt_id)
         self.helpers = work.teacher.get(prompt_id, TeacherAnswers()).rollouts
 
