@@ -87,7 +87,6 @@ def measure_selection(parts: Parts, step: PaperStep) -> None:
             if not left[name] and selection.plain_done(name, group.num_correct, GROUP_SIZE):
                 selection.teacher_done(name, len(step.teacher[name].correct))
             selection.newly_accepted()
-            selection.newly_rejected()
     assert selection.finished
 
 

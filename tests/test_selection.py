@@ -189,6 +189,10 @@ def complete(groups):
     ]
 
 
+def undecided(stream):
+    return {Reformulation(q.prompt_id, kind) for q in stream._questions.values() for kind in q.open}
+
+
 @given(STEP, THRESHOLDS, st.integers(0, 8), st.integers(0, 3), KINDS, st.booleans(), st.randoms(use_true_random=False))
 def test_streaming_decides_as_the_selection_does_and_never_changes_its_mind(
     groups, threshold, cap, seed, kinds, report_rollouts, rng
@@ -197,21 +201,21 @@ def test_streaming_decides_as_the_selection_does_and_never_changes_its_mind(
     expected = select_reformulations(complete(groups), **args)
     every = {Reformulation(g.prompt_id, kind) for g in groups for kind in kinds}
     stream = StreamingSelection([g.prompt_id for g in groups], group_size=4, **args)
-    accepted, rejected = [], []
+    accepted, rejected = [], set()
 
     def collect():
         accepted.extend(stream.newly_accepted())
-        rejected.extend(stream.newly_rejected())
-        assert set(accepted) <= set(expected) and not set(rejected) & set(expected)
-        assert len(set(accepted)) == len(accepted) and len(set(rejected)) == len(rejected)
-        assert set(stream.undecided) == every - set(accepted) - set(rejected)
-        assert stream.finished == (not stream.undecided)
+        decided = every - undecided(stream)
+        assert set(accepted) <= decided and set(accepted) <= set(expected) and len(set(accepted)) == len(accepted)
+        assert rejected <= decided - set(accepted) and not decided - set(accepted) & set(expected)
+        rejected.update(decided - set(accepted))
+        assert stream.finished == (decided == every)
 
     collect()
     play(stream, groups, threshold, rng, collect, report_rollouts)
     assert stream.finished
-    assert stream.accepted == expected
-    assert set(rejected) == every - set(expected)
+    assert set(accepted) == set(expected)
+    assert rejected == every - set(expected)
 
 
 def possible_ends(group, seen, done, teacher_done, dropped, group_size):
@@ -255,8 +259,10 @@ def test_streaming_decides_exactly_when_no_open_outcome_can_change_it(groups, ca
         for outcome in itertools.product(*ends)
     ]
     every = {Reformulation(prompt_id, kind) for prompt_id in range(len(groups)) for kind in kinds}
-    assert set(stream.newly_accepted()) == {i for i in every if all(i in final for final in finals)}
-    assert set(stream.newly_rejected()) == {i for i in every if all(i not in final for final in finals)}
+    accepted = set(stream.newly_accepted())
+    assert accepted == {i for i in every if all(i in final for final in finals)}
+    rejected = every - undecided(stream) - accepted
+    assert rejected == {i for i in every if all(i not in final for final in finals)}
 
 
 def test_a_question_is_in_before_the_other_groups_are_complete():
@@ -273,15 +279,16 @@ def test_a_question_is_in_before_the_other_groups_are_complete():
 
 def test_instances_behind_the_cap_are_out_before_the_other_groups_are_complete():
     stream = StreamingSelection(range(3), group_size=8, threshold=0.5, cap=1, seed=0, step=0)
+    first, _, last = ({Reformulation(i, Kind.BCQ), Reformulation(i, Kind.NCQ)} for i in range(3))
     stream.plain_done(0, 0, 8)
     stream.plain_done(1, 1, 8)
-    assert set(stream.newly_rejected()) == {Reformulation(1, Kind.BCQ), Reformulation(1, Kind.NCQ)}
+    assert undecided(stream) == first | last
     for _ in range(4):
         stream.rollout(2, True)  # 4 of at most 8: not hard any more
-    assert set(stream.newly_rejected()) == {Reformulation(2, Kind.BCQ), Reformulation(2, Kind.NCQ)}
+    assert undecided(stream) == first and stream.newly_accepted() == []
     stream.teacher_done(1, 1)  # late and harmless
     stream.teacher_done(0, 0)
-    assert stream.newly_accepted() == stream.accepted == [Reformulation(0, Kind.NCQ)] and stream.finished
+    assert stream.newly_accepted() == [Reformulation(0, Kind.NCQ)] and stream.finished
 
 
 def hard_stream():
@@ -346,5 +353,5 @@ def test_an_event_at_the_papers_scale_is_far_below_a_millisecond():
     start = time.process_time()
     play(stream, groups, 0.5, rng, count)
     per_event = (time.process_time() - start) / events
-    assert stream.finished and len(stream.accepted) == 96
+    assert stream.finished and len(stream.newly_accepted()) == 96
     assert per_event < 0.5e-3

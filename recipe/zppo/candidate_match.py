@@ -1,8 +1,6 @@
 """Whose answer the student gives under candidates: ``python -m recipe.zppo.candidate_match RUN_DIR``."""
 
-import sys
-
 from recipe.zppo.view.candidate_match import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

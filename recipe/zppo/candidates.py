@@ -36,21 +36,17 @@ def draw_candidates(
     if not right:
         return tuple(wrong)
     rng = generator(seed, "candidates", step, plain.question.prompt_id)
-    pair = [_draw_correct(plain.question.prompt_id, helpers, rng), rng.choice(wrong)]
+    pair = [draw_correct(plain.question.prompt_id, helpers, rng), rng.choice(wrong)]
     rng.shuffle(pair)
     return tuple(pair)
 
 
-def draw_correct(prompt_id: str, helpers: Sequence[TeacherRollout], *, seed: int, step: int) -> Draft:
-    """One correct response, uniform, for a hint or a prefix: the one that BCQ would have shown.
+def draw_correct(prompt_id: str, helpers: Sequence[TeacherRollout], rng: Random) -> Draft:
+    """One correct response, uniform.
 
     Raises:
         ValueError: there is none.
     """
-    return _draw_correct(prompt_id, helpers, generator(seed, "candidates", step, prompt_id))
-
-
-def _draw_correct(prompt_id: str, helpers: Sequence[TeacherRollout], rng: Random) -> Draft:
     correct = [Draft(r.text, "teacher", i, True) for i, r in enumerate(helpers) if r.correct]
     if not correct:
         raise ValueError(f"{prompt_id} has no correct teacher rollout to show")

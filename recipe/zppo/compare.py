@@ -1,8 +1,6 @@
 """Held-out accuracies of runs, with an interval over benchmarks: ``python -m recipe.zppo.compare RUN_DIR [OTHER]``."""
 
-import sys
-
 from recipe.zppo.view.compare import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -1,8 +1,6 @@
 """The paper's figures of a run: ``python -m recipe.zppo.plots RUN_DIR [--out FOLDER]``."""
 
-import sys
-
 from recipe.zppo.view.plots import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -35,8 +35,8 @@ class StreamingSelection:
     says it is hard, `teacher_done` with the number of correct teacher rollouts (0 when the teacher failed). A question
     whose plain group failed leaves by `drop`. Events of different questions come in any order.
 
-    After any event `newly_accepted` and `newly_rejected` answer what has become certain since they were last asked.
-    A decision never changes, and with all events in everything is decided, as `select_reformulations` would.
+    After any event `newly_accepted` answers what has become certain since it was last asked. A decision never changes,
+    and with all events in everything is decided, as `select_reformulations` would.
 
     How it is decided. Let the open questions stand where they would with every further rollout wrong. Then an
     instance is in if, with all of them before it hard and with all their instances admissible, its question still
@@ -75,8 +75,6 @@ class StreamingSelection:
         self._hard: list[WalkKey] = []  # are hard, and not yet out
         self._num_open = len(self._questions) * len(self._kinds)
         self._accepted: list[Reformulation] = []
-        self._new_accepted: list[Reformulation] = []
-        self._new_rejected: list[Reformulation] = []
         self._decide()
 
     def rollout(self, prompt_id: PromptId, correct: bool) -> None:
@@ -142,28 +140,13 @@ class StreamingSelection:
 
     def newly_accepted(self) -> list[Reformulation]:
         """Instances that have become certain to be selected since the last call."""
-        fresh, self._new_accepted = self._new_accepted, []
+        fresh, self._accepted = self._accepted, []
         return fresh
-
-    def newly_rejected(self) -> list[Reformulation]:
-        """Instances that have become certain not to be selected since the last call, those of easy questions too."""
-        fresh, self._new_rejected = self._new_rejected, []
-        return fresh
-
-    @property
-    def undecided(self) -> list[Reformulation]:
-        """The instances still open, in the order of `prompt_ids`. O(questions)."""
-        return [Reformulation(q.prompt_id, k) for q in self._questions.values() for k in self._kinds if k in q.open]
 
     @property
     def finished(self) -> bool:
         """Everything is decided; events that are still to come change nothing."""
         return self._num_open == 0
-
-    @property
-    def accepted(self) -> list[Reformulation]:
-        """All instances accepted so far, in walk order: once finished, the answer of `select_reformulations`."""
-        return sorted(self._accepted, key=lambda r: (self._questions[r.prompt_id].key, WALK.index(r.kind)))
 
     def _decide(self) -> None:
         cap = self._cap
@@ -218,14 +201,12 @@ class StreamingSelection:
             question.open.remove(kind)
             self._num_open -= 1
             self._accepted.append(Reformulation(question.prompt_id, kind))
-            self._new_accepted.append(self._accepted[-1])
 
     def _reject(self, question: _Question, *kinds: Kind) -> None:
         for kind in kinds:
             if kind in question.open:
                 question.open.remove(kind)
                 self._num_open -= 1
-                self._new_rejected.append(Reformulation(question.prompt_id, kind))
 
     def _known(self, prompt_id: PromptId) -> _Question:
         if prompt_id not in self._questions:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import ClassVar, Protocol
 
 from recipe.zppo.candidates import Draft, draw_correct
+from recipe.zppo.randomness import generator
 from recipe.zppo.types import Candidate, Group, Hint, Kind, Question, TeacherAnswers, TeacherRollout
 
 
@@ -89,12 +90,9 @@ class Method(ABC):
 
 
 def demonstration(group: Group, visit: Visit) -> Draft:
-    """One correct response, uniform: the one that BCQ would show.
-
-    Raises:
-        ValueError: there is none.
-    """
-    return draw_correct(group.question.prompt_id, visit.helpers, seed=visit.seed, step=visit.step)
+    """One correct response, for a hint or a prefix: the one that BCQ would show."""
+    prompt_id = group.question.prompt_id
+    return draw_correct(prompt_id, visit.helpers, generator(visit.seed, "candidates", visit.step, prompt_id))
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -57,10 +57,9 @@ class BufferEntry:
 
 @dataclass(frozen=True, slots=True)
 class UpdateReport:
-    """What an update did, in order. Entries that left carry their last visit; `kept` ones were hard once more."""
+    """What an update did, in order. Entries that left carry their last visit."""
 
     admitted: list[BufferEntry] = field(default_factory=list)
-    kept: list[BufferEntry] = field(default_factory=list)
     graduated: list[BufferEntry] = field(default_factory=list)
     evicted: list[BufferEntry] = field(default_factory=list)
 
@@ -116,10 +115,6 @@ class PromptReplayBuffer:
     def __contains__(self, prompt_id: PromptId) -> bool:
         return prompt_id in self._slots
 
-    def __getitem__(self, prompt_id: PromptId) -> BufferEntry:
-        """The entry of a question; `KeyError` if it is not in the buffer."""
-        return self._entry(self._slots[prompt_id])
-
     def __iter__(self) -> Iterator[BufferEntry]:
         """All entries, oldest admission first."""
         return map(self._entry, self._order)
@@ -140,12 +135,9 @@ class PromptReplayBuffer:
                 self._visits.setdefault(prompt_id, []).append((self._last_step, accuracy))
                 self._visit_count[slot] += 1
                 self._num_visits += 1
-            if accuracy < self.threshold:
-                if slot is None:
-                    report.admitted.append(self._admit(prompt_id, accuracy, reference))
-                else:
-                    report.kept.append(self._entry(slot))
-            elif slot is not None:
+            if slot is None and accuracy < self.threshold:
+                report.admitted.append(self._admit(prompt_id, accuracy, reference))
+            elif slot is not None and accuracy >= self.threshold:
                 report.graduated.append(self._remove(slot, "graduations"))
         while len(self) > self.capacity:
             report.evicted.append(self._remove(self._order.oldest, "evictions"))

@@ -98,8 +98,8 @@ def check_settings(state: dict[str, Any], zppo: ZPPOConfig, group_size: int) -> 
     for name, value in _settings(zppo, group_size).items():
         if state["settings"][name] != value:
             raise CheckpointError(
-                f"{_KEYS[name]} differs from the run that wrote the checkpoint, which holds reformulated questions built "
-                "under it; set it back, or start afresh with trainer.resume_mode=disable"
+                f"{_KEYS[name]} differs from the run that wrote the checkpoint, which holds reformulated questions "
+                "built under it; set it back, or start afresh with trainer.resume_mode=disable"
             )
 
 
