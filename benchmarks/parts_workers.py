@@ -18,7 +18,7 @@ from benchmarks.measure import Parts
 from benchmarks.paper_step import CANDIDATE_TOKENS, GROUP_SIZE, NUM_ROLLOUTS, PROMPT_TOKENS, PaperStep
 from recipe.zppo import prompts
 from recipe.zppo.candidates import Draft, draw_candidates
-from recipe.zppo.compression import Accepted, accept_summary, bounded_tail, parse_summary
+from recipe.zppo.compression import bounded_tail, parse_summary, why_not_used
 from recipe.zppo.config.compose import compose
 from recipe.zppo.methods import METHODS
 from recipe.zppo.on_verl.text_rewards import use_text_rewards
@@ -147,9 +147,9 @@ def measure_candidates(parts: Parts, step: PaperStep, tokenizer) -> None:
     summaries = {}
     with parts.part("candidates: acceptance", "workers"):
         for (key, draft), reply in zip(drafts.items(), _replies(step, drafts), strict=True):
-            accepted = accept_summary(draft.text, parse_summary(reply), 2 * CANDIDATE_TOKENS, count_tokens)
-            assert isinstance(accepted, Accepted), accepted
-            summaries[key] = sanitize(accepted.text, special)
+            summary = parse_summary(reply)
+            assert why_not_used(draft.text, summary, 2 * CANDIDATE_TOKENS, count_tokens) is None
+            summaries[key] = sanitize(summary, special)
     with parts.part("candidates: fall-back for all", "workers", note="as if no summary were accepted"):
         for draft in drafts.values():
             sanitize(bounded_tail(draft.text, CANDIDATE_TOKENS, tokenizer), special)

@@ -7,11 +7,9 @@ counted. Both are a model's text; `recipe.zppo.prompts` makes them safe.
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from recipe.zppo.errors import CompressionError
 from recipe.zppo.reward import extract_answer
 
 
@@ -29,13 +27,6 @@ class Tokenizer(Protocol):
     def encode(self, text: str, *, add_special_tokens: bool) -> Sequence[int]: ...
 
     def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool) -> str: ...
-
-
-@dataclass(frozen=True)
-class Accepted:
-    """The text that is shown as candidate."""
-
-    text: str
 
 
 _TAG = re.compile(r"<(/?)summary>", re.IGNORECASE)
@@ -73,20 +64,18 @@ def parse_summary(text: str) -> str | None:
     return content
 
 
-def accept_summary(
+def why_not_used(
     original_response: str, summary_text: str | None, max_tokens: int, count_tokens: Callable[[str], int]
-) -> Accepted | Fallback:
-    """Decides whether a parsed summary stands in for the response.
+) -> Fallback | None:
+    """Why a result of `parse_summary` does not stand in for the response that was compressed; None if it does.
 
     Args:
-        original_response: the rollout that was compressed.
-        summary_text: result of `parse_summary`.
         max_tokens: most tokens of a candidate (512 in the paper).
         count_tokens: number of tokens of a text, for the model that reads the candidate.
 
     Returns:
-        The summary, or the first reason against it: there is none; its boxed answer is not the response's (compared as
-        by `normalized_answer`; a response without a box must get a summary without one); it is too long.
+        the first reason: there is no summary; its boxed answer is not the response's (compared as by
+        `normalized_answer`; a response without a box must get a summary without one); it is too long.
     """
     if not summary_text or not any(map(str.isalnum, summary_text)):  # "...", as in the rules that it was given
         return Fallback.NO_SUMMARY
@@ -95,7 +84,7 @@ def accept_summary(
     # What cannot fit is not tokenized: a runaway summary may have megabytes.
     if len(summary_text) > max_tokens * _CHARACTERS_A_TOKEN or count_tokens(summary_text) > max_tokens:
         return Fallback.TOO_LONG
-    return Accepted(summary_text.strip())
+    return None
 
 
 def normalized_answer(text: str) -> str | None:
@@ -114,12 +103,7 @@ def bounded_tail(text: str, max_tokens: int, tokenizer: Tokenizer) -> str:
 
     A response within the limit comes back as it is. Only as much of the end as matters is tokenized: first what
     usually holds so many tokens, then twice as much, and never more than can.
-
-    Raises:
-        CompressionError: `max_tokens` below 1.
     """
-    if max_tokens < 1:
-        raise CompressionError(f"a candidate needs at least 1 token, got max_tokens {max_tokens}")
     length = max_tokens * _USUAL_CHARACTERS_A_TOKEN
     while True:
         end = text[-length:]

@@ -25,10 +25,6 @@ class AdvantageError(ZPPOError, ValueError):
     """Rewards, groups or an option of which no advantage can be computed."""
 
 
-class CompressionError(ZPPOError, ValueError):
-    """A limit under which no candidate can be compressed."""
-
-
 class RewardError(ZPPOError, ValueError):
     """A data row whose gold answer cannot be graded against."""
 

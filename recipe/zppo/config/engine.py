@@ -136,9 +136,9 @@ def first_mistake(
     field, hint = _at(model, mistake["loc"])
     if kind == "missing":
         return f"{where}needed; {field.description}"
-    shown = _shown(value if typed is None else typed[names[0]])
+    seen = shown(value if typed is None else typed[names[0]])
     if kind == "literal_error" and value is not None:
-        return f"{where}{shown} is not one of {', '.join(choices(hint))}"
+        return f"{where}{seen} is not one of {', '.join(choices(hint))}"
     if kind in ("greater_than", "greater_than_equal", "less_than_equal"):
         value = type(*context.values())(value)  # as the bound: 0 for a number is 0.0
         bounds = bounds_in_words(field)
@@ -147,7 +147,7 @@ def first_mistake(
     if root and value is None and kind != "model_type":
         return f"{where}must not be null; set {what}"
     or_null = " or null" if typed and kind != "expected" and takes_null(hint) else ""
-    return f"{where}expected {what}{or_null}, got {shown}"
+    return f"{where}expected {what}{or_null}, got {seen}"
 
 
 def _at(model: type[Group], location: Iterable[int | str]) -> tuple[FieldInfo, Any]:
@@ -175,7 +175,7 @@ def did_you_mean(name: Any, known: Iterable[str], before: str = "", otherwise: s
     return f"did you mean {before}{close[0]}?" if close else otherwise and f"{otherwise}: {', '.join(known)}"
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """One line, and short."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

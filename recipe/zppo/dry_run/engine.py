@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from recipe.zppo.config.model_shape import DTYPE_BYTES
 from recipe.zppo.config.schema import ZPPOConfig
-from recipe.zppo.on_verl.teacher_inference import inference_of
+from recipe.zppo.on_verl.teacher_inference import PARALLEL_SIZES, inference_of
 
 ACTOR = "actor_rollout_ref.actor"
 ROLLOUT = "actor_rollout_ref.rollout"
@@ -166,10 +166,7 @@ def teacher_serving(config: DictConfig, zppo: ZPPOConfig) -> Serving:
 
 
 def _serving(name: str, key: str, node: DictConfig, ranks: int, frees_cache: bool, scores: bool = False) -> Serving:
-    sizes = [
-        int(node.get(size, 1) or 1)
-        for size in ("tensor_model_parallel_size", "data_parallel_size", "pipeline_model_parallel_size")
-    ]
+    sizes = [int(node.get(size, 1) or 1) for size in PARALLEL_SIZES]
     engine = OmegaConf.select(node, "engine_kwargs.vllm.kv_cache_dtype")
     return Serving(
         name=name,

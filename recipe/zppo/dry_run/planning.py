@@ -40,7 +40,7 @@ from recipe.zppo.dry_run.workload import Rows, Workload, rows_of, workload_of
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.on_verl.config_check import check_with_verl
 from recipe.zppo.preflight.models import planned_elsewhere
-from recipe.zppo.preflight.packages import missing_packages, packages_problem
+from recipe.zppo.preflight.packages import check_packages, missing_packages
 from recipe.zppo.preflight.settings import find_problems
 
 
@@ -96,13 +96,12 @@ def plan(config: DictConfig, *, join: bool = True) -> Plan:
         zppo = validate_zppo(config.zppo)
     except ConfigError:
         return result  # nothing can be counted
-    with _quiet():
+    for check in (check_with_verl,) if planned_elsewhere(config) else (check_with_verl, check_packages):
         try:
-            check_with_verl(config)
+            with _quiet():
+                check(config)
         except ConfigError as error:
             result.problems.append(str(error))
-    if not planned_elsewhere(config) and (problem := packages_problem(config)):
-        result.problems.append(problem)
     add_numbers(result, config, zppo, join=join)
     result.problems = list(dict.fromkeys(result.problems))
     return result

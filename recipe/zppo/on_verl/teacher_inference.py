@@ -4,6 +4,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from recipe.zppo.config.schema import ZPPOConfig
 
+PARALLEL_SIZES = ("tensor_model_parallel_size", "data_parallel_size", "pipeline_model_parallel_size")
+"""Their product is the number of accelerators of a replica."""
+
 SCORED_CHUNK = 2048
 """Tokens that a vLLM server scores at once, unless `zppo.teacher.inference.max_num_batched_tokens` says otherwise."""
 

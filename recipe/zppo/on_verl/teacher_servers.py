@@ -10,10 +10,7 @@ from verl.experimental.teacher_loop import MultiTeacherModelManager
 from verl.single_controller.ray.base import RayResourcePool
 
 from recipe.zppo.config.schema import ZPPOConfig
-from recipe.zppo.on_verl.teacher_inference import inference_of
-
-PARALLEL_SIZES = ("tensor_model_parallel_size", "data_parallel_size", "pipeline_model_parallel_size")
-"""Their product is the number of accelerators of a replica."""
+from recipe.zppo.on_verl.teacher_inference import PARALLEL_SIZES, inference_of
 
 
 class TeacherStart:

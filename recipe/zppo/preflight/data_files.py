@@ -13,6 +13,7 @@ import pyarrow.json
 import pyarrow.parquet as pq
 from omegaconf import DictConfig, ListConfig
 
+from recipe.zppo.config.engine import shown
 from recipe.zppo.config.schema import DataConfig
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.judge import is_free_form
@@ -52,7 +53,7 @@ def check_training_files(data: DictConfig, prompt_id_key: str, judged: bool) -> 
             number, prompt_id, (first_file, first_number) = duplicates[0]
             where = f"row {first_number}" if first_file == file else f"row {first_number} of {first_file}"
             raise ConfigError(
-                f"data.train_files: {file} row {number} repeats {prompt_id_key}={_short(prompt_id)} of {where} "
+                f"data.train_files: {file} row {number} repeats {prompt_id_key}={shown(prompt_id)} of {where} "
                 f"({len(duplicates)} repeated in all); every prompt needs an id of its own"
             )
     return num_rows
@@ -186,8 +187,3 @@ def _has_answer(reward_model: Any) -> bool:
 
 def _is_id(value: Any) -> bool:
     return (isinstance(value, str) and value != "") or (isinstance(value, int) and not isinstance(value, bool))
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import ConfigError
-from recipe.zppo.media.parts import NO_VIDEO_ON_VLLM
+from recipe.zppo.media import parts as media
 from recipe.zppo.preflight.data_files import local_files, read_json_table
 
 OPENED_ROWS = 64
@@ -36,7 +36,7 @@ def check_media(config: DictConfig, zppo: ZPPOConfig) -> None:
     if not seeing:
         return
     if video and config.actor_rollout_ref.rollout.name == "vllm":
-        raise ConfigError(f"actor_rollout_ref.rollout.name: {video} has a video; {NO_VIDEO_ON_VLLM}")
+        raise ConfigError(f"actor_rollout_ref.rollout.name: {video} has a video; {media.NO_VIDEO_ON_VLLM}")
     shown = zppo.asks_teacher or zppo.distillation.mode != "none"
     if video and shown and zppo.teacher.base_url:
         raise ConfigError(
@@ -61,8 +61,6 @@ def check_media(config: DictConfig, zppo: ZPPOConfig) -> None:
 
 def _first_row_with_media(file: str, key: str, data: DictConfig) -> tuple[str, str]:
     """`<file> row <n>` of the first row with an image or a video, and of that with a video; early rows are opened."""
-    from recipe.zppo.media import parts as media
-
     columns = [data.get("image_key") or "images", data.get("video_key") or "videos"]
     first = video = ""
     for number, row in enumerate(_rows(file, key, data.prompt_key, columns)):

@@ -8,9 +8,12 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from recipe.zppo.config.model_shape import UnknownShapeError, find_config
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import ConfigError, first_line
+from recipe.zppo.judge import JUDGE
 from recipe.zppo.methods import METHODS
+from recipe.zppo.prompts import BCQ, COMPRESSION
 
 # `name` or `owner/name` of a model hub; anything else is a path.
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -142,8 +145,6 @@ def check_teacher_context(config: DictConfig, zppo: ZPPOConfig, path: str) -> No
 
 def _check_judge_context(config: DictConfig, zppo: ZPPOConfig, context: int, key: str) -> None:
     """What the judge is asked: question, gold answer, the response's answer, and room for the verdict."""
-    from recipe.zppo.judge import JUDGE
-
     judge, prompt = zppo.judge, config.data.max_prompt_length
     template = len(JUDGE.text) // 3  # at least so many characters a token
     needed = prompt + 2 * judge.max_answer_tokens + template + judge.max_tokens
@@ -165,12 +166,20 @@ def check_vocabularies(student: str, teacher: str, *, trust_remote_code: bool) -
     """
     if "://" in student or "://" in teacher:
         return
-    key, models = "zppo.teacher.path", (student, teacher)
+    from transformers import AutoConfig, AutoTokenizer
+
+    def load(auto: Any, what: str) -> list[Any]:
+        return [
+            _loaded(auto, os.path.expanduser(path), f"{what} of {path}", trust_remote_code=trust_remote_code)
+            for path in (student, teacher)
+        ]
+
+    key = "zppo.teacher.path"
     why = "distillation needs the same vocabulary in student and teacher; choose a teacher of the student's family"
-    sizes = [_output_size(path, trust_remote_code) for path in models]
+    sizes = [config.get_text_config().vocab_size for config in load(AutoConfig, "config")]
     if sizes[0] != sizes[1]:
         raise ConfigError(f"{key}: {teacher} has {sizes[1]} outputs, the student {student} has {sizes[0]}; {why}")
-    own, other = (_tokenizer(path, trust_remote_code).get_vocab() for path in models)
+    own, other = (tokenizer.get_vocab() for tokenizer in load(AutoTokenizer, "tokenizer"))
     if own != other:
         differing = min({*own.items()} ^ {*other.items()}, key=lambda item: (item[1], item[0]))[0]
         raise ConfigError(
@@ -179,23 +188,11 @@ def check_vocabularies(student: str, teacher: str, *, trust_remote_code: bool) -
         )
 
 
-def _output_size(path: str, trust_remote_code: bool) -> int:
-    from transformers import AutoConfig
-
+def _loaded(auto: Any, path: str | Path, what: str, **options: bool) -> Any:
     try:
-        config = AutoConfig.from_pretrained(os.path.expanduser(path), trust_remote_code=trust_remote_code)
+        return auto.from_pretrained(path, **options)
     except Exception as error:
-        raise ConfigError(f"the config of {path} can't be loaded: {first_line(error)}") from error
-    return config.get_text_config().vocab_size
-
-
-def _tokenizer(path: str, trust_remote_code: bool) -> Any:
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(os.path.expanduser(path), trust_remote_code=trust_remote_code)
-    except Exception as error:
-        raise ConfigError(f"the tokenizer of {path} can't be loaded: {first_line(error)}") from error
+        raise ConfigError(f"the {what} can't be loaded: {first_line(error)}") from error
 
 
 def _context(path: str, max_model_len: int | None, key: str) -> int | None:
@@ -215,8 +212,6 @@ def _position_limit(path: str) -> int | None:
 
 def model_config(path: str) -> dict[str, Any]:
     """A model's config.json: of its folder, the hub's cache, or the paper's models; empty where only the hub knows."""
-    from recipe.zppo.config.model_shape import UnknownShapeError, find_config
-
     try:
         content, _ = find_config(path)
     except UnknownShapeError as error:
@@ -235,13 +230,8 @@ def _template_tokens(path: str, compression: bool = False) -> int:
         return TEMPLATE_TOKENS
     from transformers import AutoTokenizer
 
-    from recipe.zppo.prompts import BCQ, COMPRESSION
-
     text = COMPRESSION.fill(response="") if compression else BCQ.fill(candidate_1="", candidate_2="")
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-    except Exception as error:
-        raise ConfigError(f"the tokenizer in {folder} can't be loaded: {first_line(error)}") from error
+    tokenizer = _loaded(AutoTokenizer, folder, f"tokenizer in {folder}")
     return len(tokenizer.encode(text, add_special_tokens=False))
 
 

@@ -30,6 +30,7 @@ def missing_packages(config: DictConfig) -> list[str]:
     if config.trainer.device != "cuda":  # on NPUs verl brings attention of its own
         return []
     actor, model = config.actor_rollout_ref.actor, config.actor_rollout_ref.model
+    attention = (model.get("override_config") or {}).get("attn_implementation", "flash_attention_2")
     needs = {}
     if actor.strategy == "megatron":
         needs["megatron.core"] = "megatron-core"
@@ -37,37 +38,22 @@ def missing_packages(config: DictConfig) -> list[str]:
             needs["megatron.bridge"] = "megatron-bridge"
         if actor.optim.get("use_precision_aware_optimizer"):
             needs["transformer_engine"] = "transformer-engine"
-        return _missing(needs)
-    attention = (model.get("override_config") or {}).get("attn_implementation", "flash_attention_2")
-    if attention != "flash_attention_2" or _installed("kernels"):  # with that transformers takes a kernel from the hub
-        return []
-    return _missing({"flash_attn": "flash-attn"})
-
-
-def _missing(needs: dict[str, str]) -> list[str]:
-    """Of packages by module, those that are not installed."""
+    elif attention == "flash_attention_2" and not _installed("kernels"):  # which takes a kernel from the hub
+        needs["flash_attn"] = "flash-attn"
     return [package for module, package in needs.items() if not _installed(module)]
-
-
-def packages_problem(config: DictConfig) -> str | None:
-    """One line, if there are such."""
-    missing = missing_packages(config)
-    if not missing:
-        return None
-    strategy = config.actor_rollout_ref.actor.strategy
-    return (
-        f"actor_rollout_ref.actor.strategy: {strategy} needs {', '.join(missing)}, not installed here and not part of "
-        "the extras, since they are compiled; docs/guides/docker.md, 'Without Docker', has the commands"
-    )
 
 
 def check_packages(config: DictConfig) -> None:
     """
     Raises:
-        ConfigError: see `packages_problem`.
+        ConfigError: there are such.
     """
-    if problem := packages_problem(config):
-        raise ConfigError(problem)
+    if missing := missing_packages(config):
+        strategy = config.actor_rollout_ref.actor.strategy
+        raise ConfigError(
+            f"actor_rollout_ref.actor.strategy: {strategy} needs {', '.join(missing)}, not installed here and not part "
+            "of the extras, since they are compiled; docs/guides/docker.md, 'Without Docker', has the commands"
+        )
 
 
 def _installed(module: str) -> bool:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from omegaconf.errors import MissingMandatoryValue
 from recipe.zppo.config.engine import did_you_mean
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.config.validation import validate_zppo
-from recipe.zppo.errors import ConfigError
+from recipe.zppo.errors import ConfigError, first_line
+from recipe.zppo.on_verl.teacher_inference import PARALLEL_SIZES
 from recipe.zppo.preflight.data_files import check_training_files, check_validation_files
 from recipe.zppo.preflight.endpoint import check_endpoint
 from recipe.zppo.preflight.lora import check_lora
@@ -65,12 +66,9 @@ def check_config(config: DictConfig) -> ZPPOConfig:
 
     Returns the typed `zppo` node. Raises ConfigError, from the cheapest check to the dearest.
     """
-    try:
-        zppo = validate_zppo(config.zppo)
-        for check in checks_of(config, zppo):
-            check()
-    except MissingMandatoryValue as error:
-        raise ConfigError(_missing(error)) from error
+    zppo = validate_zppo(config.zppo)
+    for problem in _failures(config, zppo):
+        raise problem
     return zppo
 
 
@@ -79,23 +77,19 @@ def find_problems(config: DictConfig) -> list[str]:
 
     Later checks presume that earlier ones passed, so of several failures of one key the first is said.
     """
-    problems: dict[str, str] = {}
     try:
         zppo = validate_zppo(config.zppo)
     except ConfigError as error:
         return [str(error)]
-    for check in checks_of(config, zppo):
-        try:
-            check()
-        except (ConfigError, MissingMandatoryValue) as error:
-            line = str(error) if isinstance(error, ConfigError) else _missing(error)
-            problems.setdefault(line.partition(": ")[0], line)
+    problems: dict[str, str] = {}
+    for line in map(str, _failures(config, zppo)):
+        problems.setdefault(line.partition(": ")[0], line)
     return list(problems.values())
 
 
-def checks_of(config: DictConfig, zppo: ZPPOConfig) -> list[Callable[[], object]]:
-    """The checks of a run, from the cheapest to the dearest; each raises ConfigError."""
-    return [
+def _failures(config: DictConfig, zppo: ZPPOConfig) -> Iterator[ConfigError]:
+    """What the checks of a run raise, from the cheapest to the dearest."""
+    checks: list[Callable[[], object]] = [
         lambda: check_settings(config),
         lambda: check_batch(config, zppo),
         lambda: check_resume(config),
@@ -109,17 +103,19 @@ def checks_of(config: DictConfig, zppo: ZPPOConfig) -> list[Callable[[], object]
         lambda: check_models(config, zppo),
         lambda: check_packing(config),
         lambda: check_validation_files(config.data, zppo.judge.enable),
-        lambda: check_training_data(config, zppo),
+        lambda: check_enough_rows(
+            config, check_training_files(config.data, zppo.data.prompt_id_key, zppo.judge.enable)
+        ),
         lambda: check_media(config, zppo),
         lambda: check_endpoint(zppo),
     ]
-
-
-def check_training_data(config: DictConfig, zppo: ZPPOConfig) -> None:
-    """The training files, and that they have enough rows for a step."""
-    num_rows = check_training_files(config.data, zppo.data.prompt_id_key, zppo.judge.enable)
-    if num_rows is not None:
-        check_enough_rows(config, num_rows)
+    for check in checks:
+        try:
+            check()
+        except ConfigError as error:
+            yield error
+        except MissingMandatoryValue as error:
+            yield ConfigError(f"a mandatory key is not set: {first_line(error)}")
 
 
 def check_settings(config: DictConfig) -> None:
@@ -173,8 +169,10 @@ def check_batch(config: DictConfig, zppo: ZPPOConfig) -> None:
             )
 
 
-def check_enough_rows(config: DictConfig, num_rows: int) -> None:
-    """A step needs a full batch of new prompts: verl drops the last, incomplete one."""
+def check_enough_rows(config: DictConfig, num_rows: int | None) -> None:
+    """A step needs a full batch of new prompts: verl drops the last, incomplete one. None: their number is unknown."""
+    if num_rows is None:
+        return
     size, most = config.data.train_batch_size, config.data.get("train_max_samples", -1)
     usable = min(num_rows, most) if most and most > 0 else num_rows
     if usable < size:
@@ -255,9 +253,8 @@ def check_teacher_pool(config: DictConfig, zppo: ZPPOConfig) -> None:
         if key not in known:
             hint = did_you_mean(key, known, "zppo.teacher.inference.", otherwise="")
             raise ConfigError(f"zppo.teacher.inference.{key}: not a key of verl's rollout config{hint and '; '}{hint}")
-    sizes = ("tensor_model_parallel_size", "data_parallel_size", "pipeline_model_parallel_size")
     replica = 1
-    for name in sizes:
+    for name in PARALLEL_SIZES:
         value = zppo.teacher.inference.get(name, 1)
         _require_whole(f"zppo.teacher.inference.{name}", value, 1)
         replica *= value
@@ -345,10 +342,6 @@ def check_reward_function(config: DictConfig) -> None:
         raise ConfigError(f"reward.custom_reward_function.path: {path} does not exist")
 
 
-def _missing(error: MissingMandatoryValue) -> str:
-    return f"a mandatory key is not set: {str(error).splitlines()[0]}"
-
-
 def _set_leaves(node: Any, path: str) -> list[str]:
     """Dotted keys below `node` that hold a value."""
     if isinstance(node, Mapping | DictConfig):
@@ -363,6 +356,4 @@ def _require_whole(key: str, value: Any, least: int) -> None:
 
 def _yaml(value: Any) -> str:
     """A value as a user writes it on the command line."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return str(value)
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)

@@ -70,18 +70,16 @@ def _names(found: list[Node]) -> str:
     return ", ".join(f"{address} with {have:.0f}" for address, have in found)
 
 
-class RayNodes:
+def ray_nodes() -> list[Node]:
     """The living nodes of the cluster at ``RAY_ADDRESS``; none while its head does not answer yet."""
+    import ray
 
-    def __call__(self) -> list[Node]:
-        import ray
-
-        if not ray.is_initialized():
-            try:
-                ray.init(address="auto", log_to_driver=False, logging_level="ERROR")
-            except (ConnectionError, RuntimeError, OSError, TimeoutError):
-                return []
-        return [(node["NodeManagerAddress"], node["Resources"].get("GPU", 0)) for node in ray.nodes() if node["Alive"]]
+    if not ray.is_initialized():
+        try:
+            ray.init(address="auto", log_to_driver=False, logging_level="ERROR")
+        except (ConnectionError, RuntimeError, OSError, TimeoutError):
+            return []
+    return [(node["NodeManagerAddress"], node["Resources"].get("GPU", 0)) for node in ray.nodes() if node["Alive"]]
 
 
 def main() -> int:
@@ -95,7 +93,7 @@ def main() -> int:
         print(f"zppo: {text}", file=sys.stderr, flush=True)
 
     try:
-        wait_for_nodes(RayNodes(), nodes=given.nodes, gpus=given.gpus, limit_s=given.limit, say=say)
+        wait_for_nodes(ray_nodes, nodes=given.nodes, gpus=given.gpus, limit_s=given.limit, say=say)
     except IncompleteClusterError as error:
         say(str(error))
         return 1

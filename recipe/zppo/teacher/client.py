@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from recipe.zppo import prompts
 from recipe.zppo.candidates import Draft
-from recipe.zppo.compression import Fallback, accept_summary, after_thinking, bounded_tail, parse_summary
+from recipe.zppo.compression import after_thinking, bounded_tail, parse_summary, why_not_used
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import JudgeError, PromptTooLongError, RewardError, RewardFunctionError, RolloutError, ZPPOError
 from recipe.zppo.hints import leaks
@@ -109,14 +109,13 @@ class TeacherClient:
         messages = prompts.compression_messages(draft.text, special_tokens=self.special_tokens)
         try:
             reply, num_tokens = await self._say(messages, seed)
-            limit = self.config.reformulation.max_candidate_tokens
-            decision = accept_summary(draft.text, parse_summary(reply), limit, lambda text: len(self._encode(text)))
+            summary, limit = parse_summary(reply) or "", self.config.reformulation.max_candidate_tokens
+            reason = why_not_used(draft.text, summary, limit, lambda text: len(self._encode(text)))
         except Exception as error:  # whatever the servers raise: the run goes on with the tail, counted
             logger.warning("compression failed: %s", error)
             return self.without_teacher(draft, "request_failed")
-        if isinstance(decision, Fallback):
-            return replace(self.without_teacher(draft, decision.value), teacher_tokens=num_tokens)
-        return replace(self._candidate(draft, decision.text, "teacher"), teacher_tokens=num_tokens)
+        candidate = self.without_teacher(draft, reason) if reason else self._candidate(draft, summary, "teacher")
+        return replace(candidate, teacher_tokens=num_tokens)
 
     def without_teacher(self, draft: Draft, reason: str) -> Candidate:
         """Compression mode ``none`` or ``truncate``, and the fall-back of ``teacher``."""
