@@ -119,8 +119,9 @@ class _BucketedJSD(torch.autograd.Function):
             by_probability = (part.q - part.m) / 2
             mean = (part.q.exp() * by_probability).sum(-1, keepdim=True)
             slope = (by_probability - mean) * grad[rows, None]
-            # The bucket's slope for everyone, then their own for the tokens that have one.
-            every = part.probabilities()
+            # The student's probabilities, (n, V) fp32: the bucket's slope for everyone, then their own for the tokens
+            # that have one.
+            every = (part.logits - part.norm).exp_()
             if ids is None:
                 every *= slope[:, :-1]
             else:
@@ -135,26 +136,22 @@ class _Chunk:
     """Log-probabilities (n, K + 1) of some tokens, the bucket last: ``p`` teacher, ``q`` student, ``m`` their mean."""
 
     def __init__(self, logits: torch.Tensor, teacher_log_probs: torch.Tensor, teacher_ids: torch.Tensor | None):
-        self._logits = logits.float()
-        self._norm = torch.logsumexp(self._logits, dim=-1, keepdim=True)
+        self.logits = logits.float()
+        self.norm = torch.logsumexp(self.logits, dim=-1, keepdim=True)
         teacher = teacher_log_probs.float()
         self.ids = None if teacher_ids is None else teacher_ids.long()
         nothing = teacher.new_full((len(teacher), 1), _FLOOR)
         if self.ids is None:
-            student, student_rest, teacher_rest = self._logits - self._norm, nothing, nothing
+            student, student_rest, teacher_rest = self.logits - self.norm, nothing, nothing
         else:
-            student = self._logits.gather(-1, self.ids) - self._norm
+            student = self.logits.gather(-1, self.ids) - self.norm
             if teacher.shape[1] == logits.shape[1]:
                 student_rest = teacher_rest = nothing
             else:
                 # Summed over the tokens outside, not 1 - (sum of the others): exact also where almost nothing is left.
-                outside = self._logits.scatter(-1, self.ids, -math.inf)
-                student_rest = torch.logsumexp(outside, dim=-1, keepdim=True) - self._norm
+                outside = self.logits.scatter(-1, self.ids, -math.inf)
+                student_rest = torch.logsumexp(outside, dim=-1, keepdim=True) - self.norm
                 teacher_rest = torch.log((1 - teacher.double().exp().sum(-1, keepdim=True)).clamp_min(0.0)).float()
         self.p = torch.cat([teacher, teacher_rest], dim=-1).clamp_min(_FLOOR)
         self.q = torch.cat([student, student_rest], dim=-1).clamp_min(_FLOOR)
         self.m = torch.logaddexp(self.p, self.q) - _LN2
-
-    def probabilities(self) -> torch.Tensor:
-        """The student's, (n, V) fp32; in place of the logits' copy where there is one."""
-        return (self._logits - self._norm).exp_()

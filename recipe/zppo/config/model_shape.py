@@ -110,18 +110,16 @@ def shape_of(path: str) -> ModelShape:
         sizes = _text_sizes(text)
     except KeyError as missing:
         raise UnknownShapeError(f"its config.json has no {missing.args[0]}") from None
-    quantization = config.get("quantization_config")
-    counted = _count(config, quantization, _element(config, text))
-    if counted is None:
-        counted = _by_formula(sizes, text, config, quantization, _element(config, text))
-    block = (quantization or {}).get("weight_block_size")
+    quantization, element = config.get("quantization_config") or {}, _element(config, text)
+    counted = _count(config, quantization, element) or _by_formula(sizes, text, config, quantization, element)
+    block = quantization.get("weight_block_size")
     return ModelShape(
         path=path,
         source=source,
         model_type=str(config.get("model_type", "?")),
         positions=text.get("max_position_embeddings"),
         tied=_tied(config),
-        quantization=quantization and str(quantization.get("quant_method", "?")),
+        quantization=str(quantization.get("quant_method", "?")) if quantization else None,
         block=tuple(block) if block else None,
         **sizes,
         **counted,
@@ -216,7 +214,7 @@ def _element(config: dict[str, Any], text: dict[str, Any]) -> int:
     return min(2, DTYPE_BYTES.get(next((str(name) for name in names if name), "bfloat16"), 2))
 
 
-def _count(config: dict[str, Any], quantization: dict[str, Any] | None, element: int) -> dict[str, Any] | None:
+def _count(config: dict[str, Any], quantization: dict[str, Any], element: int) -> dict[str, Any] | None:
     """Parameters and bytes from the model built on torch's meta device; None where transformers has no such class."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     import torch
@@ -251,10 +249,7 @@ def _count(config: dict[str, Any], quantization: dict[str, Any] | None, element:
         for name, module in model.named_modules()
         if isinstance(module, torch.nn.Linear) and not name.endswith("lm_head")
     }
-    skipped = [
-        *((quantization or {}).get("modules_to_not_convert") or (quantization or {}).get("ignore") or ()),
-        "lm_head",
-    ]
+    skipped = [*(quantization.get("modules_to_not_convert") or quantization.get("ignore") or ()), "lm_head"]
     small = [shape for name, shape in linears.items() if not any(str(skip).rstrip("*") in name for skip in skipped)]
     weight_bytes = total * element
     if quantization:
@@ -288,7 +283,7 @@ def _by_formula(
     sizes: dict[str, Any],
     text: dict[str, Any],
     config: dict[str, Any],
-    quantization: dict[str, Any] | None,
+    quantization: dict[str, Any],
     element: int,
 ) -> dict[str, Any]:
     """Parameters of a Llama-like decoder: q, k, v, o, a gated MLP and two norms a layer; embeddings, last norm, head.

@@ -34,7 +34,8 @@ class Batch:
 def training_problems(training: Training, shape: ModelShape | None, batch: Batch | None, longest: int) -> Iterator[str]:
     """What the student's engine would refuse; `longest` is the longest sequence in tokens."""
     megatron = training.engine == "megatron"
-    key = f"{ACTOR}.{'megatron.tensor_model_parallel_size' if megatron else _ULYSSES}"
+    size = "megatron.tensor_model_parallel_size" if megatron else "fsdp_config.ulysses_sequence_parallel_size"
+    key = f"{ACTOR}.{size}"
     if training.ranks % training.divisor:
         sizes = "tensor x pipeline x context parallel size" if megatron else "the sequence parallel size"
         yield (
@@ -59,9 +60,6 @@ def training_problems(training: Training, shape: ModelShape | None, batch: Batch
             f"{ACTOR}.ppo_micro_batch_size_per_gpu: {training.micro_batch} does not divide the {batch.per_rank} "
             f"sequences that a rank has in an update of a full step; set {ACTOR}.use_dynamic_bsz=true, or 1"
         )
-
-
-_ULYSSES = "fsdp_config.ulysses_sequence_parallel_size"
 
 
 def _head_problems(training: Training, shape: ModelShape, key: str) -> Iterator[str]:

@@ -20,10 +20,6 @@ class Layout:
     placement: Placement | None
     problems: list[str] = field(default_factory=list)
 
-    def slots(self, name: str) -> int:
-        """Accelerators of a pool over all nodes; 0 for a pool that is not there."""
-        return sum(pool.slots * pool.nodes for pool in self.pools if pool.name == name)
-
     def by_node(self) -> list[tuple[int, dict[str, int]]]:
         """Of each node that is used: its index, and how many accelerators each pool has there."""
         nodes: dict[int, dict[str, int]] = {}

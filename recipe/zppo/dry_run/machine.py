@@ -6,7 +6,6 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
-import psutil
 from omegaconf import DictConfig, OmegaConf
 
 from recipe.zppo.config.hardware import Hardware, Node
@@ -56,16 +55,12 @@ def look(config: DictConfig, found: list[Accelerator], *, join: bool) -> Hardwar
     slots = ray_init.get("num_gpus")
     if config.trainer.device == "cpu":  # Ray's accelerators are slots that the run itself declares
         return Hardware((Node(int(slots or 0), None, ray_init.get("num_cpus")),), CPU)
-    memory = min((accelerator.total for accelerator in found), default=None)
-    count = int(slots) if slots is not None else len(found) or _count_by_torch()
-    return Hardware((Node(count, memory, ray_init.get("num_cpus") or os.cpu_count()),), HERE)
-
-
-def _count_by_torch() -> int:
-    """Accelerators of another make, or without `nvidia-smi`."""
     from verl.utils.device import get_torch_device
 
-    return get_torch_device().device_count()
+    memory = min((accelerator.total for accelerator in found), default=None)
+    # By torch those of another make, or without `nvidia-smi`.
+    count = int(slots) if slots is not None else len(found) or get_torch_device().device_count()
+    return Hardware((Node(count, memory, ray_init.get("num_cpus") or os.cpu_count()),), HERE)
 
 
 def cluster(address: str) -> Hardware:
@@ -120,8 +115,3 @@ def parse_accelerators(text: str, visible: str | None) -> list[Accelerator]:
             break
         chosen.append(match)
     return chosen
-
-
-def host_memory_free() -> int:
-    """Bytes of main memory that are available here."""
-    return psutil.virtual_memory().available

@@ -69,22 +69,28 @@ def parameters_on_rank(shape: ModelShape, training: Training) -> float:
     return shape.parameters / split
 
 
+def _learnt_on_rank(shape: ModelShape, training: Training) -> float:
+    """Parameters of which one rank has gradients; with LoRA those of the adapters alone."""
+    held = parameters_on_rank(shape, training)
+    return held * training.lora_rank * shape.linear_edges / shape.parameters if training.lora_rank else held
+
+
+def _states_on_rank(shape: ModelShape, training: Training) -> float:
+    """Bytes of Adam's states on one rank."""
+    spread = training.shards if training.engine == "megatron" else 1
+    return _learnt_on_rank(shape, training) * training.state / spread
+
+
 def training_memory(shape: ModelShape, training: Training, serving: Serving, memory: int) -> TrainingMemory:
     """The update phase of the student, on an accelerator of `memory` bytes."""
-    held = parameters_on_rank(shape, training)
-    learnt, spread = held, 1
-    if training.lora_rank:
-        split = training.tensor * training.pipeline if training.engine == "megatron" else training.shards
-        learnt = training.lora_rank * shape.linear_edges / split
-    if training.engine == "megatron":
-        spread = training.shards
+    held, learnt = parameters_on_rank(shape, training), _learnt_on_rank(shape, training)
     tokens = training.tokens or (training.micro_batch or 1) * (serving.max_model_len or 0) // training.context
     head = 0 if training.fused_head else 4 * tokens * shape.vocab // training.tensor
     megatron = training.engine == "megatron"
     return TrainingMemory(
         weights=math.ceil(held * training.weight + (learnt * training.weight if training.lora_rank else 0)),
         gradients=math.ceil(learnt * training.gradient),
-        states=math.ceil(learnt * training.state / spread),
+        states=math.ceil(_states_on_rank(shape, training)),
         gathered=0 if megatron or training.shards == 1 else 2 * (_layer(shape) * 2 + _outside(shape)),
         activations=activations(shape, training, tokens),
         logits=head,
@@ -119,17 +125,12 @@ def workspace(shape: ModelShape, serving: Serving) -> int:
 
 def resident(shape: ModelShape, training: Training) -> tuple[int, int]:
     """Bytes that the trainer keeps on the accelerator while its servers work: before the first update, and after."""
-    held = parameters_on_rank(shape, training)
-    weights = 0 if training.param_offload else math.ceil(held * training.weight)
-    learnt = held
-    if training.lora_rank:
-        learnt = held * training.lora_rank * shape.linear_edges / shape.parameters
-    spread = training.shards if training.engine == "megatron" else 1
-    states = 0 if training.optimizer_offload else math.ceil(learnt * training.state / spread)
+    weights = 0 if training.param_offload else math.ceil(parameters_on_rank(shape, training) * training.weight)
+    states = 0 if training.optimizer_offload else math.ceil(_states_on_rank(shape, training))
     # Adam's moments come with the first update. Megatron's gradient buffers are there from the start, and leave the
     # accelerator with the weights only (verl: offload_megatron_model_to_cpu).
     if training.engine == "megatron" and not training.param_offload:
-        weights += math.ceil(learnt * training.gradient)
+        weights += math.ceil(_learnt_on_rank(shape, training) * training.gradient)
     return weights, weights + states
 
 
@@ -170,12 +171,8 @@ class HostMemory:
 
 def host_memory(shape: ModelShape, training: Training, ranks_of_node: int) -> HostMemory:
     """What the student's ranks on one node ask of its main memory."""
-    held = parameters_on_rank(shape, training)
-    learnt = held * training.lora_rank * shape.linear_edges / shape.parameters if training.lora_rank else held
-    spread = training.shards if training.engine == "megatron" else 1
-    each = (held * training.weight if training.param_offload else 0) + (
-        learnt * training.state / spread if training.optimizer_offload else 0
-    )
+    each = parameters_on_rank(shape, training) * training.weight if training.param_offload else 0
+    each += _states_on_rank(shape, training) if training.optimizer_offload else 0
     copies = ranks_of_node if shape.tied and training.engine != "megatron" else 1
     return HostMemory(math.ceil(each * ranks_of_node), copies * shape.parameters * training.weight)
 

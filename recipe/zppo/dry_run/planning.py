@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 
+import psutil
 from omegaconf import DictConfig
 
 from recipe.zppo.config.hardware import Hardware, parse_hardware
@@ -78,6 +79,10 @@ class Plan:
     val_rows: Rows | None = None
     workload: Workload | None = None
     disk: Disk | None = None
+
+    def add(self, problems: list[str], warnings: list[str]) -> None:
+        self.problems += problems
+        self.warnings += warnings
 
     def page(self, width: int | None = None) -> str:
         """The plan as text of one page."""
@@ -218,28 +223,22 @@ def _memory(result: Plan, config: DictConfig) -> None:
         )
         return
     for server in result.servers:
-        if server.name == "student" and result.student and result.training:
-            held = resident(result.student, result.training)
-            result.serving_memory[server.name, result.student_path] = serving_memory(
-                result.student, server, memory, held
-            )
-        for path, shape in result.teachers.items() if server.name == "teacher" else ():
+        models, held = result.teachers, (0, 0)
+        if server.name == "student":
+            models = {result.student_path: result.student if result.training else None}
+            held = resident(result.student, result.training) if result.student and result.training else held
+        for path, shape in models.items():
             if shape:
-                result.serving_memory[server.name, path] = serving_memory(shape, server, memory)
-    for (who, _), found in result.serving_memory.items():
-        server = next(server for server in result.servers if server.name == who)
-        problems, warned = serving_verdicts(server, found, memory, result.training)
-        result.problems += problems
-        result.warnings += warned
+                found = serving_memory(shape, server, memory, held)
+                result.serving_memory[server.name, path] = found
+                result.add(*serving_verdicts(server, found, memory, result.training))
     if result.student and result.training:
         found = training_memory(result.student, result.training, result.servers[0], memory)
         result.training_memory = found
         result.host = host_memory(result.student, result.training, config.trainer.n_gpus_per_node)
         local = result.hardware is not None and result.hardware.source == machine.HERE
-        here = machine.host_memory_free() if local else None
-        problems, warned = memory_verdicts(result.training, found, result.host, memory, here)
-        result.problems += problems
-        result.warnings += warned
+        here = psutil.virtual_memory().available if local else None
+        result.add(*memory_verdicts(result.training, found, result.host, memory, here))
     for accelerator in result.accelerators:
         if accelerator.free < 0.9 * accelerator.total:
             result.warnings.append(
@@ -258,6 +257,4 @@ def _disk(result: Plan, config: DictConfig, zppo: ZPPOConfig) -> None:
     rollouts = rollout_bytes(zppo, work, config.data.max_prompt_length) if work else None
     result.disk = disk_of(config, work.steps if work else None, checkpoint, exported, rollouts, logs)
     here = result.hardware is not None and result.hardware.source in (machine.HERE, machine.CPU)
-    problems, warned = disk_verdicts(result.disk, here=here)
-    result.problems += problems
-    result.warnings += warned
+    result.add(*disk_verdicts(result.disk, here=here))

@@ -12,7 +12,7 @@ import io
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -89,15 +89,7 @@ def has_media(messages: Sequence[Mapping[str, Any]]) -> bool:
 
 def without_media(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The messages with the media's types only, for whoever reads their text."""
-    return [
-        message
-        if isinstance(message["content"], str)
-        else {
-            **message,
-            "content": [part if part.get("type") == "text" else {"type": part["type"]} for part in message["content"]],
-        }
-        for message in messages
-    ]
+    return with_parts(messages, lambda part: part if part.get("type") == "text" else {"type": part["type"]})
 
 
 def decoded(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -128,12 +120,7 @@ def decoded(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             return part | {"video": frames}
         return part
 
-    return [
-        message
-        if isinstance(message["content"], str)
-        else {**message, "content": [opened(part) for part in message["content"]]}
-        for message in messages
-    ]
+    return with_parts(messages, opened)
 
 
 def extract(
@@ -209,6 +196,16 @@ def resized(image: Image.Image, part: Mapping[str, Any]) -> Image.Image:
     scale = math.sqrt(wanted / pixels)
     whole = math.ceil if wanted > pixels else math.floor
     return image.resize(tuple(max(1, whole(side * scale)) for side in image.size), Image.Resampling.BICUBIC)
+
+
+def with_parts(messages: Sequence[Mapping[str, Any]], change: Callable[[Part], Part]) -> list[dict[str, Any]]:
+    """The messages with every part changed; text that is a string stays as it is."""
+    return [
+        message
+        if isinstance(message["content"], str)
+        else {**message, "content": [change(part) for part in message["content"]]}
+        for message in messages
+    ]
 
 
 def _media(messages: Sequence[Mapping[str, Any]]) -> Iterator[Part]:

@@ -10,13 +10,16 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from recipe.zppo.errors import CheckpointError
 from recipe.zppo.run.checkpoint_files import COMPLETE_FILE, TRACKER, is_complete, latest_complete
-from recipe.zppo.run.files import write_atomically
+from recipe.zppo.run.files import write_atomically, write_text_atomically
 from recipe.zppo.run.identity import check_identity, run_identity
 from recipe.zppo.run.metrics_log import plain_metrics
 
@@ -32,8 +35,7 @@ class CheckpointMixin:
         with self._engine("checkpoint"):
             os.makedirs(folder, exist_ok=True)
             complete = os.path.join(folder, COMPLETE_FILE)
-            if os.path.exists(complete):  # a re-run of this step: not complete until it is saved again
-                os.remove(complete)
+            Path(complete).unlink(missing_ok=True)  # a re-run of this step: not complete until it is saved again
             state = {
                 "format": _FORMAT,
                 "step": self.global_steps,
@@ -46,9 +48,9 @@ class CheckpointMixin:
             }
             self.rollout_log.flush()
             write_atomically(os.path.join(folder, STATE_FILE), lambda path: torch.save(state, path, pickle_protocol=5))
-            with _KeepOneMore(self.config.trainer):
+            with _one_more_kept(self.config.trainer):
                 super()._save_checkpoint()
-            write_atomically(complete, lambda path: _write_json(path, {"step": self.global_steps, "format": _FORMAT}))
+            write_text_atomically(complete, json.dumps({"step": self.global_steps, "format": _FORMAT}))
             self._write_tracker(self.global_steps)
             self._remove_old()
 
@@ -109,8 +111,7 @@ class CheckpointMixin:
         return run_identity(self.config, self.questions.prompt_ids)
 
     def _write_tracker(self, step: int) -> None:
-        tracker = os.path.join(self.config.trainer.default_local_dir, TRACKER)
-        write_atomically(tracker, lambda path: _write_text(path, str(step)))
+        write_text_atomically(os.path.join(self.config.trainer.default_local_dir, TRACKER), str(step))
 
     def _remove_old(self) -> None:
         """Keep ``trainer.max_actor_ckpt_to_keep`` complete checkpoints, whole folders."""
@@ -120,31 +121,20 @@ class CheckpointMixin:
             return
         steps = sorted(int(m[1]) for name in os.listdir(folder) if (m := re.fullmatch(r"global_step_(\d+)", name)))
         for step in [step for step in steps if step <= self.global_steps][:-keep]:
-            path = os.path.join(folder, f"global_step_{step}")
-            if os.path.exists(os.path.join(path, COMPLETE_FILE)):
-                os.remove(os.path.join(path, COMPLETE_FILE))
+            path = Path(folder, f"global_step_{step}")
+            (path / COMPLETE_FILE).unlink(missing_ok=True)
             shutil.rmtree(path, ignore_errors=True)
 
 
-class _KeepOneMore:
+@contextmanager
+def _one_more_kept(trainer: Any) -> Iterator[None]:
     """verl deletes old actor folders before the new checkpoint is published; let it keep one more meanwhile."""
-
-    def __init__(self, trainer_config: Any):
-        self._config, self._keep = trainer_config, trainer_config.get("max_actor_ckpt_to_keep", None)
-
-    def __enter__(self) -> None:
-        if self._keep:
-            self._config.max_actor_ckpt_to_keep = self._keep + 1
-
-    def __exit__(self, *_: object) -> None:
-        if self._keep:
-            self._config.max_actor_ckpt_to_keep = self._keep
-
-
-def _write_json(path: str, content: Any) -> None:
-    _write_text(path, json.dumps(content))
-
-
-def _write_text(path: str, text: str) -> None:
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
+    keep = trainer.get("max_actor_ckpt_to_keep", None)
+    if not keep:
+        yield
+        return
+    trainer.max_actor_ckpt_to_keep = keep + 1
+    try:
+        yield
+    finally:
+        trainer.max_actor_ckpt_to_keep = keep

@@ -2,7 +2,7 @@
 
 from omegaconf import DictConfig, OmegaConf
 
-from recipe.zppo.errors import ConfigError
+from recipe.zppo.errors import ConfigError, first_line
 
 
 def check_with_verl(config: DictConfig) -> None:
@@ -17,6 +17,5 @@ def check_with_verl(config: DictConfig) -> None:
         validate_config(config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
     except Exception as error:
         # Hydra wraps what the constructor of a verl config raised.
-        cause = error.__cause__ or error
-        reason = (str(cause) or type(cause).__name__).splitlines()[0]
+        reason = first_line(error.__cause__ or error)
         raise ConfigError(f"verl does not accept the configuration: {reason}") from error

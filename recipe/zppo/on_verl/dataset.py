@@ -10,7 +10,7 @@ from verl.utils.dataset.rl_dataset import RLHFDataset
 from verl.utils.tokenizer import build_multimodal_processor_inputs, normalize_token_ids
 
 from recipe.zppo import prompts
-from recipe.zppo.errors import DataError, ZPPOError
+from recipe.zppo.errors import DataError, ZPPOError, first_line
 from recipe.zppo.media import parts as media
 from recipe.zppo.media.columns import left_encoded, with_one_form
 
@@ -37,7 +37,7 @@ class ZPPODataset(RLHFDataset):
         try:
             dataframe = datasets.concatenate_datasets(frames)
         except ValueError as error:
-            raise DataError(f"{list(self.data_files)} do not go together: {_first_line(error)}") from error
+            raise DataError(f"{list(self.data_files)} do not go together: {first_line(error)}") from error
         if 0 < self.max_samples < len(dataframe):
             rows = np.arange(self.max_samples)
             if self.shuffle:
@@ -102,7 +102,7 @@ class ZPPODataset(RLHFDataset):
         try:
             return {"length": self._num_tokens(row), "problem": ""}
         except Exception as error:  # tokenizer and processor raise what they like
-            return {"length": 0, "problem": f"{self._name(row, index)}: {_first_line(error)}"}
+            return {"length": 0, "problem": f"{self._name(row, index)}: {first_line(error)}"}
 
     def _num_tokens(self, row: dict[str, Any]) -> int:
         messages = self._build_messages(row, key=self.prompt_key)
@@ -168,7 +168,3 @@ def _load(file: str) -> datasets.Dataset:
 
 def _is_text(messages: list[dict]) -> bool:
     return all(isinstance(message["content"], str) for message in messages)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -31,9 +31,6 @@ class GradingMixin:
         judgement = await self._score([output], data, ResponseText(text, of_tokens=False), validate=False)
         return float(output.reward_score), judgement
 
-    def _is_judged(self, data: dict[str, Any]) -> bool:
-        return is_judged(data, self.zppo.judge.enable)
-
     async def _score(
         self, outputs: list[AgentLoopOutput], data: dict, response: ResponseText, validate: bool
     ) -> Judgement | None:
@@ -43,7 +40,7 @@ class GradingMixin:
             JudgeError: see `TeacherClient.judge`.
             RewardFunctionError: see `_compute_score`.
         """
-        judged, final, judgement = self._is_judged(data), outputs[-1], None
+        judged, final, judgement = is_judged(data, self.zppo.judge.enable), outputs[-1], None
         if not judged or validate:
             await self._compute_score(outputs, kwargs=data | {TEXT: response})
         if judged and final.reward_score != 1:

@@ -20,14 +20,8 @@ from verl.utils.tokenizer import get_processor_token_id
 from recipe.zppo import prompts
 from recipe.zppo.candidates import Draft
 from recipe.zppo.config.validation import validate_zppo
-from recipe.zppo.errors import (
-    DataError,
-    JudgeError,
-    PromptTooLongError,
-    RewardFunctionError,
-    RolloutError,
-    one_line,
-)
+from recipe.zppo.errors import DataError, JudgeError, PromptTooLongError, RewardFunctionError, RolloutError, one_line
+from recipe.zppo.judge import is_judged
 from recipe.zppo.media import parts as media
 from recipe.zppo.on_verl.agent_loop import AGENT_NAME
 from recipe.zppo.on_verl.grading import GradingMixin
@@ -44,7 +38,6 @@ from recipe.zppo.teacher.endpoint_client import TeacherEndpoint
 from recipe.zppo.types import Candidate, Hint, Kind, Opening, Rollout, RolloutFailure, TeacherAnswers
 
 logger = logging.getLogger(__name__)
-
 
 GREEDY = {"temperature": 0.0, "top_p": 1.0, "top_k": -1}
 
@@ -163,7 +156,7 @@ class ZPPOAgentLoopWorker(GradingMixin, _AgentLoopWorkerTQ):
             sampling_params = sampling_params | {"presence_penalty": penalty}
         if agent_name == "single_turn_agent":  # verl's default loop would cut long prompts
             agent_name = AGENT_NAME
-        if trajectory["validate"] and self._is_judged(kwargs):
+        if trajectory["validate"] and is_judged(kwargs, self.zppo.judge.enable):
             kwargs = with_question(kwargs)
         kwargs["raw_prompt"] = prompts.with_closer(list(kwargs["raw_prompt"]))
         try:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from recipe.zppo.run.files import DispensableWrites, write_atomically
+from recipe.zppo.run.files import DispensableWrites, write_text_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -45,12 +45,7 @@ class MetricsLog:
         kept = [line for number, line in lines if number <= step]
         if step and self.restored is not None and step not in [number for number, _ in lines]:
             kept.append(_line(self.restored, step))
-
-        def write(path: str) -> None:
-            with open(path, "w", encoding="utf-8") as file:
-                file.writelines(kept)
-
-        write_atomically(self.path, write)
+        write_text_atomically(self.path, "".join(kept))
         # Without a buffer: what the disk refused must not stay there and come out in front of the next line.
         self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115 (closed by finish)
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from recipe.zppo.run.files import DispensableWrites, write_atomically
+from recipe.zppo.run.files import DispensableWrites, write_text_atomically
 
 
 class StatusFile:
@@ -32,13 +32,8 @@ class StatusFile:
             "started": self.started,
             "total_steps": self.total_steps,
         }
-
-        def write(path: str) -> None:
-            with open(path, "w", encoding="utf-8") as file:
-                json.dump(content, file)
-
         with self._writes.attempt(self.path):
-            write_atomically(self.path, write)
+            write_text_atomically(self.path, json.dumps(content))
 
     @contextmanager
     def stage(self, step: int, stage: str) -> Iterator[None]:

@@ -12,11 +12,13 @@ import json
 import random
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import ConfigError, RolloutError
+from recipe.zppo.media.parts import with_parts
+from recipe.zppo.teacher.generate import Reply
 from recipe.zppo.teacher.secret import Secret
 
 _MAX_REPLY_BYTES = 64 * 2**20
@@ -41,14 +43,6 @@ class EndpointError(RolloutError):
 
     def __reduce__(self) -> tuple:
         return type(self), (str(self), self.about_request)
-
-
-@dataclass(frozen=True, slots=True)
-class ChatReply:
-    text: str = field(repr=False)
-    """Reasoning that the server has split off comes first, inside think tags, as servers of our own give it."""
-    num_tokens: int | None
-    """That the model wrote, as the server counts; None where it does not say."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +72,7 @@ class Endpoint:
         self.url = spec.base_url.rstrip("/")
         self._session: Any = None
 
-    async def chat(self, messages: Sequence[Mapping[str, Any]], **parameters: Any) -> ChatReply:
+    async def chat(self, messages: Sequence[Mapping[str, Any]], **parameters: Any) -> Reply:
         """One completion. ``messages`` as `wire_messages` gives them; ``parameters`` go into the request's body.
 
         A server that asks to slow down (429) is asked again after the pause that it names: the caller limits the time.
@@ -179,7 +173,8 @@ class Endpoint:
                 content = content[key]
         return str(content)
 
-    def _reply(self, content: Any) -> ChatReply:
+    def _reply(self, content: Any) -> Reply:
+        """Reasoning that the server has split off comes first, inside think tags, as servers of our own give it."""
         try:
             message = content["choices"][0]["message"]
             text, reasoning = message.get("content"), message.get("reasoning_content") or message.get("reasoning")
@@ -195,7 +190,7 @@ class Endpoint:
         if reasoning:
             text = f"<think>\n{reasoning}\n</think>\n\n{text}"
         counted = isinstance(num_tokens, int) and not isinstance(num_tokens, bool) and num_tokens >= 0
-        return ChatReply(_encodable(text), num_tokens if counted else None)
+        return Reply(_encodable(text), num_tokens if counted else None)
 
     def _one_line(self, text: str) -> str:
         return " ".join(self.spec.key.redact(_encodable(text)).split())[: _MAX_WORDS + len(self.url) + 200]
@@ -228,11 +223,7 @@ def wire_messages(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
     Raises:
         ConfigError: an item is of a kind that the protocol does not know: video.
     """
-    return [{**message, "content": _wire_content(message["content"])} for message in messages]
-
-
-def _wire_content(content: str | Sequence[Mapping[str, Any]]) -> str | list[dict[str, Any]]:
-    return content if isinstance(content, str) else [_wire_item(item) for item in content]
+    return with_parts(messages, _wire_item)
 
 
 def _wire_item(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,10 +28,9 @@ class TeacherEndpoint:
         return wire_messages(media.decoded(messages))
 
     async def __call__(self, messages: list[dict], seed: int, max_tokens: int, work: Work) -> Reply:
-        reply = await self.gate.run(lambda: self._ask(messages, seed, max_tokens, work), work)
-        return Reply(reply.text, reply.num_tokens)
+        return await self.gate.run(lambda: self._ask(messages, seed, max_tokens, work), work)
 
-    async def _ask(self, messages: list[dict], seed: int, max_tokens: int, work: Work) -> Any:
+    async def _ask(self, messages: list[dict], seed: int, max_tokens: int, work: Work) -> Reply:
         parameters: dict[str, Any] = {"max_tokens": max_tokens, **sampling(self.config, work)}
         if self.seeded:
             parameters["seed"] = seed % 2**31
