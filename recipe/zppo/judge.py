@@ -118,16 +118,11 @@ def parse_verdict(reply: str) -> Verdict:
     if len(text) > _MAX_REPLY:
         return Verdict.MALFORMED
     try:
-        pairs = json.loads(text, object_pairs_hook=_Pairs)
+        # Pairs, since a dict would keep the last of two equal keys; in a tuple, which no array becomes.
+        content = json.loads(text, object_pairs_hook=tuple)
     except (ValueError, RecursionError):
         return Verdict.MALFORMED
-    if not isinstance(pairs, _Pairs) or len(pairs) != 1:
-        return Verdict.MALFORMED
-    key, value = pairs[0]
-    if key != "verdict" or not isinstance(value, str) or value not in (Verdict.CORRECT, Verdict.WRONG):
-        return Verdict.MALFORMED
-    return Verdict(value)
-
-
-class _Pairs(list):
-    """The pairs of a JSON object: a dict would keep the last of two equal keys."""
+    for verdict in (Verdict.CORRECT, Verdict.WRONG):
+        if content == (("verdict", verdict.value),):
+            return verdict
+    return Verdict.MALFORMED

@@ -112,11 +112,6 @@ def test_a_request_cancelled_in_the_moment_of_its_grant_gives_the_slot_back():
     asyncio.run(run())
 
 
-def test_at_least_one_slot():
-    with pytest.raises(ValueError, match="at least 1 slot"):
-        Slots(0)
-
-
 def test_on_a_simulated_step_short_work_does_not_wait_for_rollouts():
     """`benchmarks/bench_teacher_slots.py` in small: 128 slots for a step of the paper's size."""
     (before,), old = simulate("in order", 128, steps=1)

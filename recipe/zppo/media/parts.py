@@ -56,26 +56,23 @@ def place(messages: Sequence[Mapping[str, Any]], images: Sequence[Any], videos: 
             part |= _as_part(kind, source)
         return part | {"type": kind}
 
+    def placed_part(part: Mapping[str, Any]) -> Part:
+        if part.get("type") == "text":
+            return {"type": "text", "text": part.get("text") or ""}
+        if part.get("type") not in left:
+            raise DataError(f"a part of the prompt is of type {part.get('type')!r}, not text, image or video")
+        return media_part(part["type"], part)
+
     placed = []
     for message in messages:
-        content, parts = message["content"], []
+        content = message["content"]
         if isinstance(content, str):
-            pieces = _PLACEHOLDER.split(content)
-            if len(pieces) > 1:
-                for piece in filter(None, pieces):
-                    kind = {"<image>": "image", "<video>": "video"}.get(piece)
-                    parts.append(media_part(kind, {}) if kind else {"type": "text", "text": piece})
-                content = parts
-        else:
-            for part in content:
-                if part.get("type") == "text":
-                    parts.append({"type": "text", "text": part.get("text") or ""})
-                elif part.get("type") in left:
-                    parts.append(media_part(part["type"], part))
-                else:
-                    raise DataError(f"a part of the prompt is of type {part.get('type')!r}, not text, image or video")
-            content = parts
+            pieces = [piece for piece in _PLACEHOLDER.split(content) if piece]
+            kinds = {"<image>": {"type": "image"}, "<video>": {"type": "video"}}
+            if not kinds.keys().isdisjoint(pieces):
+                content = [kinds.get(piece, {"type": "text", "text": piece}) for piece in pieces]
         placed.append({**message, "content": content})
+    placed = with_parts(placed, placed_part)
     for kind, given in (("image", images), ("video", videos)):
         if found[kind] < len(given):
             raise DataError(f"the row has {len(given)} {kind}(s), but the prompt has {found[kind]} <{kind}>")

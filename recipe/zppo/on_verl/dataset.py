@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from typing import Any
 
 import datasets
@@ -50,15 +51,14 @@ class ZPPODataset(RLHFDataset):
         key = self.config.get("prompt_id_key", None) or "prompt_id"
         if key in self.dataframe.column_names:
             return [str(value) for value in self.dataframe[key]]
-        seen: dict[str, int] = {}
+        seen: Counter[str] = Counter()
         ids = []
         columns = [name for name in (self.prompt_key, "reward_model") if name in self.dataframe.column_names]
         for row in self.dataframe.select_columns(columns):
             text = json.dumps(row, sort_keys=True, default=str, ensure_ascii=False)
             digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-            repeat = seen.get(digest, 0)
-            seen[digest] = repeat + 1
-            ids.append(f"{digest}-{repeat}" if repeat else digest)
+            ids.append(f"{digest}-{seen[digest]}" if seen[digest] else digest)
+            seen[digest] += 1
         return ids
 
     # ------------------------------------------------------------------ length

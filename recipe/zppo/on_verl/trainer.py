@@ -30,7 +30,7 @@ from recipe.zppo.on_verl.validation_queue import ValidationQueue
 from recipe.zppo.replay_buffer import PromptReplayBuffer
 from recipe.zppo.rollout.pipeline import QuestionPipeline
 from recipe.zppo.run import metrics as zppo_metrics
-from recipe.zppo.run.metrics_log import MetricsLog, attach_metrics_log
+from recipe.zppo.run.metrics_log import MetricsLog
 from recipe.zppo.run.rollout_log import RolloutLog
 from recipe.zppo.run.status import StatusFile
 from recipe.zppo.step import Step
@@ -249,8 +249,10 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
 
     @logger.setter
     def logger(self, tracking: Any) -> None:
-        """verl's fit() sets its loggers here; the metrics file becomes one of them."""
-        self._logger = attach_metrics_log(tracking, self.metrics_log, self.global_steps)
+        """verl's fit() sets its loggers here; the metrics file becomes one of them (`verl/utils/tracking.py`)."""
+        self.metrics_log.resume(self.global_steps)
+        tracking.logger["zppo_metrics_file"] = self.metrics_log
+        self._logger = tracking
 
     def _compute_metrics(
         self, batch: KVBatchMeta, metrics: dict, timing_raw: dict, global_steps: int, epoch: int

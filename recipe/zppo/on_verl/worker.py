@@ -147,17 +147,18 @@ class ZPPOAgentLoopWorker(GradingMixin, _AgentLoopWorkerTQ):
 
     async def _run_agent_loop(self, sampling_params: dict, trajectory: dict, *, agent_name: str, **kwargs: Any) -> Any:
         """The closer goes on last here, for plain, reformulated and validation prompts alike (Fig. 8)."""
-        if trajectory["validate"] and self.seeded:
-            row_seed = derive_seed(self.zppo.seed, "validation", kwargs["prompt_id"], kwargs["session_id"])
-            sampling_params = sampling_params | {"seed": row_seed % 2**31}
-        if trajectory["validate"] and not self.rollout_config.val_kwargs.do_sample:  # verl's V1 does not look at it
-            sampling_params = sampling_params | GREEDY
-        if trajectory["validate"] and (penalty := self.zppo.validation.presence_penalty):
-            sampling_params = sampling_params | {"presence_penalty": penalty}
+        if trajectory["validate"]:
+            if self.seeded:
+                row_seed = derive_seed(self.zppo.seed, "validation", kwargs["prompt_id"], kwargs["session_id"])
+                sampling_params = sampling_params | {"seed": row_seed % 2**31}
+            if not self.rollout_config.val_kwargs.do_sample:  # verl's V1 does not look at it
+                sampling_params = sampling_params | GREEDY
+            if penalty := self.zppo.validation.presence_penalty:
+                sampling_params = sampling_params | {"presence_penalty": penalty}
+            if is_judged(kwargs, self.zppo.judge.enable):
+                kwargs = with_question(kwargs)
         if agent_name == "single_turn_agent":  # verl's default loop would cut long prompts
             agent_name = AGENT_NAME
-        if trajectory["validate"] and is_judged(kwargs, self.zppo.judge.enable):
-            kwargs = with_question(kwargs)
         kwargs["raw_prompt"] = prompts.with_closer(list(kwargs["raw_prompt"]))
         try:
             return await super()._run_agent_loop(sampling_params, trajectory, agent_name=agent_name, **kwargs)

@@ -4,6 +4,7 @@ Only the needed columns are read, in batches. Row numbers in messages count from
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,19 +89,17 @@ def _checked_rows(
     file: str, key: str, prompt_key: str, id_key: str | None, judged: bool
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Each row's number and needed columns; raises at the end for the rows without question, answer, id or judge."""
-    lacking: dict[str, list[int]] = {}
+    lacking: dict[str, list[int]] = defaultdict(list)
     number = -1
     for number, row in enumerate(_read(file, key, [prompt_key, "reward_model"], id_key)):
         if not _has_question(row[prompt_key]):
-            lacking.setdefault(f"question ({prompt_key} has no user message with text)", []).append(number)
+            lacking[f"question ({prompt_key} has no user message with text)"].append(number)
         if not _has_answer(row["reward_model"]):
-            lacking.setdefault(f"answer ({ANSWER} is empty)", []).append(number)
+            lacking[f"answer ({ANSWER} is empty)"].append(number)
         if id_key in row and not _is_id(row[id_key]):
-            lacking.setdefault(f"id ({id_key} must be a text or a whole number)", []).append(number)
+            lacking[f"id ({id_key} must be a text or a whole number)"].append(number)
         if not judged and is_free_form(row):
-            lacking.setdefault("judge (extra_info.answer_type is free_form; set zppo.judge.enable=true)", []).append(
-                number
-            )
+            lacking["judge (extra_info.answer_type is free_form; set zppo.judge.enable=true)"].append(number)
         yield number, row
     if number < 0:
         raise ConfigError(f"{key}: {file} has no rows")

@@ -197,17 +197,12 @@ def _loaded(auto: Any, path: str | Path, what: str, **options: bool) -> Any:
 
 def _context(path: str, max_model_len: int | None, key: str) -> int | None:
     """Tokens of context that the servers will have; None where only the hub knows."""
-    limit = _position_limit(path)
+    content = model_config(path)
+    limit = (content.get("text_config") or content).get("max_position_embeddings")
+    limit = limit if isinstance(limit, int) else None
     if max_model_len is not None and limit is not None and max_model_len > limit:
         raise ConfigError(f"{key}: {max_model_len} is more than the {limit} positions of the model {path}")
     return max_model_len if max_model_len is not None else limit
-
-
-def _position_limit(path: str) -> int | None:
-    """`max_position_embeddings` of a local model's config, the text part's for a model with vision."""
-    content = model_config(path)
-    limit = (content.get("text_config") or content).get("max_position_embeddings")
-    return limit if isinstance(limit, int) else None
 
 
 def model_config(path: str) -> dict[str, Any]:

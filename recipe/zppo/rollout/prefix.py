@@ -36,7 +36,9 @@ class OpeningTokens:
     def __init__(self, tokenizer: Any, response_length: int, template: Mapping[str, Any] | None = None):
         self._tokenizer = copy.deepcopy(tokenizer)
         self.response_length = response_length
-        self._opens_thought = _opens_thought(tokenizer, template or {})
+        question, options = [{"role": "user", "content": "?"}], {"add_generation_prompt": True, "tokenize": False}
+        prompt = tokenizer.apply_chat_template(question, **options, **(template or {}))
+        self._opens_thought = prompt.rstrip().endswith("<think>")
 
     def __call__(self, opening: Opening) -> Given:
         """A part of a response leaves room for at least one token of the student's. Not thread-safe.
@@ -55,9 +57,3 @@ class OpeningTokens:
                 f"data.max_response_length is {self.response_length}"
             )
         return Given(tuple(ids), whole=True)
-
-
-def _opens_thought(tokenizer: Any, template: Mapping[str, Any]) -> bool:
-    messages = [{"role": "user", "content": "?"}]
-    prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **template)
-    return prompt.rstrip().endswith("<think>")

@@ -67,7 +67,7 @@ class TeacherWork:
         ]
         try:
             call = self.workers.ask_teacher(question, seeds=seeds, teacher=teacher)
-            answers = replace(await self._in_time(work, call), teacher=teacher)
+            answers = replace(await self.in_time(work, call), teacher=teacher)
         except WaitTimeoutError as late:
             answers = TeacherAnswers(failed=len(seeds), error=str(late), teacher=teacher)
             work.teacher_counts["teacher/late"] += 1
@@ -77,7 +77,7 @@ class TeacherWork:
         work.teacher_counts[f"teacher/{teacher}/solved"] += bool(answers.correct)
         return answers
 
-    async def _in_time(self, work: StepWork, coroutine: Coroutine[Any, Any, T]) -> T:
+    async def in_time(self, work: StepWork, coroutine: Coroutine[Any, Any, T]) -> T:
         """Await teacher work, at most until the step stops waiting for it.
 
         Raises:
@@ -100,31 +100,6 @@ class TeacherWork:
             task.cancel()
             expired.cancel()
 
-    async def hint(self, work: StepWork, question: Question, draft: Draft) -> Hint:
-        seed = derive_seed(self.zppo.seed, "hint", work.step, question.prompt_id)
-        try:
-            hint = await self._in_time(work, self.workers.write_hint(question, draft, seed=seed))
-        except WaitTimeoutError:
-            return Hint("", "failed")
-        work.teacher_counts["hint/tokens"] += hint.teacher_tokens
-        return hint
-
-    async def compressed(self, work: StepWork, question: Question, draft: Draft) -> Candidate:
-        """Each response is compressed once, also when BCQ and NCQ both show it."""
-        key = (question.prompt_id, draft.source, draft.index)
-        if key not in work.compressed:
-            seed = derive_seed(self.zppo.seed, "compression", work.step, *key)
-            work.compressed[key] = self.tasks.spawn(self._compress(work, draft, seed))
-        return await asyncio.shield(work.compressed[key])
-
-    async def _compress(self, work: StepWork, draft: Draft, seed: int) -> Candidate:
-        try:
-            candidate = await self._in_time(work, self.workers.compress(draft, seed=seed, teacher=True))
-        except WaitTimeoutError:
-            return await self.workers.compress(draft, seed=seed, teacher=False)
-        work.teacher_counts["tokens"] += candidate.teacher_tokens
-        return candidate
-
 
 class _Visit:
     """`recipe.zppo.methods.Visit` of a group's question."""
@@ -138,10 +113,31 @@ class _Visit:
         self.helpers = work.teacher.get(prompt_id, TeacherAnswers()).rollouts
 
     async def compressed(self, draft: Draft) -> Candidate:
-        return await self._teacher.compressed(self._work, self._question, draft)
+        """Each response is compressed once, also when BCQ and NCQ both show it."""
+        key, compressed = (self._question.prompt_id, draft.source, draft.index), self._work.compressed
+        if key not in compressed:
+            seed = derive_seed(self.seed, "compression", self.step, *key)
+            compressed[key] = self._teacher.tasks.spawn(self._compress(draft, seed))
+        return await asyncio.shield(compressed[key])
+
+    async def _compress(self, draft: Draft, seed: int) -> Candidate:
+        compress = self._teacher.workers.compress
+        try:
+            candidate = await self._teacher.in_time(self._work, compress(draft, seed=seed, teacher=True))
+        except WaitTimeoutError:
+            return await compress(draft, seed=seed, teacher=False)
+        self._work.teacher_counts["tokens"] += candidate.teacher_tokens
+        return candidate
 
     async def hint(self, draft: Draft) -> Hint:
-        return await self._teacher.hint(self._work, self._question, draft)
+        seed = derive_seed(self.seed, "hint", self.step, self._question.prompt_id)
+        writing = self._teacher.workers.write_hint(self._question, draft, seed=seed)
+        try:
+            hint = await self._teacher.in_time(self._work, writing)
+        except WaitTimeoutError:
+            return Hint("", "failed")
+        self._work.teacher_counts["hint/tokens"] += hint.teacher_tokens
+        return hint
 
     def count(self, name: str) -> None:
         self._work.teacher_counts[name] += 1

@@ -106,13 +106,6 @@ class MetricsLog:
             file.close()
 
 
-def attach_metrics_log(tracking: Any, log: MetricsLog, step: int) -> Any:
-    """Make ``log`` one of the back ends of verl's ``tracking`` (a dict of them, `utils/tracking.py`)."""
-    log.resume(step)
-    tracking.logger["zppo_metrics_file"] = log
-    return tracking
-
-
 def plain_metrics(data: dict[str, Any]) -> dict[str, Any]:
     """Metrics as plain numbers and strings; what is not finite becomes null."""
     return {key: _number(value) for key, value in data.items()}

@@ -28,11 +28,6 @@ class RequestGate:
     step nothing. Every ``retry_after_s`` seconds a short ``probe`` in the background asks whether it is back. Requests
     that were under way together when a connection broke failed once, not each on its own: of them one counts. Requests
     without an answer in time count each. Tries of a request are ``retry_pause_s``, then twice as long apart, and so on.
-
-    Example:
-        gate = RequestGate(max_concurrent=64, timeout_s=600, max_retries=2, dead_after_failures=8, retry_after_s=300,
-                           probe=lambda: client.generate(..., max_tokens=1))
-        response = await gate.run(lambda: client.generate(...), Work.ROLLOUT)
     """
 
     def __init__(

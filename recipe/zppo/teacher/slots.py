@@ -27,16 +27,9 @@ class Work(StrEnum):
 
 
 class Slots:
-    """A semaphore of ``count`` slots that serves work in order of arrival, but rollouts after all else.
-
-    Example:
-        async with slots.take(Work.VERDICT):
-            await request()
-    """
+    """A semaphore of ``count`` slots that serves work in order of arrival, but rollouts after all else."""
 
     def __init__(self, count: int):
-        if count < 1:
-            raise ValueError(f"at least 1 slot is needed, got {count}")
         self._free = count
         self._short: deque[asyncio.Future[None]] = deque()
         self._rollouts: deque[asyncio.Future[None]] = deque()
