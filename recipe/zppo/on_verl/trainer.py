@@ -196,7 +196,7 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
 
     def _build_replay_buffer(self) -> ValidationQueue:
         """verl's queue of finished trajectories; training has the pipeline instead, validation goes on using it."""
-        self.validation_queue = ValidationQueue.build(self.config, limit_s=self.zppo.timeouts.validation_s)
+        self.validation_queue = ValidationQueue(self.config, limit_s=self.zppo.timeouts.validation_s)
         return self.validation_queue
 
     def get_llm_client(self) -> ServerClient:

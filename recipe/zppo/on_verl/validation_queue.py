@@ -1,6 +1,7 @@
 """The queue through which verl's validation gets its rollouts, with a limit on the wait."""
 
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,17 +17,9 @@ logger = logging.getLogger(__name__)
 class ValidationQueue(ReplayBuffer):
     """verl's `ReplayBuffer` (finished trajectories, not the paper's prompt buffer), polled faster, never for ever."""
 
-    limit_s: float = float("inf")
-    unjudged: set[str]
-    """Uids of those prompts that failed for want of a verdict."""
-    failed: set[str]
-    """Uids of all prompts of which a rollout failed. verl counts it as a wrong answer; `measured` leaves them out."""
-    _waiting_since: float | None = None
-
-    @classmethod
-    def build(cls, config: Any, *, limit_s: float) -> "ValidationQueue":
+    def __init__(self, config: Any, *, limit_s: float):
         sampler = config.trainer.v1.sampler
-        queue = cls(
+        super().__init__(
             trainer_mode="sync",
             trainer_config=config.trainer.v1.get("sync", {}),
             max_off_policy_threshold=sampler.max_off_policy_threshold,
@@ -34,9 +27,11 @@ class ValidationQueue(ReplayBuffer):
             sampler_kwargs=sampler.sampler_kwargs,
             poll_interval=0.2,
         )
-        queue.limit_s = limit_s
-        queue.unjudged, queue.failed = set(), set()
-        return queue
+        self.limit_s, self._waiting_since = limit_s, math.inf
+        # Uids of all prompts of which a rollout failed, and of those for want of a verdict. verl counts a failure as a
+        # wrong answer; `measured` leaves them out.
+        self.failed: set[str] = set()
+        self.unjudged: set[str] = set()
 
     def begin(self) -> None:
         """Another validation begins."""
@@ -99,7 +94,7 @@ class ValidationQueue(ReplayBuffer):
         return super()._materialize_batch(partition_id, selected_prompt_uids, partition_snapshot)
 
     def _wait_for_next_poll(self, partition_id: str, last_debug_time: float) -> float:
-        if self._waiting_since is not None and time.monotonic() - self._waiting_since > self.limit_s:
+        if time.monotonic() - self._waiting_since > self.limit_s:
             finished = len(self.finished_keys[partition_id]) + len(self.failure_keys[partition_id])
             missing = len(self.pending_keys[partition_id]) + len(self.running_keys[partition_id])
             raise WaitTimeoutError(

@@ -52,11 +52,7 @@ REQUIRED: tuple[tuple[str, Any, str], ...] = (
     ("actor_rollout_ref.hybrid_engine", True, "rollout and update share the student's accelerators"),
     ("actor_rollout_ref.actor.ppo_epochs", 1, "a step has no second epoch; set zppo.updates_per_step instead"),
     ("trainer.v1.sampler.sync_refill_failed_groups", False, "ZPPO counts and reports failed groups itself"),
-    (
-        "actor_rollout_ref.actor.checkpoint.async_save",
-        False,
-        "a checkpoint would be published before it is written",
-    ),
+    ("actor_rollout_ref.actor.checkpoint.async_save", False, "a checkpoint would be published before it is written"),
     ("data.return_raw_chat", True, "reformulated prompts are built from chat messages"),
 )
 
