@@ -115,5 +115,5 @@ def test_bad_input_is_an_error(args, message):
 def test_group_statistics_count_groups_and_rollouts_without_padding():
     rewards = torch.tensor([1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0])
     ids = ["a", "a", "b", "b", "c", "c", "pad1"]
-    assert group_statistics(rewards, ids, [False] * 6 + [True]) == GroupStatistics(3, 2 / 3, 1 / 6)
-    assert group_statistics(rewards[:1], ["pad1"], [True]) == GroupStatistics(0, 0.0, 0.0)
+    assert group_statistics(rewards, ids, [False] * 6 + [True]) == GroupStatistics(2 / 3, 1 / 6)
+    assert group_statistics(rewards[:1], ["pad1"], [True]) == GroupStatistics(0.0, 0.0)

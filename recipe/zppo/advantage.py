@@ -28,12 +28,10 @@ class GroupStatistics:
     """What the groups of a batch look like, padding apart.
 
     Attributes:
-        num_groups: number of groups.
         trivial_group_share: share of groups whose rewards are all equal.
         positive_advantage_share: share of rollouts above their group's mean (step 2 keeps the sign).
     """
 
-    num_groups: int
     trivial_group_share: float
     positive_advantage_share: float
 
@@ -86,10 +84,9 @@ def group_statistics(
     """Shares for the step's metrics; arguments and errors as in `two_step_advantage`. Shares of nothing are 0."""
     values, groups, real = _inputs(rewards, group_ids, padding_mask)
     if not real.any():
-        return GroupStatistics(0, 0.0, 0.0)
+        return GroupStatistics(0.0, 0.0)
     centered, trivial = _center(values[real], groups[real])
-    present = np.unique(groups[real])
-    return GroupStatistics(len(present), float(trivial[present].mean()), float((centered > 0).mean()))
+    return GroupStatistics(float(trivial[np.unique(groups[real])].mean()), float((centered > 0).mean()))
 
 
 def _center(values: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -31,11 +31,6 @@ class ZPPOAgentLoop(SingleTurnAgentLoop):
         super().__init__(*args, **kwargs)
         self.max_model_len = self.rollout_config.max_model_len or self.prompt_length + self.response_length
 
-    def bound(self, *, max_model_len: int, response_length: int) -> "ZPPOAgentLoop":
-        """Use other limits than the student's, for the teacher."""
-        self.max_model_len, self.response_length = max_model_len, response_length
-        return self
-
     async def ct_build_initial_tokens(self, *args: Any, **kwargs: Any) -> list[int]:
         """Token ids of the prompt.
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 from recipe.zppo.on_verl.merge_adapter import ADAPTER
 from recipe.zppo.run.checkpoint_files import latest_complete
@@ -42,7 +43,7 @@ def export_hf_model(run_dir: str, strategy: str) -> str | None:
     adapter, exported_adapter = os.path.join(run_dir, ADAPTER), os.path.join(temporary, ADAPTER)
     shutil.rmtree(temporary, ignore_errors=True)
     bridged = os.path.join(checkpoint, "actor", *_BRIDGED)
-    if strategy == "megatron" and _has_weights(bridged):
+    if strategy == "megatron" and any(Path(bridged).glob("*.safetensors")):
         shutil.copytree(bridged, temporary)
         _publish(temporary, target)
         return target
@@ -62,10 +63,6 @@ def export_hf_model(run_dir: str, strategy: str) -> str | None:
     _publish(exported_adapter, adapter)
     _publish(temporary, target)
     return target
-
-
-def _has_weights(folder: str) -> bool:
-    return os.path.isdir(folder) and any(name.endswith(".safetensors") for name in os.listdir(folder))
 
 
 def _publish(new: str, place: str) -> None:

@@ -104,7 +104,7 @@ class TeacherServers:
             data_config=DictConfigWrap(self._data[work]),
             tools=ToolListWrap(self._tools),
         )
-        loop.bound(max_model_len=self.max_model_len, response_length=max_tokens)
+        loop.max_model_len, loop.response_length = self.max_model_len, max_tokens  # not the student's limits
         return await loop.run(sampling_params, raw_prompt=messages)
 
 

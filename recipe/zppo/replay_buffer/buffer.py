@@ -23,15 +23,15 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from operator import index
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from recipe.zppo.errors import ReplayBufferError
 from recipe.zppo.replay_buffer.packing import numbers, pack, pack_order, unpack, unpack_order
 from recipe.zppo.replay_buffer.weights import REPLAY_WEIGHTS, UNIFORM, entry_weights, weighted_draw
+from recipe.zppo.types import PromptId
 
-PromptId: TypeAlias = str | int
 _FATES = ("admissions", "graduations", "evictions")
 _WAYS_OUT = ("graduations", "evictions")
 MOST_VISITS_COUNTED = 16
@@ -81,8 +81,7 @@ class PromptReplayBuffer:
             capacity: most entries after an update.
             threshold: tau in (0, 1]; an accuracy below is hard.
             seed: of the draws.
-            weights: of the draws: ``uniform``; ``entry_accuracy``, entry accuracy + 1/8; ``visits``,
-                1 / (1 + number of visits). See `recipe.zppo.replay_buffer.weights`.
+            weights: of the draws, one of `recipe.zppo.replay_buffer.weights`.
 
         Raises:
             ReplayBufferError: one of them out of range.

@@ -61,7 +61,8 @@ def unpack_order(after: array) -> list[int]:
     Raises:
         ValueError: it is not one chain over all slots.
     """
-    order, size = [], len(after)
+    order: list[int] = []
+    size = len(after)
     heads = np.setdiff1d(np.arange(size), after)
     slot = int(heads[0]) if len(heads) else -1
     while 0 <= slot < size and len(order) < size:

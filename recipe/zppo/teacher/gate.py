@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from recipe.zppo.teacher.slots import Slots, Work
@@ -19,6 +20,7 @@ class TeacherDownError(RuntimeError):
     """The teacher failed so often in a row that it is left alone for a while."""
 
 
+@dataclass(kw_only=True, eq=False)
 class RequestGate:
     """Runs requests with a concurrency limit, a time limit each, retries, and a circuit breaker.
 
@@ -30,30 +32,19 @@ class RequestGate:
     without an answer in time count each. Tries of a request are ``retry_pause_s``, then twice as long apart, and so on.
     """
 
-    def __init__(
-        self,
-        *,
-        max_concurrent: int,
-        timeout_s: float,
-        max_retries: int,
-        dead_after_failures: int,
-        retry_after_s: float,
-        probe: Callable[[], Awaitable[object]],
-        probe_timeout_s: float = 30.0,
-        retry_pause_s: float = 0.5,
-        is_failure: Callable[[BaseException], bool] = is_server_failure,
-        now: Callable[[], float] = time.monotonic,
-    ):
-        self.timeout_s = timeout_s
-        self.max_retries = max_retries
-        self.dead_after_failures = dead_after_failures
-        self.retry_after_s = retry_after_s
-        self.probe_timeout_s = probe_timeout_s
-        self.retry_pause_s = retry_pause_s
-        self._probe = probe
-        self._is_failure = is_failure
-        self._now = now
-        self._slots = Slots(max_concurrent)
+    max_concurrent: int
+    timeout_s: float
+    max_retries: int
+    dead_after_failures: int
+    retry_after_s: float
+    probe: Callable[[], Awaitable[object]]
+    probe_timeout_s: float = 30.0
+    retry_pause_s: float = 0.5
+    is_failure: Callable[[BaseException], bool] = is_server_failure
+    now: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self._slots = Slots(self.max_concurrent)
         self._failures_in_a_row = 0
         self._began = 0  # requests so far, a number for each
         self._not_before = 0  # requests with a lower number were under way at the last failure that counted
@@ -81,7 +72,7 @@ class RequestGate:
                     async with asyncio.timeout(self.timeout_s):
                         answer = await request()
                 except Exception as error:  # which errors a server makes is the caller's to say
-                    if not self._is_failure(error):
+                    if not self.is_failure(error):
                         raise
                     self._failed(number, error)
                     if attempt == self.max_retries or self.is_down:
@@ -97,16 +88,16 @@ class RequestGate:
     def _refuse_while_down(self) -> None:
         if self._down_since is None:
             return
-        if self._now() - self._down_since >= self.retry_after_s and self._probing is None:
+        if self.now() - self._down_since >= self.retry_after_s and self._probing is None:
             self._probing = asyncio.create_task(self._ask_whether_it_is_back())
         raise TeacherDownError(f"the teacher failed {self._failures_in_a_row} times in a row and is left alone")
 
     async def _ask_whether_it_is_back(self) -> None:
         try:
             async with asyncio.timeout(self.probe_timeout_s):
-                await self._probe()
+                await self.probe()
         except Exception:  # whatever it is, it is no answer
-            self._down_since = self._now()
+            self._down_since = self.now()
         else:
             self._failures_in_a_row, self._down_since = 0, None
         finally:
@@ -118,4 +109,4 @@ class RequestGate:
         self._not_before = self._began
         self._failures_in_a_row += 1
         if self._failures_in_a_row >= self.dead_after_failures:
-            self._down_since = self._now()
+            self._down_since = self.now()
