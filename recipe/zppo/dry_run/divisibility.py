@@ -48,7 +48,13 @@ def training_problems(training: Training, shape: ModelShape | None, batch: Batch
             "accelerators; set a divisor, or -1 for all"
         )
     if shape is not None:
-        yield from _head_problems(training, shape, key)
+        split = training.tensor if megatron else training.context
+        yield from _head_problems(key, split, "the student's", shape, "; set one that is")
+        if megatron and shape.layers % training.pipeline and not training.own_stages:
+            yield (
+                f"{ACTOR}.megatron.pipeline_model_parallel_size: {training.pipeline} does not divide the student's "
+                f"{shape.layers} layers; set a divisor"
+            )
     ranks = f" x {training.context} ranks of a sequence" if training.context > 1 else ""
     if training.dynamic and training.tokens * training.context < longest:
         yield (
@@ -62,21 +68,11 @@ def training_problems(training: Training, shape: ModelShape | None, batch: Batch
         )
 
 
-def _head_problems(training: Training, shape: ModelShape, key: str) -> Iterator[str]:
-    megatron = training.engine == "megatron"
-    split = training.tensor if megatron else training.context
+def _head_problems(key: str, split: int, who: str, shape: ModelShape, remedy: str = "") -> Iterator[str]:
     if shape.heads % split:
-        yield f"{key}: {split} does not divide the student's {shape.heads} attention heads; set a divisor"
+        yield f"{key}: {split} does not divide {who} {shape.heads} attention heads; set a divisor"
     elif shape.kv_heads % split and split % shape.kv_heads:
-        yield (
-            f"{key}: {split} neither divides nor is a multiple of the student's {shape.kv_heads} key-value heads; set "
-            "one that is"
-        )
-    if megatron and shape.layers % training.pipeline and not training.own_stages:
-        yield (
-            f"{ACTOR}.megatron.pipeline_model_parallel_size: {training.pipeline} does not divide the student's "
-            f"{shape.layers} layers; set a divisor"
-        )
+        yield f"{key}: {split} neither divides nor is a multiple of {who} {shape.kv_heads} key-value heads{remedy}"
 
 
 def serving_problems(serving: Serving, shape: ModelShape | None, per_node: int, per_node_key: str) -> Iterator[str]:
@@ -96,10 +92,7 @@ def serving_problems(serving: Serving, shape: ModelShape | None, per_node: int, 
     if shape is None:
         return
     split, who = serving.tensor, f"the {serving.name}'s"
-    if shape.heads % split:
-        yield f"{key}: {split} does not divide {who} {shape.heads} attention heads; set a divisor"
-    elif shape.kv_heads % split and split % shape.kv_heads:
-        yield f"{key}: {split} neither divides nor is a multiple of {who} {shape.kv_heads} key-value heads"
+    yield from _head_problems(key, split, who, shape)
     if shape.linear and (shape.linear.key_heads % split or shape.linear.value_heads % split):
         yield (
             f"{key}: {split} does not divide {who} {shape.linear.key_heads} and {shape.linear.value_heads} heads of "

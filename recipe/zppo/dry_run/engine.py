@@ -88,7 +88,6 @@ class Serving:
 
 
 def training_of(config: DictConfig) -> Training:
-    """The student's engine."""
     actor, model = config.actor_rollout_ref.actor, config.actor_rollout_ref.model
     ranks = config.trainer.n_gpus_per_node * config.trainer.nnodes
     lora = OmegaConf.select(model, "lora.rank", default=0) or 0
@@ -149,7 +148,6 @@ def _megatron(actor: DictConfig, **common: object) -> Training:
 
 
 def student_serving(config: DictConfig) -> Serving:
-    """The student's rollout servers."""
     rollout = config.actor_rollout_ref.rollout
     ranks = config.trainer.n_gpus_per_node * config.trainer.nnodes
     return _serving("student", ROLLOUT, rollout, ranks, bool(rollout.free_cache_engine))

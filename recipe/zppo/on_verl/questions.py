@@ -24,8 +24,7 @@ class QuestionSource:
             raise DataError(
                 f"{list(dataset.data_files)} hold duplicate prompt ids; the buffer knows a prompt by its id"
             )
-        self._dataset, self._dataloader = dataset, dataloader
-        self._batches: Iterator[dict[str, Any]] | None = None
+        self._dataset, self._batches = dataset, _endless(dataloader)
 
     @property
     def prompt_ids(self) -> list[str]:
@@ -38,7 +37,7 @@ class QuestionSource:
         Returns:
             the questions and the number of new ones.
         """
-        batch = self._next_batch()
+        batch = next(self._batches)
         new = [self._question(batch, i, replayed=False) for i in range(len(batch["prompt_id"]))]
         # Where one epoch ends and the next begins within a step a prompt can come twice; it counts once.
         unique = list({question.prompt_id: question for question in new}.values())
@@ -63,20 +62,20 @@ class QuestionSource:
     def metrics(self) -> dict[str, float]:
         return {"zppo/data/dropped_overlong": float(self._dataset.num_dropped)}
 
-    def _next_batch(self) -> dict[str, Any]:
-        for _ in range(2):
-            if self._batches is None:
-                self._batches = iter(self._dataloader)
-            batch = next(self._batches, None)
-            if batch is not None:
-                return batch
-            self._batches = None  # next epoch
-        raise DataError("the data loader is empty")
-
     @staticmethod
     def _question(batch: dict[str, Any], i: int, *, replayed: bool) -> Question:
         data = {key: _plain(value[i]) for key, value in batch.items()}
         return Question(str(data["prompt_id"]), int(data["row"]), replayed, data)
+
+
+def _endless(dataloader: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Its batches, epoch after epoch."""
+    while True:
+        batch = None
+        for batch in dataloader:
+            yield batch
+        if batch is None:
+            raise DataError("the data loader is empty")
 
 
 def _plain(value: Any) -> Any:

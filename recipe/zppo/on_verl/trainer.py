@@ -144,20 +144,18 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
     def _update_actor(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
         """Exactly I updates: verl's call with ``num_mini_batch`` in place of a fixed mini-batch size."""
         actor = self.config.actor_rollout_ref.actor
-        batch.extra_info.update(
-            {
-                "calculate_entropy": actor.calculate_entropy or actor.entropy_coeff != 0.0,
-                "distillation_use_topk": self.distills,
-                "distillation_only": self.distills,
-                "global_batch_size": len(batch) // self.zppo.updates_per_step,
-                "num_mini_batch": self.zppo.updates_per_step,
-                "epochs": 1,
-                # Mini-batches are drawn anew each step; in batch order one would be all plain, another all NCQ.
-                "seed": actor.data_loader_seed + self.global_steps,
-                "dataloader_kwargs": {"shuffle": True},
-                "temperature": self.config.actor_rollout_ref.rollout.temperature,
-            }
-        )
+        batch.extra_info |= {
+            "calculate_entropy": actor.calculate_entropy or actor.entropy_coeff != 0.0,
+            "distillation_use_topk": self.distills,
+            "distillation_only": self.distills,
+            "global_batch_size": len(batch) // self.zppo.updates_per_step,
+            "num_mini_batch": self.zppo.updates_per_step,
+            "epochs": 1,
+            # Mini-batches are drawn anew each step; in batch order one would be all plain, another all NCQ.
+            "seed": actor.data_loader_seed + self.global_steps,
+            "dataloader_kwargs": {"shuffle": True},
+            "temperature": self.config.actor_rollout_ref.rollout.temperature,
+        }
         output = self.actor_rollout_wg.update_actor(batch)
         metrics.update(zppo_metrics.actor_metrics(output["metrics"]))
         return batch

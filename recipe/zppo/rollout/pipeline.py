@@ -186,17 +186,13 @@ class QuestionPipeline:
             derive_seed(self.zppo.seed, "rollout", group.step, prompt_id, group.kind.value, session)
             for session in range(size)
         ]
+        stream = self.workers.roll_out(
+            group.question, messages, uid=group.uid, kind=group.kind, seeds=seeds, openings=group.openings
+        )
         try:
             async with asyncio.timeout(limit_s):
                 with self.clock(group.kind.value):
-                    async for rollout in self.workers.roll_out(
-                        group.question,
-                        messages,
-                        uid=group.uid,
-                        kind=group.kind,
-                        seeds=seeds,
-                        openings=group.openings,
-                    ):
+                    async for rollout in stream:
                         if isinstance(rollout, RolloutFailure):
                             group.failures.append(rollout)
                             self._last_failure = rollout.detail

@@ -8,8 +8,6 @@ from recipe.zppo.types import Candidate, Hint, Kind, Opening, Question, Rollout,
 
 
 class Workers(Protocol):
-    """What the pipeline asks of the agent-loop workers."""
-
     def roll_out(
         self,
         question: Question,
