@@ -102,8 +102,7 @@ def judge_messages(question: str, reference: str, answer: str, *, special_tokens
 
 def final_answer(response: str, max_tokens: int, tokenizer: Tokenizer) -> str:
     """The last boxed answer; without one the end of what follows the reasoning, at most ``max_tokens`` tokens."""
-    boxed = extract_answer(response)
-    if boxed is not None:
+    if (boxed := extract_answer(response)) is not None:
         return boxed
     return bounded_tail(response.rpartition("</think>")[2], max_tokens, tokenizer)
 

@@ -17,10 +17,6 @@ Used: TypeAlias = Callable[["ZPPOConfig"], bool]
 """Whether a key matters to a method; the reference page asks it of every method's config."""
 
 
-def always(config: "ZPPOConfig") -> bool:
-    return True
-
-
 def rewards(config: "ZPPOConfig") -> bool:
     return config.distillation.mode == "none"
 
@@ -40,7 +36,7 @@ def builds(kind: Kind) -> Used:
 class ReplayConfig(Group):
     """The prompt replay buffer B (Sec. 3; Algorithm 1, steps 1 and 6)."""
 
-    enable: bool = key(True, paper="the dagger of the methods' names", used=always)
+    enable: bool = key(True, paper="the dagger of the methods' names", used=lambda config: True)
     """Replay hard prompts. false stores nothing and replays nothing."""
 
     fraction: float = key(0.25, ge=0.0, le=1.0, paper="rho_replay, Table 8")
@@ -57,7 +53,7 @@ class ReplayConfig(Group):
 class ReformulationConfig(Group):
     """What hard questions become: BCQ and NCQ, or one of the rival groups that the teacher helps (App. D.2)."""
 
-    enable: bool = key(True, used=always)
+    enable: bool = key(True, used=lambda config: True)
     """Build reformulated questions. false never asks the teacher for them."""
 
     fraction: float = key(0.25, ge=0.0, le=1.0, paper="rho_aug, Table 8; Algorithm 1, steps 3 and 5")

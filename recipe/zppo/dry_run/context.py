@@ -1,5 +1,6 @@
 """Longest possible prompts, in tokens, against the contexts of student and teacher."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,10 +135,8 @@ class _Templates:
         if (folder / "tokenizer_config.json").is_file():
             from transformers import AutoTokenizer
 
-            try:
+            with suppress(Exception):  # the checks have said so
                 self._tokenizer = AutoTokenizer.from_pretrained(folder)
-            except Exception:  # the checks have said so
-                self._tokenizer = None
         self.counted = self._tokenizer is not None
 
     def count(self, text: str, otherwise: int) -> int:

@@ -1,7 +1,7 @@
 """Student and teacher pools on the nodes at hand: which accelerators of which node."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from omegaconf import DictConfig
 
@@ -18,7 +18,7 @@ class Layout:
 
     pools: tuple[Pool, ...]
     placement: Placement | None
-    problems: list[str] = field(default_factory=list)
+    problems: list[str]
 
     def by_node(self) -> list[tuple[int, dict[str, int]]]:
         """Of each node that is used: its index, and how many accelerators each pool has there."""
@@ -36,10 +36,8 @@ def pools_of(config: DictConfig, zppo: ZPPOConfig) -> tuple[Pool, ...]:
     reward = config.reward.reward_model
     if reward.enable_resource_pool:
         pools.append(Pool(REWARD, reward.n_gpus_per_node, reward.nnodes))
-    teacher = zppo.teacher
-    names = (
-        [TEACHER] if len(zppo.placed_teachers) == 1 else [f"{TEACHER} {i}" for i in range(len(zppo.placed_teachers))]
-    )
+    teacher, count = zppo.teacher, len(zppo.placed_teachers)
+    names = [TEACHER] if count == 1 else [f"{TEACHER} {i}" for i in range(count)]
     pools += [Pool(name, teacher.n_gpus_per_node, teacher.nnodes) for name in names]
     return tuple(pools)
 
@@ -49,12 +47,11 @@ def lay_out(config: DictConfig, zppo: ZPPOConfig, hardware: Hardware) -> Layout:
     pools = pools_of(config, zppo)
     rooms = [(node.accelerators, math.inf if node.cpus is None else node.cpus) for node in hardware.nodes]
     placement = place(rooms, pools)
-    layout = Layout(pools, placement)
     if placement is None:
-        layout.problems.append(does_not_fit(config, zppo, pools, rooms, hardware.source))
-    elif problem := too_few_cpus(config, pools, rooms, hardware.source):
-        layout.problems.append(problem)
-    return layout
+        problem: str | None = does_not_fit(config, zppo, pools, rooms, hardware.source)
+    else:
+        problem = too_few_cpus(config, pools, rooms, hardware.source)
+    return Layout(pools, placement, [problem] if problem else [])
 
 
 def cpus_beside_the_pools(config: DictConfig) -> int:

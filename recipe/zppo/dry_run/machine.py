@@ -108,10 +108,8 @@ def parse_accelerators(text: str, visible: str | None) -> list[Accelerator]:
         return list(dict.fromkeys(found.values()))
     chosen = []
     for name in (name.strip() for name in visible.split(",")):
-        match = next(
-            (found[key] for key in found if key == name or (name.startswith("GPU") and key.startswith(name))), None
-        )
-        if match is None:  # as CUDA does: the first name that is none ends the list
+        matches = [key for key in found if key == name or (name.startswith("GPU") and key.startswith(name))]
+        if not matches:  # as CUDA does: the first name that is none ends the list
             break
-        chosen.append(match)
+        chosen.append(found[matches[0]])
     return chosen

@@ -10,9 +10,8 @@ def find_zppo_error(error: BaseException) -> ZPPOError | None:
     """The first error of ours in a chain of causes, as it was raised: not Ray's copies, which carry tracebacks."""
     from ray.exceptions import RayError
 
-    return next(
-        (link for link in _chain(error) if isinstance(link, ZPPOError) and not isinstance(link, RayError)), None
-    )
+    ours = (link for link in _chain(error) if isinstance(link, ZPPOError) and not isinstance(link, RayError))
+    return next(ours, None)
 
 
 def out_of_memory(error: BaseException) -> str | None:

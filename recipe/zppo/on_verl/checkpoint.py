@@ -60,7 +60,7 @@ class CheckpointMixin:
         Raises:
             CheckpointError: the named folder is incomplete, or is of another run (`recipe.zppo.run.identity`).
         """
-        trainer = self.config.trainer
+        trainer, path = self.config.trainer, None
         if trainer.resume_mode == "auto":
             path = latest_complete(trainer.default_local_dir)
             if path is None:
@@ -72,8 +72,6 @@ class CheckpointMixin:
             path = trainer.resume_from_path
             if not is_complete(path):
                 raise CheckpointError(f"trainer.resume_from_path={path} is not a complete ZPPO checkpoint")
-        else:
-            path = None
         super()._load_checkpoint()
         if path is not None:
             self._load_zppo(path)

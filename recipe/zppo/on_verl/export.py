@@ -16,9 +16,6 @@ _TIMEOUT_S = 3600
 _BACKENDS = {"fsdp": "fsdp", "fsdp2": "fsdp", "megatron": "megatron"}
 """actor.strategy to the merger's back end."""
 
-_BRIDGED = ("model", "huggingface")
-"""Where Megatron-Bridge saves, below ``actor`` (verl/utils/megatron_utils.py: get_hf_model_checkpoint_path)."""
-
 
 def export_hf_model(run_dir: str, strategy: str) -> str | None:
     """Write ``<run_dir>/hf_model`` from the newest complete checkpoint; it appears whole.
@@ -42,7 +39,8 @@ def export_hf_model(run_dir: str, strategy: str) -> str | None:
     target, temporary = os.path.join(run_dir, "hf_model"), os.path.join(run_dir, "hf_model.tmp")
     adapter, exported_adapter = os.path.join(run_dir, ADAPTER), os.path.join(temporary, ADAPTER)
     shutil.rmtree(temporary, ignore_errors=True)
-    bridged = os.path.join(checkpoint, "actor", *_BRIDGED)
+    # Where Megatron-Bridge saves (verl/utils/megatron_utils.py: get_hf_model_checkpoint_path).
+    bridged = os.path.join(checkpoint, "actor", "model", "huggingface")
     if strategy == "megatron" and any(Path(bridged).glob("*.safetensors")):
         shutil.copytree(bridged, temporary)
         _publish(temporary, target)
