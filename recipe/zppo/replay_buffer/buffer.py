@@ -10,10 +10,9 @@ step, `update` gets the accuracy of the *plain* group of every question of the s
 A visit is a later step in which a question of the buffer was drawn again: its step and accuracy are kept.
 
 Every operation is O(1) for each question that it touches, whatever the size: entries lie dense in columns, so that a
-uniform draw is a random index; a removal moves the last entry into the hole; the dict that says where an id lies has
-the order of admission. Only visited entries own Python objects beyond their id. `state_dict` is O(size), and so is a
-draw by other weights than the paper's uniform ones. To find the oldest, once an update, costs as much as ids have left
-since the dict has grown.
+uniform draw is a random index; a removal moves the last entry into the hole; the order of admission is a doubly
+linked list of indices. Only visited entries own Python objects beyond their id. `state_dict` is O(size), and so is a
+draw by other weights than the paper's uniform ones.
 """
 
 import random
@@ -21,14 +20,14 @@ from array import array
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from operator import index
 from typing import Any
 
 import numpy as np
 
 from recipe.zppo.errors import ReplayBufferError
-from recipe.zppo.replay_buffer.packing import numbers, pack, pack_order, unpack, unpack_order
+from recipe.zppo.replay_buffer.admission_order import AdmissionOrder
+from recipe.zppo.replay_buffer.packing import numbers, pack, unpack
 from recipe.zppo.replay_buffer.weights import REPLAY_WEIGHTS, UNIFORM, entry_weights, weighted_draw
 from recipe.zppo.types import PromptId
 
@@ -96,12 +95,13 @@ class PromptReplayBuffer:
         self.threshold = threshold
         self.weights = weights
         self._random = random.Random(seed)
-        self._slots: dict[PromptId, int] = {}  # the oldest admission first
+        self._slots: dict[PromptId, int] = {}
         self._ids: list[PromptId] = []
         self._references: list[str | int] = []
         self._entry_accuracy = array("d")
         self._entry_step = array("q")
         self._visit_count = array("i")
+        self._order = AdmissionOrder()
         self._visits: dict[PromptId, list[tuple[int, float]]] = {}
         self._num_visits = 0
         self._last_step = 0
@@ -116,7 +116,7 @@ class PromptReplayBuffer:
 
     def __iter__(self) -> Iterator[BufferEntry]:
         """All entries, oldest admission first."""
-        return map(self._entry, self._slots.values())
+        return map(self._entry, self._order)
 
     def update(self, step: int, outcomes: Iterable[tuple[PromptId, float, str | int]]) -> UpdateReport:
         """Takes in the (prompt id, plain accuracy, reference) of the step's questions, new and replayed.
@@ -138,8 +138,8 @@ class PromptReplayBuffer:
                 report.admitted.append(self._admit(prompt_id, accuracy, reference))
             elif slot is not None and accuracy >= self.threshold:
                 report.graduated.append(self._remove(slot, "graduations"))
-        for prompt_id in list(islice(self._slots, max(0, len(self) - self.capacity))):
-            report.evicted.append(self._remove(self._slots[prompt_id], "evictions"))
+        while len(self) > self.capacity:
+            report.evicted.append(self._remove(self._order.oldest, "evictions"))
         return report
 
     def sample(self, k: int, exclude: Collection[PromptId] = ()) -> list[BufferEntry]:
@@ -182,7 +182,7 @@ class PromptReplayBuffer:
             **{fate: counts.total() for fate, counts in self._by_accuracy.items()},
             "graduation_rate": graduated.total() / max(graduated.total() + evicted.total(), 1),
             "mean_visits": self._num_visits / max(len(self), 1),
-            "oldest_age": self._last_step - self._entry_step[next(iter(self._slots.values()))] if self._ids else 0,
+            "oldest_age": self._last_step - self._entry_step[self._order.oldest] if self._ids else 0,
         }
         for accuracy in sorted(admitted):
             inside = admitted[accuracy] - graduated[accuracy] - evicted[accuracy]
@@ -205,7 +205,7 @@ class PromptReplayBuffer:
             "references": pack(self._references),
             "entry_accuracy": self._entry_accuracy.tobytes(),
             "entry_step": self._entry_step.tobytes(),
-            "newer": pack_order(self._slots.values()),
+            "newer": self._order.to_bytes(),
             "visits": {prompt_id: list(visits) for prompt_id, visits in self._visits.items()},
             "last_step": self._last_step,
             "by_accuracy": {fate: dict(counts) for fate, counts in self._by_accuracy.items()},
@@ -244,14 +244,15 @@ class PromptReplayBuffer:
         version, internal, gauss = state["random"]
         self._random.setstate((version, tuple(internal), gauss))
         self._ids, self._references = unpack(state["ids"]), unpack(state["references"])
+        self._slots = {prompt_id: slot for slot, prompt_id in enumerate(self._ids)}
         self._entry_accuracy = numbers("d", state["entry_accuracy"])
         self._entry_step = numbers("q", state["entry_step"])
         newer = numbers("i", state["newer"])
         size = len(self._ids)
-        columns = (set(self._ids), self._references, self._entry_accuracy, self._entry_step, newer)
+        columns = (self._slots, self._references, self._entry_accuracy, self._entry_step, newer)
         if size > self.capacity or any(len(column) != size for column in columns):
             raise ValueError(f"columns of {[len(column) for column in columns]} entries for {size} ids")
-        self._slots = {self._ids[slot]: slot for slot in unpack_order(newer)}
+        self._order = AdmissionOrder.from_links(newer)
         self._visits = {prompt_id: [(s, a) for s, a in visits] for prompt_id, visits in state["visits"].items()}
         if not self._visits.keys() <= self._slots.keys():
             raise ValueError("visits of questions that are not in the buffer")
@@ -283,7 +284,7 @@ class PromptReplayBuffer:
         )
 
     def _admit(self, prompt_id: PromptId, accuracy: float, reference: str | int) -> BufferEntry:
-        slot = len(self)
+        slot = self._order.append()
         self._slots[prompt_id] = slot
         self._ids.append(prompt_id)
         self._references.append(reference)
@@ -299,7 +300,8 @@ class PromptReplayBuffer:
         self._by_visits[fate][min(len(entry.visits), MOST_VISITS_COUNTED)] += 1
         self._num_visits -= len(self._visits.pop(entry.prompt_id, ()))
         del self._slots[entry.prompt_id]
-        last = len(self._slots)
+        self._order.remove(slot)
+        last = len(self._order)
         columns: list[Any] = [self._ids, self._references, self._entry_accuracy, self._entry_step, self._visit_count]
         for column in columns:
             moved = column.pop()

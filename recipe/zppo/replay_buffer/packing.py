@@ -1,11 +1,9 @@
-"""Columns and their order as a few bytes objects: a saved buffer of ten million entries must stay small and fast."""
+"""Columns of ids as a few bytes objects: a saved buffer of ten million entries must stay small and quick to load."""
 
 from array import array
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import Any
-
-import numpy as np
 
 
 def pack(values: Sequence[Any]) -> dict[str, Any]:
@@ -45,32 +43,6 @@ def unpack(packed: dict[str, Any]) -> list[str | int]:
     if kind == "list" and isinstance(data, list):
         return list(data)
     raise ValueError(f"packed column of unknown kind {kind!r}")
-
-
-def pack_order(slots: Collection[int]) -> bytes:
-    """Of slots 0 to n - 1 in an order: of each the one that comes next, -1 for the last; 4 bytes a slot."""
-    order = np.fromiter(slots, np.intc, len(slots))
-    after = np.full(len(slots), -1, np.intc)
-    after[order[:-1]] = order[1:]
-    return after.tobytes()
-
-
-def unpack_order(after: array) -> list[int]:
-    """The order whose bytes `pack_order` gave.
-
-    Raises:
-        ValueError: it is not one chain over all slots.
-    """
-    order: list[int] = []
-    size = len(after)
-    heads = np.setdiff1d(np.arange(size), after)
-    slot = int(heads[0]) if len(heads) else -1
-    while 0 <= slot < size and len(order) < size:
-        order.append(slot)
-        slot = after[slot]
-    if len(order) < size or slot != -1:
-        raise ValueError("the order of admission is broken")
-    return order
 
 
 def numbers(typecode: str, data: Any) -> array:
