@@ -118,12 +118,13 @@ def test_workers_that_cannot_start_end_the_study(study: Study, capsys: pytest.Ca
     assert said in capsys.readouterr().err
 
 
-def test_a_worker_that_died_idle_is_handed_nothing(tmp_path: Path):
+def test_no_run_is_lost_to_a_worker_that_died_idle(tmp_path: Path):
     pool = Pool("tests.study.fake_backend:NotingBackend", 1, tmp_path / "logs")
 
-    def run(name: str) -> int:
+    def run(name: str, meanwhile: Callable[[], object] = bool) -> int:
         _wait_for(lambda: pool.free or pool.next_event(0.1))
         pool.start(name, Job(tmp_path / name, [], 1))
+        meanwhile()
         ended = []
         _wait_for(lambda: ended.append(pool.next_event(0.1)) or ended[-1])
         assert ended[-1] == Ended(name, None)
@@ -134,7 +135,10 @@ def test_a_worker_that_died_idle_is_handed_nothing(tmp_path: Path):
         assert run("second") == first
         os.kill(first, signal.SIGKILL)
         _wait_for(lambda: started_at(first) is None)
-        assert run("third") != first
+        third = run("third")
+        assert third != first
+        os.kill(third, signal.SIGSTOP)  # so that the next job is still in the pipe when it dies
+        assert run("fourth", lambda: os.kill(third, signal.SIGKILL)) not in (first, third)
     finally:
         pool.close()
 

@@ -44,9 +44,7 @@ class Pool:
             number = min(set(range(self._size)) - {worker.number for worker in self._workers})
             worker = _Worker(number, self._backend, self._logs / f"worker-{number}.log")
             self._workers.append(worker)
-        worker.job_id = job_id
-        with suppress(ConnectionError):  # it has just died, and `next_event` says so
-            worker.connection.send(job)
+        worker.take(job_id, job)
 
     def next_event(self, timeout_s: float) -> Ended | None:
         """The next run that has ended; None if none has within the time, or if something else happened.
@@ -74,7 +72,10 @@ class Pool:
         assert status is not None
         if not worker.ready:
             raise StudyError(f"a worker did not start: {cause_in_log(worker.log) or death(status)} (see {worker.log})")
-        return Ended(worker.job_id, death(status)) if worker.job_id is not None else None
+        if worker.job and not worker.taken:  # it died idle, and nobody has begun the run
+            self.start(worker.job_id, worker.job)
+            return None
+        return Ended(worker.job_id, death(status)) if worker.job else None
 
     def close(self) -> None:
         """End the workers and what they have started."""
@@ -88,8 +89,9 @@ class Pool:
 class _Worker:
     def __init__(self, number: int, backend: str, log: Path):
         self.number, self.log = number, log
-        self.ready = False
-        self.job_id: str | None = None
+        self.ready = self.taken = False
+        self.job_id = ""
+        self.job: Job | None = None
         context = multiprocessing.get_context("spawn")  # this process has threads, which a fork loses
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=work, args=(theirs, backend, log))
@@ -98,17 +100,24 @@ class _Worker:
 
     @property
     def idle(self) -> bool:
-        return self.job_id is None and self.process.is_alive()
+        return self.job is None
+
+    def take(self, job_id: str, job: Job) -> None:
+        self.job_id, self.job, self.taken = job_id, job, False
+        with suppress(ConnectionError):  # it has died
+            self.connection.send(job)
 
     def hear(self) -> Ended | None:
-        """What it says: first that it is ready, then of each run how that ended."""
+        """What it says: first that it is ready, then of each job that it has it, and how the run ended."""
         error = self.connection.recv()
         if not self.ready:
             self.ready = True
-            return None
-        job_id, self.job_id = self.job_id, None
-        assert job_id is not None
-        return Ended(job_id, error)
+        elif not self.taken:
+            self.taken = True
+        else:
+            self.job = None
+            return Ended(self.job_id, error)
+        return None
 
     def end(self, patience_s: float = 0) -> None:
         self.process.join(patience_s)

@@ -19,8 +19,8 @@ _MAX_CAUSE = 200
 
 
 def work(study: Connection, backend_name: str, log: Path) -> None:
-    """What the process does. To ``study`` goes None when it is ready, then, for each `Job` that comes from there, the
-    cause of a failure or None. ``log``: for what it says outside of runs.
+    """What the process does. To ``study`` goes None when it is ready, then, for each `Job` that comes from there, None
+    when it has it, and at the end the cause of a failure or None. ``log``: for what it says outside of runs.
     """
     os.setsid()  # Ctrl-C is for the study, which then ends its workers
     # One thread each: there are as many workers as cores.
@@ -35,7 +35,9 @@ def work(study: Connection, backend_name: str, log: Path) -> None:
     threading.Thread(target=_end_with_study, args=(backend,), daemon=True).start()
     study.send(None)
     while True:
-        study.send(_train(backend, study.recv()))
+        job = study.recv()
+        study.send(None)
+        study.send(_train(backend, job))
 
 
 def _end_with_study(backend: Backend) -> None:
