@@ -3,16 +3,20 @@
 import copy
 import functools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
+import ray
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from recipe.zppo.config.compose import compose
 from recipe.zppo.config.schema import ZPPOConfig
+from recipe.zppo.errors import ConfigError
 from recipe.zppo.preflight.settings import check_config
 
 BATCH = 8
@@ -65,6 +69,21 @@ class Run:
             key, _, value = override.partition("=")
             OmegaConf.update(config, key.lstrip("+"), yaml.safe_load(value), force_add=key.startswith("+"))
         return check_config(config)
+
+    def refused(self, *changes: str) -> str:
+        """The message with which the run is refused: one line, and Ray is not started."""
+        with pytest.raises(ConfigError) as error:
+            self.check(*changes)
+        assert "\n" not in str(error.value)
+        assert not ray.is_initialized()
+        return str(error.value)
+
+    def check_case(self, changes: str, message: str, *nearest: str) -> None:
+        """`changes`, apart by spaces, are refused with `message`, in which … is any text; those of `nearest` pass."""
+        said = self.refused(*changes.format(run=self).split())
+        assert re.fullmatch(".*".join(map(re.escape, message.format(run=self).split("…"))), said), said
+        for passes in nearest:
+            self.check(*passes.format(run=self).split())
 
 
 @functools.cache

@@ -5,18 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from recipe.zppo.errors import ConfigError
 from tests.runnable import Run
 
 MODEL = "actor_rollout_ref.model"
 RANK = f"{MODEL}.lora_rank=8"
-
-
-def refused(run: Run, *changes: str) -> str:
-    with pytest.raises(ConfigError) as error:
-        run.check(*changes)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 def adapter(run: Run, **changes: object) -> Path:
@@ -34,68 +26,68 @@ def test_a_lora_student_passes(run: Run) -> None:
 
 @pytest.mark.parametrize("rank", ["-1", "1.5", "true", "null"])
 def test_rank(run: Run, rank: str) -> None:
-    assert refused(run, f"{MODEL}.lora_rank={rank}").startswith(f"{MODEL}.lora_rank: must be a whole number")
+    assert run.refused(f"{MODEL}.lora_rank={rank}").startswith(f"{MODEL}.lora_rank: must be a whole number")
 
 
 def test_keys_of_the_other_engine(run: Run) -> None:
-    assert refused(run, f"{MODEL}.lora.rank=8").startswith(f"{MODEL}.lora.rank: only Megatron reads it")
+    assert run.refused(f"{MODEL}.lora.rank=8").startswith(f"{MODEL}.lora.rank: only Megatron reads it")
     megatron = "actor_rollout_ref.actor.strategy=megatron"
-    assert refused(run, megatron, RANK).endswith(f"set {MODEL}.lora.rank")
-    assert refused(run, megatron, f"{MODEL}.lora_adapter_path=x").endswith(f"set {MODEL}.lora.adapter_path")
-    assert refused(run, megatron, f"{MODEL}.lora.rank=8").startswith("zppo.export.hf_model: verl's merger")
+    assert run.refused(megatron, RANK).endswith(f"set {MODEL}.lora.rank")
+    assert run.refused(megatron, f"{MODEL}.lora_adapter_path=x").endswith(f"set {MODEL}.lora.adapter_path")
+    assert run.refused(megatron, f"{MODEL}.lora.rank=8").startswith("zppo.export.hf_model: verl's merger")
     run.check(megatron, f"{MODEL}.lora.rank=8", "zppo.export.hf_model=false")
 
 
 def test_adapter_without_rank(run: Run) -> None:
-    message = refused(run, f"{MODEL}.lora_adapter_path={adapter(run)}")
+    message = run.refused(f"{MODEL}.lora_adapter_path={adapter(run)}")
     assert message.startswith(f"{MODEL}.lora_adapter_path: ignored while {MODEL}.lora_rank=0")
 
 
 def test_nothing_to_train(run: Run) -> None:
-    assert refused(run, RANK, f"{MODEL}.lora_alpha=0").startswith(f"{MODEL}.lora_alpha: must be positive")
-    assert refused(run, RANK, f"{MODEL}.target_modules=[]").startswith(f"{MODEL}.target_modules: names no module")
+    assert run.refused(RANK, f"{MODEL}.lora_alpha=0").startswith(f"{MODEL}.lora_alpha: must be positive")
+    assert run.refused(RANK, f"{MODEL}.target_modules=[]").startswith(f"{MODEL}.target_modules: names no module")
 
 
 def test_adapter_folder(run: Run) -> None:
     key = f"{MODEL}.lora_adapter_path"
-    assert "has no adapter_config.json" in refused(run, RANK, f"{key}={run.folder}/none")
+    assert "has no adapter_config.json" in run.refused(RANK, f"{key}={run.folder}/none")
     path = adapter(run)
     (path / "adapter_config.json").write_text("{}")
-    assert "can't be read as the config" in refused(run, RANK, f"{key}={path}")
-    assert refused(run, RANK, f"{key}={adapter(run, r=16)}").startswith(f"{MODEL}.lora_rank: 8 would be ignored")
-    assert refused(run, RANK, f"{key}={adapter(run, lora_alpha=8)}").startswith(f"{MODEL}.lora_alpha: 16 would be")
+    assert "can't be read as the config" in run.refused(RANK, f"{key}={path}")
+    assert run.refused(RANK, f"{key}={adapter(run, r=16)}").startswith(f"{MODEL}.lora_rank: 8 would be ignored")
+    assert run.refused(RANK, f"{key}={adapter(run, lora_alpha=8)}").startswith(f"{MODEL}.lora_alpha: 16 would be")
     for change in ({"use_dora": True}, {"use_rslora": True}, {"rank_pattern": {"q_proj": 4}}, {"bias": "all"}):
-        assert f"has {next(iter(change))}=" in refused(run, RANK, f"{key}={adapter(run, **change)}")
-    assert "has modules_to_save" in refused(run, RANK, f"{key}={adapter(run, modules_to_save=['lm_head'])}")
+        assert f"has {next(iter(change))}=" in run.refused(RANK, f"{key}={adapter(run, **change)}")
+    assert "has modules_to_save" in run.refused(RANK, f"{key}={adapter(run, modules_to_save=['lm_head'])}")
 
 
 def test_hf_servers_take_whole_weights(run: Run) -> None:
     hf = "actor_rollout_ref.rollout.name=hf"
-    assert refused(run, RANK, hf).startswith(f"{MODEL}.lora.merge: must be true with rollout.name=hf")
+    assert run.refused(RANK, hf).startswith(f"{MODEL}.lora.merge: must be true with rollout.name=hf")
     run.check(RANK, hf, f"{MODEL}.lora.merge=true")
 
 
 def test_largest_rank_of_vllm(run: Run) -> None:
-    assert "rank 512 at most, got 513" in refused(run, f"{MODEL}.lora_rank=513")
+    assert "rank 512 at most, got 513" in run.refused(f"{MODEL}.lora_rank=513")
     run.check(f"{MODEL}.lora_rank=513", f"{MODEL}.lora.merge=true")
 
 
 def test_vision_tower(run: Run) -> None:
     run.model("student", max_position_embeddings=40_960, vision_config={})
-    assert refused(run, RANK).startswith(f"{MODEL}.exclude_modules: {run.student} has a vision tower")
+    assert run.refused(RANK).startswith(f"{MODEL}.exclude_modules: {run.student} has a vision tower")
     hub = "actor_rollout_ref.model.path=Qwen/Qwen3.5-2B"  # not on this machine, but known
-    assert "has a vision tower" in refused(run, RANK, hub, f"{MODEL}.use_remove_padding=false")
+    assert "has a vision tower" in run.refused(RANK, hub, f"{MODEL}.use_remove_padding=false")
     run.check(RANK, f"{MODEL}.exclude_modules='.*visual.*'")
     run.check(RANK, "actor_rollout_ref.rollout.name=hf", f"{MODEL}.lora.merge=true")
 
 
 @pytest.mark.parametrize("targets", ["[q_proj,lm_head]", "[model.embed_tokens]", "'.*(q_proj|lm_head)'"])
 def test_outer_layers(run: Run, targets: str) -> None:
-    message = refused(run, RANK, f"{MODEL}.target_modules={targets}")
+    message = run.refused(RANK, f"{MODEL}.target_modules={targets}")
     assert message.startswith(f"{MODEL}.target_modules: verl's FSDP engine can't adapt ")
 
 
 def test_checkpoints_without_the_base(run: Run) -> None:
     bare = "+actor_rollout_ref.actor.checkpoint.save_lora_only=true"
-    assert "leaves without the base" in refused(run, RANK, bare)
+    assert "leaves without the base" in run.refused(RANK, bare)
     run.check(RANK, bare, "zppo.export.hf_model=false")

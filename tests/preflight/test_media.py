@@ -5,7 +5,6 @@ import json
 import pytest
 
 from tests.media.pictures import picture, png
-from tests.preflight.test_settings import refused
 from tests.runnable import BATCH, Run, row, write_rows
 
 
@@ -31,6 +30,12 @@ def write(run: Run, image: object = None, content: str = "<image>?", at: int = 2
     write_rows(run.data, rows)
 
 
+def write_videos(run: Run) -> None:
+    frames = [{"bytes": png(picture(i)), "path": None} for i in range(2)]
+    rows = [row(i, prompt=[{"role": "user", "content": "<video>?"}], videos=[{"video": frames}]) for i in range(BATCH)]
+    write_rows(run.data, rows)
+
+
 def test_images_beside_text_pass(run):
     run.check()
 
@@ -47,13 +52,13 @@ def test_images_beside_text_pass(run):
 )
 def test_an_image_that_can_not_be_read(run, image, message):
     write(run, image)
-    assert f"data.train_files: {run.data} {message}" in refused(run)
+    assert f"data.train_files: {run.data} {message}" in run.refused()
 
 
 @pytest.mark.parametrize("content", ["no placeholder", "<image><image>"])
 def test_placeholders_that_do_not_match(run, content):
     write(run, {"bytes": png(picture(1)), "path": None}, content)
-    message = refused(run)
+    message = run.refused()
     assert f"{run.data} row 2: the " in message and "<image>" in message
 
 
@@ -63,7 +68,7 @@ def test_placeholders_that_do_not_match(run, content):
 def test_a_model_that_would_not_see(run, model, key):
     path = getattr(run, model)
     (path / "preprocessor_config.json").unlink()
-    assert refused(run) == (
+    assert run.refused() == (
         f"{key}: {run.data} row 0 has images or videos, but {path} has no processor for them (no "
         "preprocessor_config.json): it would answer without seeing them; give a vision model, or data of text only"
     )
@@ -73,7 +78,7 @@ def test_a_picture_after_many_rows_of_text_is_found(run):
     (run.teacher / "preprocessor_config.json").unlink()
     rows = [seen(i, None, "1+1=?") for i in range(300)]
     write_rows(run.data, [*rows, seen(300, {"bytes": png(picture(1)), "path": None})])
-    assert f"{run.data} row 300 has images" in refused(run)
+    assert f"{run.data} row 300 has images" in run.refused()
 
 
 def test_text_needs_no_processor_even_with_an_empty_column(run):
@@ -103,12 +108,10 @@ def test_a_video_is_not_for_an_endpoint(run, monkeypatch):
     from recipe.zppo.preflight import settings as checks
 
     monkeypatch.setattr(checks, "check_endpoint", lambda zppo: None)  # there is none
-    frames = [{"bytes": png(picture(i)), "path": None} for i in range(2)]
-    rows = [row(i, prompt=[{"role": "user", "content": "<video>?"}], videos=[{"video": frames}]) for i in range(BATCH)]
-    write_rows(run.data, rows)
+    write_videos(run)
     served = "actor_rollout_ref.rollout.name=hf"
     run.check(served)
-    message = refused(run, served, "zppo.teacher.base_url=http://host/v1", "zppo.teacher.path=name")
+    message = run.refused(served, "zppo.teacher.base_url=http://host/v1", "zppo.teacher.path=name")
     assert message.startswith(f"zppo.teacher.base_url: {run.data} row 0 has a video")
 
 
@@ -117,7 +120,9 @@ def test_a_video_is_not_for_vllm(run):
     frames = [{"bytes": png(picture(i)), "path": None} for i in range(2)]
     rows = [row(i, prompt=[{"role": "user", "content": "<video>?"}], videos=[{"video": frames}]) for i in range(BATCH)]
     write_rows(run.data, rows)
-    assert refused(run).startswith(f"actor_rollout_ref.rollout.name: {run.data} row 0 has a video; from verl's prompts")
+    assert run.refused().startswith(
+        f"actor_rollout_ref.rollout.name: {run.data} row 0 has a video; from verl's prompts"
+    )
 
 
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.json"])
@@ -137,7 +142,7 @@ def test_a_placeholder_in_a_row_without_media_is_text_and_in_one_that_lost_them_
     write_rows(run.data, [*rows, {**row(BATCH, prompt=html), "images": None}])
     run.check()
     write_rows(run.data, [{**row(BATCH, prompt=html), "images": []}, *rows])
-    assert "more <video> placeholders" in refused(run)
+    assert "more <video> placeholders" in run.refused()
 
 
 def test_packing_is_refused_for_linear_attention_without_its_kernels(run, monkeypatch):
@@ -146,7 +151,7 @@ def test_packing_is_refused_for_linear_attention_without_its_kernels(run, monkey
     (run.student / "config.json").write_text(json.dumps({"model_type": "qwen3_5"}))
     packed = "actor_rollout_ref.model.use_remove_padding=true"
     monkeypatch.setattr(model_files, "find_spec", lambda name: None)
-    assert "actor_rollout_ref.model.use_remove_padding" in refused(run, packed)
+    assert "actor_rollout_ref.model.use_remove_padding" in run.refused(packed)
     run.check("actor_rollout_ref.model.use_remove_padding=false")
     monkeypatch.setattr(model_files, "find_spec", lambda name: object())
     run.check(packed)
