@@ -159,9 +159,9 @@ def test_reformulations_change_nothing_in_the_first_plain_groups(runs):
     assert all(texts[method] == texts["grpo"] for method in METHODS)
 
 
-@pytest.mark.parametrize(("key", "count"), [(1, 1), (8, 8)])
-def test_updates_per_step(train, key, count):
-    assert set(train(f"zppo.updates_per_step={key}").updates.values()) == {count}
+@pytest.mark.parametrize("count", [1, 8])
+def test_updates_per_step(train, count):
+    assert train(f"zppo.updates_per_step={count}", "trainer.total_training_steps=1").updates == {1: count}
 
 
 def test_dynamic_sampling_leaves_trivial_groups_out_of_the_update_only(train):

@@ -29,12 +29,12 @@ def test_validation_only_trains_nothing(train):
 
 def test_a_run_whose_folder_is_taken_ends(world, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(lock, "RunLock", functools.partial(lock.RunLock, beat_s=0.1, stale_s=1.0))
-    path = tmp_path / "run" / lock.LOCK_FILE
+    monkeypatch.setattr(lock, "_AGAIN_S", 5.0)  # should the interrupt come where it is swallowed
 
     def take() -> None:
-        while not path.exists():
+        while not (tmp_path / "run" / "metrics.jsonl").exists():
             time.sleep(0.01)
-        path.unlink()
+        (tmp_path / "run" / lock.LOCK_FILE).unlink()
 
     threading.Thread(target=take, daemon=True).start()
     steps = ("trainer.total_training_steps=10000", "trainer.total_epochs=1000")

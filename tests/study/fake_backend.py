@@ -1,8 +1,8 @@
 """Training without training: a backend that writes the files of a run, from its overrides alone.
 
 What it does can be steered by overrides of the run, under ``+fake.``, so that every worker process sees it:
-``seconds`` a step, ``fail_at`` and ``die_at`` (a step; until the file ``mend`` exists), ``stop_at`` (ends early, and
-says nothing).
+``fail_at``, ``die_at`` and ``wait_at`` (a step; until the file ``mend`` exists), ``stop_at`` (ends early, and says
+nothing).
 """
 
 import hashlib
@@ -33,6 +33,8 @@ class FakeBackend:
         with open(path, "a", buffering=1) as file:
             for step in range(done, total + 1):
                 mended = "mend" in options and Path(options["mend"]).exists()
+                while str(step) == options.get("wait_at") and not Path(options["mend"]).exists():
+                    time.sleep(0.02)
                 if str(step) == options.get("fail_at") and not mended:
                     raise RuntimeError("the fake disk is full\nsecond line")
                 if str(step) == options.get("die_at") and not mended:
@@ -40,7 +42,6 @@ class FakeBackend:
                 if str(step) == options.get("stop_at"):
                     return
                 file.write(json.dumps(metrics(method, seed, step, total)) + "\n")
-                time.sleep(float(options.get("seconds", 0)))
 
     def stop(self) -> None:
         pass

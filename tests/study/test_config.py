@@ -1,5 +1,7 @@
 """Mistakes in the arguments: one line, exit status 2, and nothing is written."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,12 @@ def test_a_mistake_is_one_line(arguments: list[str], message: str, tmp_path: Pat
     assert message in output.err
     assert output.err.startswith("study: ") and output.err.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_the_command(tmp_path: Path):
+    command = [sys.executable, "-m", "recipe.zppo.study", f"out={tmp_path / 'out'}", "stepz=3"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (2, "study: unknown key stepz; did you mean steps?\n")
 
 
 def test_more_steps_than_questions(fake_arguments: list[str], capsys: pytest.CaptureFixture[str]):

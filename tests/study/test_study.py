@@ -1,11 +1,12 @@
 """Whole studies with a training that is faked: what survives a stop, a failure, a second start."""
 
+import contextlib
 import fcntl
 import json
+import multiprocessing
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -15,13 +16,13 @@ import psutil
 import pytest
 
 from recipe.zppo.run.processes import started_at
+from recipe.zppo.study.__main__ import main
 from recipe.zppo.study.backends import Job
 from recipe.zppo.study.pool import Ended, Pool
 from tests.study.conftest import attempts, read_csv
 from tests.study.fake_backend import metrics
 
 Study = Callable[..., tuple[int, Path]]
-ROOT = Path(__file__).parents[2]
 
 
 def test_a_study_ends_with_tables_plots_and_a_mark_in_every_run(study: Study, capsys: pytest.CaptureFixture[str]):
@@ -145,27 +146,31 @@ def test_no_run_is_lost_to_a_worker_that_died_idle(tmp_path: Path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_stopped_study_goes_on(number: signal.Signals, fake_arguments: list[str], study: Study, tmp_path: Path):
-    slow = "rows.zppo.overrides=['+fake.seconds=0.4']"
+    waits = f"rows.zppo.overrides=['+fake.wait_at=2','+fake.mend={tmp_path}/mend']"
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "recipe.zppo.study", *fake_arguments, slow, "seeds=[0]"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    # Forked: a new Python would import for seconds.
+    arguments = ([*fake_arguments, waits, "seeds=[0]"], tmp_path / "stderr")
+    process = multiprocessing.get_context("fork").Process(target=_main, args=arguments)
+    process.start()
     _wait_for(lambda: [path for path in out.glob("runs/zppo-*/metrics.jsonl") if path.read_text().count("\n") >= 2])
     workers = psutil.Process(process.pid).children(recursive=True)
     assert workers
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    os.kill(process.pid, number)
+    process.join(60)
     _wait_for(lambda: not any(worker.is_running() for worker in workers))
     if number is signal.SIGKILL:
-        assert process.returncode == -signal.SIGKILL
+        assert process.exitcode == -signal.SIGKILL
     else:
-        assert process.returncode == 130
-        assert errors == "study: stopped; the same command goes on, and keeps what is finished\n"
+        assert process.exitcode == 130
+        assert (
+            tmp_path / "stderr"
+        ).read_text() == "study: stopped; the same command goes on, and keeps what is finished\n"
     # What is finished is in the tables, and what is not is named in them.
     states = [run["state"] for run in read_csv(out / "runs.csv")]
     assert states[0] == "finished" and re.fullmatch(r"step \d of 4|not begun", states[1])
 
-    status, _ = study(slow, "seeds=[0]")
+    (tmp_path / "mend").touch()
+    status, _ = study(waits, "seeds=[0]")
     assert status == 0
     assert attempts(out) == {"grpo_replay-own-seed0": 1, "zppo-own-seed0": 2}
     (folder,) = out.glob("runs/zppo-*")
@@ -235,6 +240,11 @@ def test_a_control_whose_times_cannot_be_measured_is_named(study: Study, capsys:
     assert status == 1
     assert "grpo_replay_same_time, own: not run" in capsys.readouterr().out
     assert "- GRPO†, ZPPO's wall-clock, seed 0: waits for measured times" in (out / "table.md").read_text()
+
+
+def _main(arguments: list[str], stderr: Path) -> None:
+    with open(stderr, "w") as file, contextlib.redirect_stderr(file):
+        sys.exit(main(arguments))
 
 
 def _wait_for(condition: Callable[[], object], timeout_s: float = 60) -> None:
