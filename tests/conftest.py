@@ -19,6 +19,9 @@ if chosen is None:
 # Ray's workers are nice by default: beside other tests on few cores (`make test`) they would hardly run.
 os.environ.setdefault("RAY_worker_niceness", "0")
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
 # A cluster of its own for each run: Ray would join one that another test has started on this machine.
 os.environ.setdefault("RAY_ADDRESS", "local")
 

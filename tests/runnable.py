@@ -63,12 +63,15 @@ class Run:
             *changes,
         ]
 
-    def check(self, *changes: str) -> ZPPOConfig:
-        config = copy.deepcopy(base_config())
+    def config(self, *changes: str) -> DictConfig:
+        config = copy.deepcopy(_base_config())
         for override in self.overrides(*changes):
             key, _, value = override.partition("=")
             OmegaConf.update(config, key.lstrip("+"), yaml.safe_load(value), force_add=key.startswith("+"))
-        return check_config(config)
+        return config
+
+    def check(self, *changes: str) -> ZPPOConfig:
+        return check_config(self.config(*changes))
 
     def refused(self, *changes: str) -> str:
         """The message with which the run is refused: one line, and Ray is not started."""
@@ -87,6 +90,6 @@ class Run:
 
 
 @functools.cache
-def base_config() -> DictConfig:
+def _base_config() -> DictConfig:
     """Composing takes Hydra a second: done once, and overridden by hand."""
     return compose()

@@ -1,9 +1,6 @@
 """Tiny random models, written once a session in the layout that verl and transformers load."""
 
-import os
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
+from typing import Any
 
 WORDS = [str(n) for n in range(64)] + [chr(c) for c in range(ord("a"), ord("z") + 1)] + list("+-*=?.{}\\\n")
 SPECIAL = ["<pad>", "<unk>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>"]
@@ -34,29 +31,27 @@ def make_tokenizer():
     )
 
 
-def make_qwen3(vocab_size: int, *, seed: int = 0, tie: bool = True):
+def make_qwen3(vocab_size: int, *, seed: int = 0, **changes: Any):
     """About 0.46 million parameters; wide initial weights, so that the distribution is not flat."""
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     torch.manual_seed(seed)
-    return Qwen3ForCausalLM(
-        Qwen3Config(
-            vocab_size=vocab_size,
-            hidden_size=96,
-            intermediate_size=256,
-            num_hidden_layers=4,
-            num_attention_heads=4,
-            num_key_value_heads=4,
-            head_dim=24,
-            max_position_embeddings=512,
-            tie_word_embeddings=tie,
-            initializer_range=0.08,
-            eos_token_id=3,
-            pad_token_id=0,
-            bos_token_id=None,
-        )
+    config = dict(
+        hidden_size=96,
+        intermediate_size=256,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        head_dim=24,
+        max_position_embeddings=512,
+        tie_word_embeddings=True,
+        initializer_range=0.08,
+        eos_token_id=3,
+        pad_token_id=0,
+        bos_token_id=None,
     )
+    return Qwen3ForCausalLM(Qwen3Config(vocab_size=vocab_size, **config | changes))
 
 
 def make_qwen2_vl(tokenizer):

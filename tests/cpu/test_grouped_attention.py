@@ -4,28 +4,18 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import Qwen3Config, Qwen3ForCausalLM
+from transformers import Qwen3ForCausalLM
 
 from recipe.cpu.grouped_attention import GROUPED
 from recipe.cpu.hf_generator import HFGenerator
 from recipe.cpu.hf_sampling import SamplingParams
-from tests.tiny_models import make_tokenizer
+from tests.tiny_models import make_qwen3, make_tokenizer
 
 
 def model(implementation: str, kv_heads: int) -> Qwen3ForCausalLM:
-    torch.manual_seed(0)
-    config = Qwen3Config(
-        vocab_size=len(make_tokenizer()),
-        hidden_size=48,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=6,
-        num_key_value_heads=kv_heads,
-        head_dim=8,
-        initializer_range=0.2,
-    )
-    config._attn_implementation = implementation
-    return Qwen3ForCausalLM(config)
+    shape = dict(num_hidden_layers=2, num_attention_heads=6, num_key_value_heads=kv_heads, head_dim=8)
+    changes = shape | dict(initializer_range=0.2, attn_implementation=implementation)
+    return make_qwen3(len(make_tokenizer()), **changes)
 
 
 @pytest.mark.parametrize("kv_heads", [1, 2, 6])

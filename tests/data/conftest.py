@@ -1,8 +1,6 @@
-"""Small copies of the two sources, in the schemas that public code reads, and a tiny processor."""
+"""Small copies of the two sources, in the schemas that public code reads."""
 
 import io
-import json
-import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,48 +8,34 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
 CELL = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
+
+
+def texts(*names: str) -> list[tuple[str, pa.DataType]]:
+    return [(name, pa.string()) for name in names]
+
+
+EXTRA_INFO = [*texts("id"), ("index", pa.int64()), *texts("question", "answer", "reward_type")]
+EXTRA_INFO += [("tolerance", pa.float64())]
+MESSAGE = pa.struct(texts("role", "content"))
 VERO = pa.schema(
     [
-        ("id", pa.string()),
-        ("data_source", pa.string()),
+        *texts("id", "data_source"),
         ("prompt", pa.list_(MESSAGE)),
         ("image", CELL),
-        ("ability", pa.string()),
-        ("reward_model", pa.struct([("style", pa.string()), ("ground_truth", pa.string())])),
-        (
-            "extra_info",
-            pa.struct(
-                [
-                    ("id", pa.string()),
-                    ("index", pa.int64()),
-                    ("question", pa.string()),
-                    ("answer", pa.string()),
-                    ("reward_type", pa.string()),
-                    ("tolerance", pa.float64()),
-                ]
-            ),
-        ),
+        *texts("ability"),
+        ("reward_model", pa.struct(texts("style", "ground_truth"))),
+        ("extra_info", pa.struct(EXTRA_INFO)),
     ]
 )
 MMFINEREASON = pa.schema(
     [
-        ("id", pa.string()),
-        ("source", pa.string()),
-        ("ori_question", pa.string()),
-        ("original_answer", pa.string()),
-        ("question", pa.string()),
-        ("answer", pa.string()),
+        *texts("id", "source", "ori_question", "original_answer", "question", "answer"),
         ("image", CELL),
-        ("caption", pa.string()),
-        ("qwen3vl_235b_thinking_response", pa.string()),
+        *texts("caption", "qwen3vl_235b_thinking_response"),
         ("pass_rate", pa.float64()),
         ("is_consistent", pa.bool_()),
-        ("consistency_analysis", pa.string()),
+        *texts("consistency_analysis"),
     ]
 )
 
@@ -126,23 +110,6 @@ def write_shards(folder: Path, rows: list[dict], schema: pa.Schema, shards: int,
     for shard in range(shards):
         part = pa.Table.from_pylist(rows[shard * size : (shard + 1) * size], schema=schema)
         pq.write_table(part, folder / f"{split}-{shard:05d}-of-{shards:05d}.parquet", row_group_size=7)
-
-
-@pytest.fixture(scope="session")
-def processor_path(tmp_path_factory) -> Path:
-    """A Qwen2-VL processor; a picture of 112 x 112 pixels is 16 tokens, more are never used."""
-    from tests.tiny_models import make_tokenizer
-
-    path = tmp_path_factory.mktemp("processor")
-    make_tokenizer().save_pretrained(path)
-    (path / "config.json").write_text(json.dumps({"model_type": "qwen2_vl"}))
-    settings = {
-        "image_processor_type": "Qwen2VLImageProcessor",
-        "processor_class": "Qwen2VLProcessor",
-        "size": {"shortest_edge": 28 * 28, "longest_edge": 112 * 112},
-    }
-    (path / "preprocessor_config.json").write_text(json.dumps(settings))
-    return path
 
 
 @pytest.fixture

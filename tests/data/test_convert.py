@@ -195,7 +195,7 @@ def test_refusals(tmp_path, capfd, offline):
     assert "can't be read" in refusal(capfd, "name=verl", out, f"source={tmp_path / 'c.parquet'}")
 
 
-def test_what_comes_out_can_be_trained_on(tmp_path, processor_path):
+def test_what_comes_out_can_be_trained_on(tmp_path, qwen2_vl_path):
     """The corpus, converted text and a converted verl file in one data set, checked as a run checks its files."""
     from verl.utils import hf_processor, hf_tokenizer
 
@@ -203,7 +203,7 @@ def test_what_comes_out_can_be_trained_on(tmp_path, processor_path):
 
     vero = write_vero(tmp_path / "vero", {"stem-tqa": [vero_row(number) for number in range(5)]})
     mmfr = write_mmfinereason(tmp_path / "mmfr", [mmfr_row(number, "MMR1") for number in range(4)])
-    corpus = [f"vero={vero}", f"mmfinereason={mmfr}", f"out={tmp_path / 'corpus'}", f"processor={processor_path}"]
+    corpus = [f"vero={vero}", f"mmfinereason={mmfr}", f"out={tmp_path / 'corpus'}", f"processor={qwen2_vl_path}"]
     assert zppo_77k.main([*corpus, "workers=1", "rows_per_shard=4", "max_prompt_tokens=300"]) == 0
     write(tmp_path / "gsm" / "train.parquet", {"question": ["a + b"], "answer": ["#### 3"]})
     assert run("name=gsm8k", f"source={tmp_path / 'gsm'}", f"out={tmp_path / 'text'}") == 0
@@ -220,7 +220,7 @@ def test_what_comes_out_can_be_trained_on(tmp_path, processor_path):
     )
     assert check_training_files(data, "prompt_id", judged=False) == 10
     check_validation_files(data, judged=False)
-    loaded = ZPPODataset(files, hf_tokenizer(str(processor_path)), data, hf_processor(str(processor_path)))
+    loaded = ZPPODataset(files, hf_tokenizer(str(qwen2_vl_path)), data, hf_processor(str(qwen2_vl_path)))
     assert len(loaded) == 10 and loaded.num_dropped == 0
     row = loaded[0]
     assert row["prompt_id"] == rows(files[0])[0]["prompt_id"]
@@ -231,7 +231,7 @@ def test_what_comes_out_can_be_trained_on(tmp_path, processor_path):
     from recipe.zppo.data.budget import counter
     from recipe.zppo.media import parts as media
 
-    count = counter(str(processor_path)).count
+    count = counter(str(qwen2_vl_path)).count
     closer = len(loaded.tokenizer.encode("\n\n" + prompts.CLOSER.text, add_special_tokens=False))
     for entry in loaded.dataframe:
         images = [media.read_image(image) for image in entry["images"]]

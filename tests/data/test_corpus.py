@@ -16,7 +16,7 @@ from tests.data.building import AI2D, PIXMO, TQA, build, contents, rows_of
 from tests.data.conftest import mmfr_row, picture, vero_row, write_mmfinereason, write_vero
 
 
-def test_every_filter_counts_what_it_drops(tmp_path, processor_path):
+def test_every_filter_counts_what_it_drops(tmp_path, qwen2_vl_path):
     prose = "because the water evaporates and the clouds then carry it away"
     special = [
         vero_row(1000, answer="x" * 513),
@@ -46,7 +46,7 @@ def test_every_filter_counts_what_it_drops(tmp_path, processor_path):
     found += [mmfr_row(10, "MMR1", answer=None), mmfr_row(11, "MMR1", answer=prose), mmfr_row(12, "GameQA-140K")]
     mmfr = write_mmfinereason(tmp_path / "mmfr", found)
     out = tmp_path / "out"
-    report = build(out, f"vero={vero}", f"mmfinereason={mmfr}", f"processor={processor_path}", "max_prompt_tokens=400")
+    report = build(out, f"vero={vero}", f"mmfinereason={mmfr}", f"processor={qwen2_vl_path}", "max_prompt_tokens=400")
     assert report["subsets"]["tqa"]["dropped"] == {
         "long_answer": 1,
         "no_answer": 1,

@@ -1,12 +1,10 @@
 """The plan of a run: what would fail is found, all of it, and said in one line each."""
 
-import copy
 import re
 import subprocess
 import sys
 
 import pytest
-import yaml
 from omegaconf import OmegaConf
 
 from recipe.zppo import launch
@@ -15,7 +13,6 @@ from recipe.zppo.dry_run import command, machine, planning
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.preflight import models as model_files
 from recipe.zppo.preflight import packages
-from tests.runnable import base_config
 
 from .conftest import PlannedRun
 
@@ -116,36 +113,26 @@ def test_an_accelerator_that_is_too_small_is_a_problem(run: PlannedRun, monkeypa
 
 
 def test_the_config_stays_as_it_is(run: PlannedRun) -> None:
-    config = copy.deepcopy(base_config())
-    for override in run.overrides("zppo.hardware=1x8x80"):
-        key, _, value = override.partition("=")
-        OmegaConf.update(config, key.lstrip("+"), yaml.safe_load(value), force_add=key.startswith("+"))
+    config = run.config("zppo.hardware=1x8x80")
     before = OmegaConf.to_yaml(config)
     planning.plan(config)
     assert OmegaConf.to_yaml(config) == before
 
 
-def preflight(run: PlannedRun, *changes: str) -> bool:
-    config = copy.deepcopy(base_config())
-    for override in run.overrides(*changes):
-        key, _, value = override.partition("=")
-        OmegaConf.update(config, key.lstrip("+"), yaml.safe_load(value), force_add=key.startswith("+"))
-    return command.may_start(config)
-
-
 def test_before_a_run_problems_stop_it_and_a_line_says_what_it_does(
     run: PlannedRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert preflight(run, "zppo.hardware=1x8x80")
+    assert command.may_start(run.config("zppo.hardware=1x8x80"))
     (line,) = capsys.readouterr().err.splitlines()
     assert line == ("zppo: plan: 2 steps, 8 updates, at most 2.36 M tokens; 6 student + 2 teacher on each of 1 node(s)")
-    assert not preflight(run, "zppo.hardware=1x7x80")
+    assert not command.may_start(run.config("zppo.hardware=1x7x80"))
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("zppo: trainer.n_gpus_per_node: ") and "do not fit" in line
 
 
 def test_without_accelerators_a_run_starts_without_a_word(run: PlannedRun, capsys: pytest.CaptureFixture[str]) -> None:
-    assert preflight(run, "trainer.device=cpu", "ray_kwargs.ray_init.num_cpus=34", "+ray_kwargs.ray_init.num_gpus=8")
+    changes = ("trainer.device=cpu", "ray_kwargs.ray_init.num_cpus=34", "+ray_kwargs.ray_init.num_gpus=8")
+    assert command.may_start(run.config(*changes))
     assert capsys.readouterr().err == ""
 
 
@@ -163,11 +150,7 @@ def test_the_command_prints_a_page_and_its_status_says_whether_it_would_run(run:
 
 
 def test_a_dry_run_that_would_run_has_status_0(run: PlannedRun, capsys: pytest.CaptureFixture[str]) -> None:
-    config = copy.deepcopy(base_config())
-    for override in run.overrides("zppo.dry_run=true", "zppo.hardware=1x8x80"):
-        key, _, value = override.partition("=")
-        OmegaConf.update(config, key, yaml.safe_load(value))
-    assert launch.launch(config) == 0
+    assert launch.launch(run.config("zppo.dry_run=true", "zppo.hardware=1x8x80")) == 0
     assert capsys.readouterr().out.endswith("would run\n")
 
 
@@ -188,5 +171,5 @@ def test_a_run_is_not_stopped_by_a_plan_that_can_not_be_made(
     run: PlannedRun, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(planning, "disk_of", lambda *_: 1 / 0)
-    assert preflight(run, "zppo.hardware=1x8x80")
+    assert command.may_start(run.config("zppo.hardware=1x8x80"))
     assert "warning: the run could not be planned: ZeroDivisionError" in capsys.readouterr().err

@@ -6,29 +6,19 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import Qwen3_5ForCausalLM, Qwen3_5TextConfig, Qwen3Config, Qwen3ForCausalLM
+from transformers import Qwen3_5ForCausalLM, Qwen3_5TextConfig, Qwen3ForCausalLM
 
 from recipe.zppo.local import packed_groups
 from recipe.zppo.local.packed_groups import Trajectory, can_share, chunks
+from tests.tiny_models import make_qwen3
 
 VOCABULARY = 50
 
 
 @pytest.fixture(scope="module")
 def model() -> Qwen3ForCausalLM:
-    torch.manual_seed(0)
-    return Qwen3ForCausalLM(
-        Qwen3Config(
-            vocab_size=VOCABULARY,
-            hidden_size=32,
-            intermediate_size=48,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            head_dim=8,
-            initializer_range=0.2,
-        )
-    )
+    shape = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_key_value_heads=2, head_dim=8)
+    return make_qwen3(VOCABULARY, initializer_range=0.2, **shape)
 
 
 def tokens(low: int, high: int) -> st.SearchStrategy[list[int]]:

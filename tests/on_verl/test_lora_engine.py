@@ -9,10 +9,11 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
+from transformers import AutoModelForCausalLM
 
 from recipe.zppo.on_verl.export import export_hf_model
 from recipe.zppo.run.checkpoint_files import COMPLETE_FILE
+from tests.tiny_models import make_qwen3, make_tokenizer
 
 WORLD = 2
 ROOT = Path(__file__).parents[2]
@@ -23,25 +24,15 @@ SCALE = 8 / 4
 def folder(tmp_path_factory) -> Path:
     """What the ranks left, seen_<rank>.pt checkpoint/; a student with an own output layer, and an adapter."""
     folder = tmp_path_factory.mktemp("lora")
-    torch.manual_seed(0)
-    config = Qwen3Config(
-        vocab_size=64,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=16,
-        tie_word_embeddings=False,
-    )
-    student = Qwen3ForCausalLM(config)
+    tokenizer = make_tokenizer()
+    student = make_qwen3(len(tokenizer), tie_word_embeddings=False, num_hidden_layers=2)
     student.save_pretrained(folder / "student")
     adapted = get_peft_model(student, LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "down_proj"]))
     for name, parameter in adapted.named_parameters():
         if "lora_B" in name:  # zeros, so far
             torch.nn.init.normal_(parameter.data, std=0.1)
     adapted.save_pretrained(folder / "adapter")
-    _tokenizer().save_pretrained(folder / "student")
+    tokenizer.save_pretrained(folder / "student")
     arguments = [str(path) for path in (WORLD, folder / "store", folder / "student", folder)]
     logs = [open(folder / f"rank_{rank}.log", "wb") for rank in range(WORLD)]  # noqa: SIM115
     processes = [
@@ -61,18 +52,6 @@ def folder(tmp_path_factory) -> Path:
             log.close()
     assert codes == [0] * WORLD, (folder / "rank_0.log").read_text()[-3000:]
     return folder
-
-
-def _tokenizer():
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordLevel
-    from transformers import PreTrainedTokenizerFast
-
-    return PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer(WordLevel({"<pad>": 0, "<eos>": 1}, unk_token="<pad>")),
-        pad_token="<pad>",
-        eos_token="<eos>",
-    )
 
 
 @pytest.fixture(scope="module")

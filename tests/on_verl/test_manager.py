@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 from ray.exceptions import ActorDiedError, ActorUnavailableError
 
 from recipe.zppo.errors import RolloutError
@@ -56,9 +57,9 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable:
     monkeypatch.setattr(workers, "ASK_AGAIN_S", 0.01)
 
     def go(do: Callable, *handles: Worker) -> Any:
-        manager = object.__new__(ZPPOAgentLoopManager)
-        manager.agent_loop_workers, manager._load, manager._away, manager.step = list(handles), [], {}, 1
-        manager.config = SimpleNamespace(data=SimpleNamespace(prompt_key="prompt"))
+        config = {"actor_rollout_ref": {"rollout": {}, "model": {}}, "data": {"prompt_key": "prompt"}}
+        manager = ZPPOAgentLoopManager(OmegaConf.create(config), None)
+        manager.agent_loop_workers = list(handles)
         return asyncio.run(asyncio.wait_for(do(manager), 10))
 
     return go
