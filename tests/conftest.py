@@ -1,5 +1,7 @@
 """For all tests."""
 
+import asyncio
+import inspect
 import os
 from pathlib import Path
 
@@ -34,6 +36,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that train come first: with several processes the short ones fill up what is left (`make test`)."""
     trains = {item.path for item in items if item.get_closest_marker("e2e")}
     items.sort(key=lambda item: item.path not in trains)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """A test that is a coroutine runs in an event loop of its own."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(pyfuncitem.obj).parameters}
+    asyncio.run(pyfuncitem.obj(**arguments))
+    return True
 
 
 @pytest.fixture

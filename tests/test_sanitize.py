@@ -119,22 +119,8 @@ def test_words_and_numbers_among_the_callers_tokens_are_not_taken_from_the_text(
 @pytest.mark.parametrize(
     "unit",
     [
-        *[
-            "<candidate>",
-            "<candidate",
-            "<cand",
-            "<",
-            ">",
-            "</",
-            "<|",
-            "<|a",
-            "< ",
-            "<candidate x=",
-            "[",
-            "[INST",
-            "~tok",
-        ],
-        *["\x00", "a < b ", "<<s>s>", "<cand<candidate>idate>"],
+        *["<candidate>", "<candidate", "<candidate x=", "<cand<candidate>idate>", "<cand", "<", ">", "</", "<|", "<|a"],
+        *["< ", "[", "[INST", "~tok", "\x00", "a < b ", "<<s>s>"],
     ],
 )
 def test_a_megabyte_of_anything_takes_linear_time(unit):

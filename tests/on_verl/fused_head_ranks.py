@@ -1,4 +1,4 @@
-"""Two ranks: the gradients of a small model with an untied, fused LM head, sharded as verl shards. See test_fused_head.
+"""Two ranks: the gradients of a small model with an untied, fused LM head, sharded as verl shards. See test_patches.
 
 ``python fused_head_ranks.py FOLDER``: writes FOLDER/<patched or not>_<rank>.pt.
 """
@@ -12,6 +12,8 @@ import torch.multiprocessing as mp
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor
+from verl.utils import fsdp_utils
+from verl.utils.experimental.torch_functional import FusedLinearForPPO
 
 WORLD, WIDTH, WORDS = 2, 8, 16
 
@@ -35,8 +37,6 @@ class Model(nn.Module):
         self.lm_head = nn.Linear(WIDTH, WORDS, bias=False)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        from verl.utils.experimental.torch_functional import FusedLinearForPPO
-
         hidden, words = self.layer(self.embed_tokens(ids)), self.lm_head.weight
         if isinstance(words, DTensor):
             words = words.full_tensor()
@@ -53,8 +53,6 @@ def gradients(model: nn.Module, ids: torch.Tensor) -> dict[str, torch.Tensor]:
 def main(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=WORLD)
-    from verl.utils import fsdp_utils
-
     ids = torch.randint(WORDS, (1, 5), generator=torch.Generator().manual_seed(rank))
     mean = gradients(Model(), ids)
     for gradient in mean.values():
@@ -71,4 +69,4 @@ def main(rank: int, folder: str) -> None:
 
 
 if __name__ == "__main__":
-    mp.spawn(main, args=(sys.argv[1],), nprocs=WORLD)
+    mp.start_processes(main, args=(sys.argv[1],), nprocs=WORLD, start_method="fork")  # verl is imported once

@@ -1,4 +1,4 @@
-"""Run by `test_lora_engine.py`, once a rank: RANK WORLD STORE MODEL FOLDER. Writes what it saw to FOLDER."""
+"""Run by `test_lora_engine.py`: WORLD FOLDER, with student and adapter in it. Each rank writes there what it saw."""
 
 import sys
 from pathlib import Path
@@ -9,6 +9,7 @@ use_cpu()
 
 import torch  # noqa: E402
 import torch.distributed as dist  # noqa: E402
+import torch.multiprocessing as mp  # noqa: E402
 from verl.trainer.config import CheckpointConfig  # noqa: E402
 from verl.workers.config import FSDPEngineConfig, FSDPOptimizerConfig, HFModelConfig  # noqa: E402
 from verl.workers.engine import EngineRegistry, FSDPEngineWithLMHead  # noqa: E402
@@ -42,8 +43,9 @@ def whole(module: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: parameter.full_tensor().clone() for name, parameter in module.named_parameters()}
 
 
-def main(rank: int, world: int, store: str, model: str, folder: Path) -> None:
-    dist.init_process_group("cpu:gloo", init_method=f"file://{store}", rank=rank, world_size=world)
+def main(rank: int, world: int, folder: Path) -> None:
+    dist.init_process_group("cpu:gloo", init_method=f"file://{folder / 'store'}", rank=rank, world_size=world)
+    model = str(folder / "student")
     trained = engine(model, lora_adapter_path=str(folder / "adapter"))
     seen = {"before": whole(trained.module)}
     weights, peft_config = trained.get_per_tensor_param(base_sync_done=True)
@@ -59,4 +61,5 @@ def main(rank: int, world: int, store: str, model: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4], Path(sys.argv[5]))
+    ranks = int(sys.argv[1])
+    mp.start_processes(main, (ranks, Path(sys.argv[2])), nprocs=ranks, start_method="fork")  # verl is imported once

@@ -46,7 +46,7 @@ def dependencies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dependencies")
     for entry in SITE.iterdir():
         if entry.name == "verl":
-            shutil.copytree(entry, folder / "verl", ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(entry, folder / "verl")
         elif (
             not entry.name.startswith(("open_zppo", "__editable__", "recipe", "__pycache__")) and entry.suffix != ".pth"
         ):

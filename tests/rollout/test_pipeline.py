@@ -36,11 +36,11 @@ def selected(result) -> set[Reformulation]:
 
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("kinds", [(Kind.BCQ, Kind.NCQ), (Kind.BCQ,), (Kind.NCQ,), ()])
-def test_same_step_takes_the_decisions_of_algorithm_1(seed, kinds):
+async def test_same_step_takes_the_decisions_of_algorithm_1(seed, kinds):
     correct, teacher = outcomes(seed)
     workers = SimulatedWorkers(correct, teacher, seed)
     pipeline = pipeline_of(workers, kinds=kinds)
-    result = asyncio.run(pipeline.run_step(7, make_questions(NAMES), len(NAMES)))
+    result = await pipeline.run_step(7, make_questions(NAMES), len(NAMES))
     want = expected(correct, teacher, 7, kinds=kinds) if kinds else []
     assert selected(result) == set(want)
     assert [group.question.prompt_id for group in result.plain] == NAMES
@@ -58,7 +58,7 @@ def test_timing_changes_nothing_of_the_result():
     assert run(1) == run(2) == run(3)
 
 
-def test_teacher_work_starts_before_the_last_plain_group_is_complete():
+async def test_teacher_work_starts_before_the_last_plain_group_is_complete():
     correct = dict.fromkeys(NAMES, 4) | {"q0": 0, "q11": 4}
     workers = SimulatedWorkers(correct, dict.fromkeys(NAMES, 2))
     slow = asyncio.Event()
@@ -80,43 +80,36 @@ def test_teacher_work_starts_before_the_last_plain_group_is_complete():
         slow.set()  # only now may the last plain group finish: BCQ of q0 had not waited for it
         return await step
 
-    result = asyncio.run(asyncio.wait_for(run(), 10))
+    result = await asyncio.wait_for(run(), 10)
     assert selected(result) == {Reformulation("q0", Kind.BCQ), Reformulation("q0", Kind.NCQ)}
 
 
-def test_next_step_rolls_out_the_prompts_of_the_step_before():
+async def test_next_step_rolls_out_the_prompts_of_the_step_before():
     correct, teacher = outcomes(5)
     workers = SimulatedWorkers(correct, teacher)
 
-    async def run():
-        pipeline = pipeline_of(workers, next_step=True)
-        return [await pipeline.run_step(step, make_questions(NAMES), len(NAMES)) for step in (1, 2, 3)]
-
-    first, second, third = asyncio.run(run())
+    pipeline = pipeline_of(workers, next_step=True)
+    first, second, third = [await pipeline.run_step(n, make_questions(NAMES), len(NAMES)) for n in (1, 2, 3)]
     assert first.reformulated == []
     assert selected(second) == set(expected(correct, teacher, 1))
     assert selected(third) == set(expected(correct, teacher, 2))
     assert {group.step for group in second.reformulated} == {1}
 
 
-def test_next_step_teacher_that_is_slow_joins_the_running_batch():
+async def test_next_step_teacher_that_is_slow_joins_the_running_batch():
     correct, teacher = outcomes(5)
     workers = SimulatedWorkers(correct, teacher)
-
-    async def run():
-        workers.teacher_gate = asyncio.Event()
-        pipeline = pipeline_of(workers, next_step=True)
-        await pipeline.run_step(1, make_questions(NAMES), len(NAMES))
-        second = asyncio.create_task(pipeline.run_step(2, make_questions(NAMES), len(NAMES)))
-        await asyncio.sleep(0.05)
-        workers.teacher_gate.set()
-        return await second
-
-    assert selected(asyncio.run(run())) == set(expected(correct, teacher, 1))
+    workers.teacher_gate = asyncio.Event()
+    pipeline = pipeline_of(workers, next_step=True)
+    await pipeline.run_step(1, make_questions(NAMES), len(NAMES))
+    second = asyncio.create_task(pipeline.run_step(2, make_questions(NAMES), len(NAMES)))
+    await asyncio.sleep(0.05)
+    workers.teacher_gate.set()
+    assert selected(await second) == set(expected(correct, teacher, 1))
 
 
 @pytest.mark.parametrize("answered", [0, 1])
-def test_pending_reformulations_survive_a_restart(answered):
+async def test_pending_reformulations_survive_a_restart(answered):
     correct, teacher = outcomes(9)
 
     async def before(workers):
@@ -136,9 +129,9 @@ def test_pending_reformulations_survive_a_restart(answered):
         return await pipeline.run_step(2, make_questions(NAMES), len(NAMES))
 
     workers = SimulatedWorkers(correct, teacher)
-    state, went_on = asyncio.run(before(workers))
+    state, went_on = await before(workers)
     fresh = SimulatedWorkers(correct, teacher)
-    resumed = asyncio.run(after(fresh, state))
+    resumed = await after(fresh, state)
     assert [(g.uid, g.candidates) for g in resumed.groups] == [(g.uid, g.candidates) for g in went_on.groups]
     asked = {name for event, name in fresh.log if event == "start teacher"}
     hard = {name for name in NAMES if correct[name] < 2}
@@ -150,48 +143,44 @@ def test_pending_reformulations_survive_a_restart(answered):
 @pytest.mark.parametrize(
     "change", [{"next_step": False}, {"group_size": 2}, {"threshold": 0.25}, {"kinds": (Kind.NCQ,)}]
 )
-def test_pending_work_of_other_settings_is_refused(change):
+async def test_pending_work_of_other_settings_is_refused(change):
     correct, teacher = outcomes(9)
     workers = SimulatedWorkers(correct, teacher)
-
-    async def run():
-        pipeline = pipeline_of(workers, next_step=True)
-        await pipeline.run_step(1, make_questions(NAMES), len(NAMES))
-        fresh = pipeline_of(workers, **({"next_step": True} | change))
+    pipeline = pipeline_of(workers, next_step=True)
+    await pipeline.run_step(1, make_questions(NAMES), len(NAMES))
+    fresh = pipeline_of(workers, **({"next_step": True} | change))
+    with pytest.raises(CheckpointError, match="differs from the run that wrote the checkpoint"):
         await fresh.load_state_dict(pipeline.state_dict(), {q.prompt_id: q for q in make_questions(NAMES)})
 
-    with pytest.raises(CheckpointError, match="differs from the run that wrote the checkpoint"):
-        asyncio.run(run())
 
-
-def test_teacher_that_hangs_degrades_the_step_to_ncq():
+async def test_teacher_that_hangs_degrades_the_step_to_ncq():
     correct, teacher = dict.fromkeys(NAMES, 0), dict.fromkeys(NAMES, 2)
     workers = SimulatedWorkers(correct, teacher)
     workers.hang_teacher = set(NAMES)
     pipeline = pipeline_of(workers, teacher_s=0.05)
-    result = asyncio.run(pipeline.run_step(1, make_questions(NAMES), len(NAMES)))
+    result = await pipeline.run_step(1, make_questions(NAMES), len(NAMES))
     assert {group.kind for group in result.reformulated} == {Kind.NCQ}
     assert len(result.reformulated) == 6
     assert result.counts["teacher/late"] > 0
 
 
-def test_rollout_servers_that_hang_end_the_run_with_what_was_waited_for():
+async def test_rollout_servers_that_hang_end_the_run_with_what_was_waited_for():
     workers = SimulatedWorkers(dict.fromkeys(NAMES, 4), dict.fromkeys(NAMES, 0))
     workers.hang_student = set(NAMES)
     pipeline = pipeline_of(workers, rollout_s=0.05)
     with pytest.raises(RolloutError, match=r"zppo.timeouts.rollout_s=0.05"):
-        asyncio.run(pipeline.run_step(1, make_questions(NAMES), len(NAMES)))
+        await pipeline.run_step(1, make_questions(NAMES), len(NAMES))
 
 
-def test_step_timeout_names_the_key():
+async def test_step_timeout_names_the_key():
     workers = SimulatedWorkers(dict.fromkeys(NAMES, 4), dict.fromkeys(NAMES, 0))
     workers.hang_student = {"q3"}
     pipeline = pipeline_of(workers, step_s=0.1)
     with pytest.raises(WaitTimeoutError, match=r"zppo.timeouts.step_s=0.1 s; 11 of 12 plain groups"):
-        asyncio.run(pipeline.run_step(1, make_questions(NAMES), len(NAMES)))
+        await pipeline.run_step(1, make_questions(NAMES), len(NAMES))
 
 
-def test_failed_rollouts_shrink_a_group_and_failed_groups_leave_the_ranking():
+async def test_failed_rollouts_shrink_a_group_and_failed_groups_leave_the_ranking():
     correct, teacher = dict.fromkeys(NAMES, 0), dict.fromkeys(NAMES, 2)
     workers = SimulatedWorkers(correct, teacher)
     workers.fail = {
@@ -199,7 +188,7 @@ def test_failed_rollouts_shrink_a_group_and_failed_groups_leave_the_ranking():
         "q1/plain": [RolloutFailure(i, "generation", "lost") for i in range(4)],
         "q2/bcq": [RolloutFailure(i, "too_long", "too long") for i in range(4)],
     }
-    result = asyncio.run(pipeline_of(workers, fraction=4.0).run_step(1, make_questions(NAMES), len(NAMES)))
+    result = await pipeline_of(workers, fraction=4.0).run_step(1, make_questions(NAMES), len(NAMES))
     sizes = {group.question.prompt_id: len(group.rollouts) for group in result.plain}
     assert sizes["q0"] == 3 and "q1" not in sizes and sizes["q2"] == 4
     assert not any(group.question.prompt_id == "q1" for group in result.reformulated)
@@ -209,7 +198,7 @@ def test_failed_rollouts_shrink_a_group_and_failed_groups_leave_the_ranking():
     assert result.counts["rollouts/failed"] == 9
 
 
-def test_reward_function_error_stops_the_step_at_once():
+async def test_reward_function_error_stops_the_step_at_once():
     workers = SimulatedWorkers(dict.fromkeys(NAMES, 4), dict.fromkeys(NAMES, 0))
 
     async def roll_out(question, messages, *, uid, kind, seeds, openings=()):
@@ -220,12 +209,12 @@ def test_reward_function_error_stops_the_step_at_once():
 
     workers.roll_out = roll_out
     with pytest.raises(RewardFunctionError, match="row 5"):
-        asyncio.run(pipeline_of(workers).run_step(1, make_questions(NAMES), len(NAMES)))
+        await pipeline_of(workers).run_step(1, make_questions(NAMES), len(NAMES))
 
 
-def test_replayed_questions_count_for_the_ranking_but_not_for_the_cap():
+async def test_replayed_questions_count_for_the_ranking_but_not_for_the_cap():
     correct, teacher = dict.fromkeys(NAMES, 0), dict.fromkeys(NAMES, 2)
     workers = SimulatedWorkers(correct, teacher)
     new, replayed = make_questions(NAMES[:4]), make_questions(NAMES[4:], replayed=True)
-    result = asyncio.run(pipeline_of(workers).run_step(1, [*new, *replayed], len(new)))
+    result = await pipeline_of(workers).run_step(1, [*new, *replayed], len(new))
     assert len(result.reformulated) == 2  # floor(0.5 * 4 new)
