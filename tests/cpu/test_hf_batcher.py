@@ -54,6 +54,14 @@ def make(model):
         batcher.close(5)
 
 
+def busy(batcher: Batcher, model: Recorder):
+    """A request that the model works on until its gate is opened."""
+    model.gate.clear()
+    running = batcher.submit(request())
+    assert model.started.wait(5)
+    return running
+
+
 def test_what_arrives_together_is_one_batch_and_late_arrivals_the_next(make, model):
     batcher = make(quiet_s=0.05)
     model.gate.clear()
@@ -111,10 +119,8 @@ def test_a_failing_batch_fails_its_requests_only(make, model):
 
 def test_when_the_thread_dies_everyone_learns_the_cause(make, model):
     batcher = make(max_seqs=1)
-    model.gate.clear()
     model.error = SystemExit("killed")
-    running = batcher.submit(request())
-    assert model.started.wait(5)
+    running = busy(batcher, model)
     waiting, job = batcher.submit(request()), batcher.run(lambda: None)
     batcher._jobs.rotate()  # the job waits behind the batch that dies
     model.gate.set()
@@ -130,9 +136,7 @@ def test_when_the_thread_dies_everyone_learns_the_cause(make, model):
 
 def test_jobs_run_between_batches_and_their_errors_are_theirs(make, model):
     batcher = make()
-    model.gate.clear()
-    running = batcher.submit(request())
-    assert model.started.wait(5)
+    running = busy(batcher, model)
     job = batcher.run(lambda: "swapped")
     assert not job.done()
     model.gate.set()
@@ -144,9 +148,7 @@ def test_jobs_run_between_batches_and_their_errors_are_theirs(make, model):
 
 def test_abort_ends_what_runs_and_what_waits(make, model):
     batcher = make(max_seqs=1)
-    model.gate.clear()
-    running = batcher.submit(request())
-    assert model.started.wait(5)
+    running = busy(batcher, model)
     waiting = batcher.submit(request())
     assert batcher.abort() == 2
     assert (running.result(5).aborted, running.result().token_ids) == (True, [1])

@@ -253,9 +253,7 @@ def test_rollout_files_hold_every_text_that_a_run_can_have() -> None:
     ("frequency", "keep", "steps", "kept"),
     [(20, 2, 200, 3), (20, None, 200, 10), (20, 2, 20, 1), (20, 2, None, 3), (20, None, None, None), (-1, 2, 200, 0)],
 )
-def test_one_checkpoint_more_than_is_kept(
-    frequency: int, keep: int | None, steps: int | None, kept: int | None
-) -> None:
+def test_one_checkpoint_more_than_is_kept(frequency: int, keep, steps, kept) -> None:
     config = OmegaConf.create({"trainer": {"save_freq": frequency, "max_actor_ckpt_to_keep": keep}})
     assert checkpoints_kept(config, steps) == kept
 
@@ -289,9 +287,7 @@ def test_rollout_files_are_estimated_and_never_a_problem(checkpoint: int | None)
     ("checkpoint", "rollouts", "logged", "estimate"),
     [(10, 7, 0, 41), (10, 7, 5, 36), (10, 7, 9, 34), (10, None, 0, 34), (None, 7, 0, 7), (None, None, 0, None)],
 )
-def test_rollout_files_add_to_the_disk_sum(
-    checkpoint: int | None, rollouts: int | None, logged: int, estimate: int | None
-) -> None:
+def test_rollout_files_add_to_the_disk_sum(checkpoint, rollouts, logged: int, estimate) -> None:
     disk = Disk("out", checkpoint, kept=3, exported=4, free=None, rollouts=rollouts, logged=logged)
     assert disk.estimate == estimate
     assert disk.needed == (34 if checkpoint else None)

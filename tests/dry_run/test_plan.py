@@ -119,9 +119,7 @@ def test_the_config_stays_as_it_is(run: PlannedRun) -> None:
     assert OmegaConf.to_yaml(config) == before
 
 
-def test_before_a_run_problems_stop_it_and_a_line_says_what_it_does(
-    run: PlannedRun, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_before_a_run_problems_stop_it_and_a_line_says_what_it_does(run: PlannedRun, capsys) -> None:
     assert command.may_start(run.config("zppo.hardware=1x8x80"))
     (line,) = capsys.readouterr().err.splitlines()
     assert line == ("zppo: plan: 2 steps, 8 updates, at most 2.36 M tokens; 6 student + 2 teacher on each of 1 node(s)")
@@ -167,9 +165,7 @@ def test_a_teacher_that_is_served_elsewhere_takes_no_accelerator(run: PlannedRun
     assert "served elsewhere" in plan.page()
 
 
-def test_a_run_is_not_stopped_by_a_plan_that_can_not_be_made(
-    run: PlannedRun, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_is_not_stopped_by_a_plan_that_can_not_be_made(run: PlannedRun, capsys, monkeypatch) -> None:
     monkeypatch.setattr(planning, "disk_of", lambda *_: 1 / 0)
     assert command.may_start(run.config("zppo.hardware=1x8x80"))
     assert "warning: the run could not be planned: ZeroDivisionError" in capsys.readouterr().err

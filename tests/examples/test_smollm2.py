@@ -120,9 +120,7 @@ def test_a_finished_run_is_left_as_it_is(model: Path, data: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("precision", [(), ("--fp32",)])
-def test_a_stopped_run_goes_on_as_if_it_had_not_been(
-    model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: tuple[str, ...]
-) -> None:
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(model, data, tmp_path, monkeypatch, precision) -> None:
     more = ("--epochs", "3", *precision)
     assert run_sft(model, data, tmp_path / "whole", *more) == 0
     add_gradient, calls = sft.add_gradient, []
@@ -144,9 +142,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(
         torch.testing.assert_close(stopped[name], whole[name], rtol=0, atol=0)
 
 
-def test_a_state_of_other_settings_is_refused(
-    model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
+def test_a_state_of_other_settings_is_refused(model, data, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setattr(sft, "publish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         run_sft(model, data, tmp_path)
@@ -261,9 +257,7 @@ def home(tmp_path: Path, model: Path) -> Path:
         ("run_gpu.sh", {"METHOD": "grpo_replay"}),
     ],
 )
-def test_scripts_compose(
-    name: str, variables: dict[str, str], tmp_path: Path, home: Path, stack: contextlib.ExitStack
-) -> None:
+def test_scripts_compose(name: str, variables: dict[str, str], tmp_path, home, stack) -> None:
     from recipe.zppo.config.compose import compose
     from recipe.zppo.preflight.settings import check_config
 

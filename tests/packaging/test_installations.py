@@ -84,9 +84,7 @@ def test_verl_with_the_plug_in_installed_and_unused(installed_python: Path, tmp_
     assert run_python(installed_python, tmp_path, "-c", code).strip() == "[]"
 
 
-def test_a_plug_in_that_fails_is_reported_and_leaves_verl_usable(
-    bare_python: Path, checkout: Path, tmp_path: Path
-) -> None:
+def test_a_plug_in_that_fails_is_reported_and_leaves_verl_usable(bare_python: Path, checkout: Path, tmp_path) -> None:
     (tmp_path / "recipe" / "cpu").mkdir(parents=True)
     (tmp_path / "recipe" / "cpu" / "__init__.py").write_text("def register():\n    raise OSError('no such thing')\n")
     code = (
@@ -101,9 +99,7 @@ def test_a_plug_in_that_fails_is_reported_and_leaves_verl_usable(
 
 @pytest.mark.e2e
 @pytest.mark.parametrize("place", ["installed", "bare"])
-def test_ray_workers_see_the_same_files(
-    place: str, request: pytest.FixtureRequest, checkout: Path, elsewhere: Path
-) -> None:
+def test_ray_workers_see_the_same_files(place: str, request, checkout: Path, elsewhere: Path) -> None:
     python = request.getfixturevalue(f"{place}_python")
     cwd = elsewhere if place == "installed" else checkout
     assert places(python, cwd, IN_A_WORKER) == places(python, cwd)

@@ -174,12 +174,6 @@ def test_duplicate_prompt_ids(run: Run) -> None:
     assert f"{run.data} row 7 repeats prompt_id='q0' of row 0 (2 repeated in all)" in message
 
 
-def test_duplicate_prompt_ids_across_files(run: Run) -> None:
-    other = write_rows(run.folder / "other.parquet", [row(100), row(3)])
-    message = run.refused(f"data.train_files=[{run.data},{other}]")
-    assert f"{other} row 1 repeats prompt_id='q3' of row 3 of {run.data}" in message
-
-
 def test_prompt_id_column(run: Run) -> None:
     rows = [{key: value for key, value in row(i).items() if key != "prompt_id"} for i in range(BATCH)]
     assert "row 1 has no id" in refused_rows(run, [row(0), row(1, prompt_id=None), row(2)])

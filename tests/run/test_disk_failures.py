@@ -1,7 +1,6 @@
 """A disk that is full, over quota or broken for a while: the run goes on, and its files are whole afterwards."""
 
 import errno
-import json
 import logging
 import os
 import resource
@@ -16,6 +15,7 @@ from recipe.zppo.run.folder import RunFolder
 from recipe.zppo.run.metrics_log import MetricsLog
 from recipe.zppo.run.rollout_log import RolloutLog
 from recipe.zppo.run.status import StatusFile
+from tests.run.conftest import rows
 
 FAILURES = [errno.ENOSPC, errno.EDQUOT, errno.EIO]
 
@@ -25,10 +25,6 @@ def broken(number: int):
         raise OSError(number, os.strerror(number))
 
     return fail
-
-
-def rows(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 @contextmanager
@@ -46,9 +42,7 @@ def room_for(size: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("number", FAILURES)
-def test_a_status_that_can_not_be_written_is_said_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, number: int
-) -> None:
+def test_a_status_that_can_not_be_written_is_said_once(tmp_path, monkeypatch, caplog, number: int) -> None:
     status = StatusFile(str(tmp_path / "status.json"))
     status.write(1, "generate")
     with monkeypatch.context() as patch:
@@ -65,9 +59,7 @@ def test_a_status_that_can_not_be_written_is_said_once(
     assert RunFolder(tmp_path).status()["step"] == 5
 
 
-def test_every_kind_of_failure_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_every_kind_of_failure_is_said(tmp_path, monkeypatch, caplog) -> None:
     status = StatusFile(str(tmp_path / "status.json"))
     for number in [*FAILURES, *FAILURES]:
         monkeypatch.setattr(files.os, "fsync", broken(number))
@@ -84,12 +76,8 @@ def test_what_is_no_failure_of_the_disk_is_raised(tmp_path: Path) -> None:
 # ---- metrics
 
 
-def test_metrics_that_a_full_disk_refused_come_later_whole_and_in_order(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_metrics_that_a_full_disk_refused_come_later_whole_and_in_order(tmp_path, caplog, log) -> None:
     path = tmp_path / "metrics.jsonl"
-    log = MetricsLog(str(path))
-    log.resume(0)
     log.log({"loss": 0.5}, 1)
     before = path.read_bytes()
     with room_for(len(before) + 7):
@@ -103,10 +91,8 @@ def test_metrics_that_a_full_disk_refused_come_later_whole_and_in_order(
     assert rows(path) == [{"step": step, "loss": step / 2} for step in (1, 2, 3, 4)]
 
 
-def test_half_a_line_that_could_not_be_removed_is_removed_before_the_next(tmp_path: Path) -> None:
+def test_half_a_line_that_could_not_be_removed_is_removed_before_the_next(tmp_path: Path, log: MetricsLog) -> None:
     path = tmp_path / "metrics.jsonl"
-    log = MetricsLog(str(path))
-    log.resume(0)
     log.log({"loss": 0.5}, 1)
     file = log._file
 
@@ -148,9 +134,7 @@ def test_what_is_held_back_at_the_end_is_written_or_said(tmp_path: Path, caplog:
     assert "the last 1 line(s) could not be written" in caplog.text
 
 
-def test_metrics_that_are_none_are_raised(tmp_path: Path) -> None:
-    log = MetricsLog(str(tmp_path / "metrics.jsonl"))
-    log.resume(0)
+def test_metrics_that_are_none_are_raised(log: MetricsLog) -> None:
     with pytest.raises(AttributeError):
         log.log(None, 1)
     log.finish()
@@ -181,9 +165,7 @@ class _Result:
         self.step = step
 
 
-def test_a_file_of_rollouts_that_failed_is_counted_and_the_next_is_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_file_of_rollouts_that_failed_is_counted_and_the_next_is_whole(tmp_path, monkeypatch, caplog) -> None:
     log = RolloutLog(str(tmp_path / "rollouts"), None)
     with monkeypatch.context() as patch:
         patch.setattr(files.os, "fsync", broken(errno.ENOSPC))

@@ -9,6 +9,7 @@ import torch
 from recipe.zppo.run.files import write_atomically
 from recipe.zppo.run.metrics_log import MetricsLog
 from recipe.zppo.run.status import StatusFile
+from tests.run.conftest import rows
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -26,14 +27,8 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     assert path.read_text() == "old"
 
 
-def lines(path):
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def test_metrics_of_steps_after_the_checkpoint_are_dropped_on_resume(tmp_path):
-    path = tmp_path / "run/metrics.jsonl"
-    log = MetricsLog(str(path))
-    log.resume(0)
+def test_metrics_of_steps_after_the_checkpoint_are_dropped_on_resume(tmp_path, log):
+    path = tmp_path / "metrics.jsonl"
     for step in (1, 2, 3):
         log.log({"loss": step / 2}, step)
     log.finish()
@@ -43,7 +38,7 @@ def test_metrics_of_steps_after_the_checkpoint_are_dropped_on_resume(tmp_path):
     resumed.resume(2)
     resumed.log({"loss": 9.0}, 3)
     resumed.finish()
-    assert lines(path) == [{"step": 1, "loss": 0.5}, {"step": 2, "loss": 1.0}, {"step": 3, "loss": 9.0}]
+    assert rows(path) == [{"step": 1, "loss": 0.5}, {"step": 2, "loss": 1.0}, {"step": 3, "loss": 9.0}]
 
 
 def test_a_step_killed_between_its_checkpoint_and_its_log_is_logged_on_resume(tmp_path):
@@ -53,29 +48,27 @@ def test_a_step_killed_between_its_checkpoint_and_its_log_is_logged_on_resume(tm
     log.restored = {"loss": 1.0}
     log.resume(2)
     log.finish()
-    assert lines(path) == [{"step": 1, "loss": 0.5}, {"step": 2, "loss": 1.0}]
+    assert rows(path) == [{"step": 1, "loss": 0.5}, {"step": 2, "loss": 1.0}]
     log.resume(2)
     log.finish()
-    assert len(lines(path)) == 2
+    assert len(rows(path)) == 2
 
 
 def test_a_fresh_run_starts_a_fresh_metrics_file(tmp_path):
-    path = tmp_path / "metrics.jsonl"
+    path = tmp_path / "run/metrics.jsonl"
+    path.parent.mkdir()
     path.write_text('{"step": 7}\n')
     log = MetricsLog(str(path))
     log.resume(0)
     log.log({}, 1)
     log.finish()
-    assert lines(path) == [{"step": 1}]
+    assert rows(path) == [{"step": 1}]
 
 
-def test_metrics_are_plain_json(tmp_path):
-    path = tmp_path / "metrics.jsonl"
-    log = MetricsLog(str(path))
-    log.resume(0)
+def test_metrics_are_plain_json(tmp_path, log):
     log.log({"a": np.float32(0.5), "b": torch.tensor(2), "c": float("nan"), "d": np.int64(3), "e": [1]}, np.int64(1))
     log.finish()
-    assert lines(path) == [{"step": 1, "a": 0.5, "b": 2, "c": None, "d": 3, "e": "[1]"}]
+    assert rows(tmp_path / "metrics.jsonl") == [{"step": 1, "a": 0.5, "b": 2, "c": None, "d": 3, "e": "[1]"}]
 
 
 def test_status_is_readable_at_any_time(tmp_path):

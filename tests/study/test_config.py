@@ -94,9 +94,7 @@ def test_verl_runs_one_at_a_time():
     assert read_config(["backend=verl", "jobs=4"]).workers == 1
 
 
-def test_dry_run_lists_the_runs_and_writes_nothing(
-    fake_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_dry_run_lists_the_runs_and_writes_nothing(fake_arguments: list[str], tmp_path: Path, capsys):
     assert main([*fake_arguments, "plan=controls", "dry_run=true"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 7 and lines[-1].startswith("later")

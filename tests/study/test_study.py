@@ -72,9 +72,7 @@ def test_a_finished_study_runs_nothing_again_and_another_plan_shares_its_runs(st
     }
 
 
-def test_a_failed_run_is_told_passed_over_and_tried_again(
-    study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_a_failed_run_is_told_passed_over_and_tried_again(study: Study, tmp_path: Path, capsys):
     fails = f"rows.zppo.overrides=['+fake.fail_at=3','+fake.mend={tmp_path}/mend']"
     status, out = study(fails, "seeds=[0]")
     output = capsys.readouterr()

@@ -37,6 +37,11 @@ def call(url, *, key=KEY, model="teacher", limit_s=10.0, method="chat", **parame
     return asyncio.run(run())
 
 
+def reply_to(answer, **options):
+    with FakeEndpoint(lambda body: web.json_response(answer)) as server:
+        return call(server.url, **options)
+
+
 def failure(answer, **options):
     with FakeEndpoint(answer) as server, pytest.raises(EndpointError) as caught:
         call(server.url, **options)
@@ -68,15 +73,12 @@ def test_without_a_key_no_authorization_is_sent():
 
 def test_reasoning_that_the_server_splits_off_comes_back_as_servers_of_our_own_give_it():
     for name in ("reasoning_content", "reasoning"):
-        reply = completion("4", **{name: "two and two"})
-        with FakeEndpoint(lambda body, reply=reply: web.json_response(reply)) as server:
-            assert call(server.url).text == "<think>\ntwo and two\n</think>\n\n4"
+        assert reply_to(completion("4", **{name: "two and two"})).text == "<think>\ntwo and two\n</think>\n\n4"
 
 
 def test_half_a_character_reaches_nobody():
     """JSON may spell it; no tokenizer takes it, and no file."""
-    with FakeEndpoint(lambda body: web.json_response(completion("4 \ud83d", reasoning="\ude00"))) as server:
-        assert call(server.url).text == "<think>\n?\n</think>\n\n4 ?"
+    assert reply_to(completion("4 \ud83d", reasoning="\ude00")).text == "<think>\n?\n</think>\n\n4 ?"
     with FakeEndpoint(lambda body: web.json_response({"error": "\ud83d"}, status=500)) as server:
         with pytest.raises(EndpointError) as error:
             call(server.url)
@@ -84,15 +86,13 @@ def test_half_a_character_reaches_nobody():
 
 
 def test_a_reply_without_content_is_an_empty_text():
-    with FakeEndpoint(lambda body: web.json_response(completion(None, tokens=9))) as server:
-        reply = call(server.url)
+    reply = reply_to(completion(None, tokens=9))
     assert (reply.text, reply.num_tokens) == ("", 9)
 
 
 @pytest.mark.parametrize("tokens", ["many", -1, True, 1.5])
 def test_a_count_of_tokens_that_is_none_is_unknown(tokens):
-    with FakeEndpoint(lambda body: web.json_response(completion("4", tokens=tokens))) as server:
-        assert call(server.url).num_tokens is None
+    assert reply_to(completion("4", tokens=tokens)).num_tokens is None
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from recipe.zppo.view.log_tail import telling_lines
 
 LOG = """\
@@ -19,8 +21,12 @@ shutting down
 """
 
 
-def test_the_last_traceback_and_our_messages(tmp_path: Path):
-    path = tmp_path / "train.log"
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "train.log"
+
+
+def test_the_last_traceback_and_our_messages(path: Path):
     path.write_text(LOG)
     assert telling_lines(path) == [
         "Traceback (most recent call last):",
@@ -32,14 +38,12 @@ def test_the_last_traceback_and_our_messages(tmp_path: Path):
     ]
 
 
-def test_without_either_the_last_lines(tmp_path: Path):
-    path = tmp_path / "train.log"
+def test_without_either_the_last_lines(path: Path):
     path.write_text("".join(f"line {i}\n\n" for i in range(100)))
     assert telling_lines(path) == [f"line {i}" for i in range(92, 100)]
 
 
-def test_a_long_traceback_keeps_its_end(tmp_path: Path):
-    path = tmp_path / "train.log"
+def test_a_long_traceback_keeps_its_end(path: Path):
     frames = "".join(f'  File "f{i}.py"\n' for i in range(500))
     path.write_text(f"Traceback (most recent call last):\n{frames}KeyError: 'x'\n")
     lines = telling_lines(path)
@@ -47,8 +51,7 @@ def test_a_long_traceback_keeps_its_end(tmp_path: Path):
     assert lines[0].startswith("Traceback") and lines[-1] == "KeyError: 'x'" and lines[-2] == '  File "f499.py"'
 
 
-def test_a_huge_hostile_log_is_bounded_and_harmless(tmp_path: Path):
-    path = tmp_path / "train.log"
+def test_a_huge_hostile_log_is_bounded_and_harmless(path: Path):
     path.write_bytes(b"\xff\x00\x1b]0;title\x07" * 400_000 + b"\nzppo: end \x1b[2J" + b"y" * 9999)
     (line,) = telling_lines(path)
     assert line.startswith("zppo: end y") and len(line) <= 500

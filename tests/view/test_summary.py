@@ -16,6 +16,10 @@ def run(capsys: pytest.CaptureFixture, *arguments: str) -> tuple[int, str, str]:
     return status, captured.out, captured.err
 
 
+def groups_of(run: Path) -> list[dict]:
+    return [json.loads(line) for path in (run / "rollouts").iterdir() for line in path.read_text().splitlines()]
+
+
 def test_a_finished_run_in_words(finished_run: Path, capsys):
     status, out, _ = run(capsys, str(finished_run))
     assert status == 0
@@ -36,9 +40,7 @@ def test_counts_agree_with_the_rollouts(finished_run: Path, capsys):
     """The summary reads metrics; the rollout files tell the same by another way."""
     _, out, _ = run(capsys, str(finished_run), "--json")
     numbers = json.loads(out)
-    groups = [
-        json.loads(line) for path in (finished_run / "rollouts").iterdir() for line in path.read_text().splitlines()
-    ]
+    groups = groups_of(finished_run)
     for kind in ("bcq", "ncq"):
         mine = [group for group in groups if group["kind"] == kind]
         assert numbers[kind]["groups"] == len(mine) > 0
@@ -80,8 +82,7 @@ def test_a_run_is_told_only_what_it_has(finished_run, hint_run, prefix_run, dist
 @pytest.mark.parametrize("kind", ["hint", "prefix"])
 def test_groups_with_hint_or_prefix_agree_with_the_rollouts(request, kind: str, capsys):
     folder = request.getfixturevalue(f"{kind}_run")
-    groups = [json.loads(line) for path in (folder / "rollouts").iterdir() for line in path.read_text().splitlines()]
-    mine = [group for group in groups if group["kind"] == kind]
+    mine = [group for group in groups_of(folder) if group["kind"] == kind]
     solved = sum(any(r["reward"] for r in group["responses"]) for group in mine)
     accuracy = sum(group["accuracy"] for group in mine) / len(mine)
     _, out, _ = run(capsys, str(folder))
@@ -100,7 +101,7 @@ def test_hints_teachers_and_dynamic_sampling_in_words(hint_run: Path, capsys):
     assert "  dropped: 12 that gave the answer away\n" in out
     assert "  teacher 0: asked 108, solved 60 of 108 (55.6%)\n" in out
     assert "  teacher 1: asked 48, solved 12 of 48 (25.0%)\n" in out
-    groups = [json.loads(line) for path in (hint_run / "rollouts").iterdir() for line in path.read_text().splitlines()]
+    groups = groups_of(hint_run)
     trivial = sum(len({response["reward"] for response in group["responses"]}) == 1 for group in groups)
     assert (
         f"  {trivial} of {len(groups)} ({trivial / len(groups):.1%}) groups: all answers right, or all wrong\n" in out
@@ -109,9 +110,7 @@ def test_hints_teachers_and_dynamic_sampling_in_words(hint_run: Path, capsys):
 
 def test_distillation_in_words(distilled_run: Path, capsys):
     _, out, _ = run(capsys, str(distilled_run))
-    files = (distilled_run / "rollouts").iterdir()
-    groups = [json.loads(line) for path in files for line in path.read_text().splitlines()]
-    sequences = sum(len(group["responses"]) for group in groups if group["kind"] == "teacher")
+    sequences = sum(len(group["responses"]) for group in groups_of(distilled_run) if group["kind"] == "teacher")
     assert f"  {sequences} right responses of the teacher learned from\n" in out and sequences > 0
     assert "  divergence from the teacher 0.5 nats a token at the start, 0.04167 at the end" in out
     assert " hard questions, solved" not in out and " questions, solved" in out

@@ -1,0 +1,19 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from recipe.zppo.run.metrics_log import MetricsLog
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> MetricsLog:
+    """Of a run that has just begun, in metrics.jsonl."""
+    log = MetricsLog(str(tmp_path / "metrics.jsonl"))
+    log.resume(0)
+    return log
+
+
+def rows(path: Path) -> list[dict]:
+    """Of a file whose lines are all whole."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
