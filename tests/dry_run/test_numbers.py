@@ -135,7 +135,8 @@ def test_more_sequences_than_blocks_of_linear_attention() -> None:
     (problem,) = verdicts[1024][0]
     assert problem.startswith("t.max_num_seqs: 1024 sequences are more than the about 6")
     eager = served(name="teacher", key="t", utilization=0.85, sequences=1024, eager=True)
-    assert serving_verdicts(eager, serving_memory(TEACHER, eager, MEMORY), MEMORY, fsdp()) == ([], [])
+    for training in (fsdp(), None):  # None: an engine that the plan does not know
+        assert serving_verdicts(eager, serving_memory(TEACHER, eager, MEMORY), MEMORY, training) == ([], [])
 
 
 def test_scored_logits_lie_beside_the_servers_share() -> None:

@@ -25,9 +25,9 @@ def _engine_node(training: Training) -> str:
     return f"{ACTOR}.megatron" if training.engine == "megatron" else f"{ACTOR}.fsdp_config"
 
 
-def serving_verdicts(serving: Serving, found: ServingMemory, memory: int, training: Training) -> Verdicts:
+def serving_verdicts(serving: Serving, found: ServingMemory, memory: int, training: Training | None) -> Verdicts:
     """Weights and the cache of one sequence, and what the trainer keeps beside them."""
-    problems, warnings, node = [], [], _engine_node(training)
+    problems, warnings = [], []
     key = f"{serving.key}.gpu_memory_utilization"
     longest = f"{serving.key}.max_model_len"
     if found.weights >= found.budget:
@@ -61,8 +61,9 @@ def serving_verdicts(serving: Serving, found: ServingMemory, memory: int, traini
             f"{serving.key}.max_num_batched_tokens: scoring {serving.batched_tokens} tokens at once takes about "
             f"{gb(found.scoring)} beside the share of {serving.utilization} of {gb(memory)}; lower it or {key}"
         )
-    if serving.key != ROLLOUT:
+    if serving.key != ROLLOUT or training is None:
         return problems, warnings
+    node = _engine_node(training)
     if found.budget + found.at_start > memory:
         problems.append(
             f"{key}: {serving.utilization} of {gb(memory)} beside {gb(found.at_start)} of the student's weights in "
