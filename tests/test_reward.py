@@ -1,4 +1,4 @@
-"""The reward agrees with mathruler where mathruler answers, is 0 or 1, and never hangs or raises on a response."""
+"""The reward agrees with mathruler, is 0 or 1, and never raises on a response. What never ends: test_bounded_grader."""
 
 import time
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mathruler.grader import grade_answer
 
 from recipe.zppo.errors import RewardError
-from recipe.zppo.reward import MAX_ANSWER, compute_score, extract_answer, is_bounded, is_correct
+from recipe.zppo.reward import MAX_ANSWER, compute_score, extract_answer, is_correct
 
 
 def score(answer, gold):
@@ -27,6 +27,8 @@ def score(answer, gold):
         ("\\frac{\\sqrt6-\\sqrt2}{4}+\\sqrt3", "\\sqrt3+\\frac{\\sqrt6-\\sqrt2}{4}"),
         *[("\\pi/2", "0.5\\pi"), ("3+x", "x+3"), ("7 \\text{ cm}", "7"), ("\\$5", "5"), ("2\\pi r", "2 r \\pi")],
         *[("15", "14"), ("1/3", "0.33"), ("B", "A"), ("\\sqrt{12}", "3"), ("x+1", "x+2"), ("(2,1)", "(1,2)")],
+        *[("2^{-n}", "\\frac{1}{2^n}"), ("1-e^{-x}", "-e^{-x}+1"), ("1+n!", "n!+1"), ("x^{0.5}+1", "1+x^{0.5}")],
+        *[("8\\ln(2)", "\\ln(2)8"), ("a_{10}+a_1", "a_1+a_{10}"), ("x^{12}", "x^{13}")],
         *[("3/6", "1/2"), ("2.5", "5"), ("ln(4)", "2ln(2)"), ("(x+1)^9", "(1+x)^9"), ("1/(1+x)", "1/(x+1)")],
     ],
 )
@@ -96,24 +98,6 @@ def test_a_gold_answer_that_is_missing_or_of_another_type_is_an_error(gold):
         compute_score("any", "\\boxed{1}", gold)
 
 
-HOSTILE = [
-    *["9**9**9", "9^9^9", "(((((((9^9)^9)^9)^9)^9)^9)^9)^9", "2^-99999999", "2^+9999999999", "2^9_999_999_999"],
-    *["1<<99999999999", "ff(99999999,99999999)", "rf(99999999,9999999)", "99999999!", "eye(99999)", "1e999999999"],
-    *["(((x+y)^9+1)^9+x)", "((x+1/y)^9+1/(x+1))^9", "121/(96+ln(89))+10779215329", "x^2^9999999", "lcm(1,2)"],
-    *["sqrt(2+sqrt(3+sqrt(5+sqrt(7+sqrt(11)))))", "x.__class__", "id.__self__", "(" * 500, "{" * 400 + "}" * 400],
-    *["\\frac" * 100, "\\sqrt" * 100, "1," * 250, "-" * 500, "1" * 500, "9" * 500 + "!", "\\text{" * 80 + "}" * 80],
-    *["day " * 125, "\\" * 500, "^" * 400, "\x00", "\ud800", "²" * 9, "x" + " " * 500 + "y", "٣" * 30, "1e400", "nan"],
-]
-
-
-@pytest.mark.parametrize("answer", HOSTILE, ids=range(len(HOSTILE)))
-def test_hostile_answers_are_graded_in_a_moment(answer):
-    start = time.process_time()
-    assert score(answer, "x+0.5y") == 0.0
-    assert compute_score("any", "\\boxed{x+0.5y}", answer)["score"] == 0.0  # a hostile gold answer neither
-    assert time.process_time() - start < 3
-
-
 @pytest.mark.parametrize("unit", ["\\boxed{", "{", "}", "\\boxed{1}", "\\boxed{1", "a ", "\\boxed{}"])
 def test_megabytes_are_graded_in_a_moment(unit):
     start = time.process_time()
@@ -121,11 +105,7 @@ def test_megabytes_are_graded_in_a_moment(unit):
     assert time.process_time() - start < 1
 
 
-def test_an_unbounded_answer_is_still_right_when_it_is_the_same():
-    assert score("9**9**9", "9**9**9") == score("(a+b)^9^9", "( a + b )^9^9") == 1.0
-
-
-ALPHABET = st.sampled_from([*"0159xyπ+-*/^(){}[].,!%°<=_ ", "\\frac", "\\sqrt", "sqrt(", "\\text{", "pi", "ln(", "**"])
+ALPHABET = st.sampled_from([*"0159xyπ+-*/^(){}[].,!%°<=_ ", "\\frac", "\\sqrt", "sqrt(", "\\text{", "pi", "ln("])
 
 
 @settings(max_examples=300)
@@ -133,26 +113,3 @@ ALPHABET = st.sampled_from([*"0159xyπ+-*/^(){}[].,!%°<=_ ", "\\frac", "\\sqrt"
 def test_no_text_raises(answer, gold):
     score(answer, gold)
     assert is_correct(answer, answer) or not answer.strip()
-
-
-@pytest.mark.parametrize(
-    ("expression", "bounded"),
-    [
-        *[("(x+1)^9", True), ("6z^5+15z^4-22z^3-8z^2+17z-6", True), ("(x^2+1)^3", True), ("x^-2", True), ("2^n", True)],
-        *[
-            ("((x+1)^3+1)^9", False),
-            ("x^12", False),
-            ("3^-9^9", False),
-            ("2^x^9", False),
-            ("(x)^(2)", False),
-            ("x^", False),
-            ("eye9", False),
-            ("a.b", False),
-        ],
-        *[("a_1+2x_n", True), ("ab_1", False), ("a__1", False), ("factor_list", False), ("_", False), ("x_", False)],
-        *[("sqrt(2)+sqrt(3)+sqrt(5)+sqrt(7)+sqrt(x+1)", True), ("sqrt(2)" * 9, False), ("sqrt(sqrt(2))" * 3, False)],
-        *[("ln(2)+3ln(5)", True), ("999999ln(2)", False), ("2ln(x^2)", False), ("x" * 161, False), ("a|b", False)],
-    ],
-)
-def test_what_sympy_may_see(expression, bounded):
-    assert is_bounded(expression) == bounded

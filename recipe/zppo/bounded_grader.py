@@ -1,0 +1,95 @@
+"""`mathruler` in a process of its own, which ends where a pair of answers takes it too long.
+
+Answers are a model's text, and `mathruler` ends in `sympy.simplify` of what `eval` makes of them. Some never end there.
+Python can't be stopped from within, and verl calls reward functions from threads, so there is one helper process for
+each process that grades. It starts with the first pair (a second), and dies with its parent.
+"""
+
+import json
+import os
+import resource
+import select
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+
+CPU_S = 1.0  # of the helper for one pair: time of the processor, so that a busy machine gives the same verdict
+WAIT_S, START_S = 60.0, 300.0  # by the clock
+MEMORY = 4 * 2**30  # bytes of addresses
+COMMAND = (sys.executable, "-P", os.path.abspath(__file__))
+
+
+class BoundedGrader:
+    """Asks a helper process that runs `serve`, and starts another when that has ended. May be used from threads."""
+
+    def __init__(self, command: Sequence[str] = COMMAND):
+        self.command = command
+        self.forget()
+        os.register_at_fork(after_in_child=self.forget)
+
+    def forget(self) -> None:
+        """A forked process has a helper of its own."""
+        self._lock = threading.Lock()
+        self._helper: subprocess.Popen[bytes] | None = None
+
+    def __call__(self, answer: str, gold: str) -> bool | None:
+        """Whether the two are equal; None if that took more than `CPU_S`, or too much memory.
+
+        Raises:
+            OSError: the helper can't be started.
+        """
+        with self._lock:
+            helper = self._helper
+            if helper is None or helper.poll() is not None:
+                pipe = subprocess.PIPE
+                helper = subprocess.Popen(self.command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+                self._helper = helper
+                if _hear(helper, START_S) != b"ready\n":
+                    raise OSError(f"the process that compares answers did not start: {' '.join(self.command)}")
+            assert helper.stdin
+            helper.stdin.write(json.dumps([answer, gold]).encode() + b"\n")
+            helper.stdin.flush()
+            return {b"True\n": True, b"False\n": False}.get(_hear(helper, WAIT_S))
+
+
+def _hear(helper: subprocess.Popen[bytes], seconds: float) -> bytes:
+    assert helper.stdout
+    ready, _, _ = select.select([helper.stdout], [], [], seconds)
+    line = helper.stdout.readline() if ready else b""
+    if not line:
+        helper.kill()
+        helper.communicate()
+    return line
+
+
+def serve(grade: Callable[[str, str], bool]) -> None:
+    """Answer on standard output for each pair on standard input, until that ends. What takes too long kills it."""
+    answers, sys.stdout = sys.stdout, sys.stderr
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    print("ready", file=answers, flush=True)
+    for line in sys.stdin:
+        signal.setitimer(signal.ITIMER_PROF, CPU_S)  # its signal, unhandled, ends the process
+        try:
+            equal = bool(grade(*json.loads(line)))
+        except Exception:  # a text on which mathruler or sympy stumbles is not the gold answer
+            equal = False
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        print(equal, file=answers, flush=True)
+
+
+_grader = BoundedGrader()
+
+
+def grade_answer(answer: str, gold: str) -> bool | None:
+    """`mathruler`'s verdict, from the helper of this process. See `BoundedGrader`."""
+    return _grader(answer, gold)
+
+
+if __name__ == "__main__":
+    from mathruler import grader
+
+    grader.grade_answer("x+1", "1+x")  # sympy's first use imports
+    serve(grader.grade_answer)

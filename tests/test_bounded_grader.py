@@ -1,0 +1,78 @@
+"""The helper process that compares answers: what takes too long or too much there costs one verdict, not the run."""
+
+import multiprocessing
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from recipe.zppo.bounded_grader import CPU_S, BoundedGrader, grade_answer
+
+FOLDER = Path(sys.modules[BoundedGrader.__module__].__file__).parent
+SCRIPT = """
+import importlib.util, os, pathlib, sys
+spec = importlib.util.spec_from_file_location("bounded_grader", sys.argv[1])
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+
+def grade(answer, gold):
+    print("noise")
+    if answer == "spins":
+        while True:
+            pass
+    if answer == "dies":
+        os._exit(1)
+    if answer == "grows":
+        return bool(bytes(10**12))
+    if answer == "raises":
+        raise RecursionError
+    if answer == "writes":
+        return pathlib.Path(gold, "file").write_text("text") > 0
+    return answer == gold
+
+module.serve(grade)
+"""
+
+
+@pytest.fixture(scope="module")
+def grader() -> BoundedGrader:
+    return BoundedGrader([sys.executable, "-P", "-c", SCRIPT, str(FOLDER / "bounded_grader.py")])
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"), [("gold", True), ("other", False), ("raises", False), ("grows", False), ("dies", None)]
+)
+def test_each_verdict_stands_alone(grader, answer, verdict):
+    assert [grader(answer, "gold"), grader("gold", "gold")] == [verdict, True]
+
+
+def test_a_comparison_that_never_ends_costs_a_second(grader):
+    start = time.monotonic()
+    assert grader("spins", "gold") is None
+    assert time.monotonic() - start >= CPU_S / 2
+    assert grader("gold", "gold")
+
+
+def test_it_can_write_no_file(grader, tmp_path):
+    assert not grader("writes", str(tmp_path))
+    assert not any(path.stat().st_size for path in tmp_path.iterdir())
+
+
+def test_a_helper_that_does_not_start_is_an_error():
+    with pytest.raises(OSError, match="the process that compares answers did not start"):
+        BoundedGrader([sys.executable, "-c", "1/0"])("1", "1")
+
+
+def test_threads_get_the_verdicts_on_their_own_pairs():
+    pairs = [(f"x+{i}", f"{i % 3}+x") for i in range(60)]
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(lambda pair: grade_answer(*pair), pairs)) == [i < 3 for i in range(60)]
+
+
+def test_a_fork_has_a_helper_of_its_own():
+    assert grade_answer("x+1", "1+x")
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        verdicts = pool.starmap(grade_answer, [(f"x+{i}", "1+x") for i in range(20)])
+    assert verdicts == [i == 1 for i in range(20)] and grade_answer("y+1", "1+y")
