@@ -21,13 +21,18 @@ KINDS = st.sampled_from([BOTH, (Kind.NCQ, Kind.BCQ), (Kind.BCQ,), (Kind.NCQ,), (
 THRESHOLDS = st.sampled_from([0.1, 0.5, 0.75, 1.0])
 
 
-def algorithm_1(questions, threshold, cap, seed, step, kinds):
-    """Steps 2 to 5, word for word: no early exit, one list after the other."""
+def x_aug(questions, threshold, cap, seed, step):
+    """The pre-cap of step 3: the hardest questions by id."""
     hard = [q for q in questions if q.accuracy < threshold]
     order = sorted(hard, key=lambda q: (q.accuracy, derive_seed(seed, "tie-break", step, q.prompt_id)))
-    kept = order[:cap]
+    return {q.prompt_id: q for q in order[:cap]}
+
+
+def algorithm_1(questions, threshold, cap, seed, step, kinds):
+    """Steps 2 to 5, word for word: no early exit, one list after the other."""
+    kept = x_aug(questions, threshold, cap, seed, step)
     pooled, stopped = [], False
-    for q in kept:
+    for q in kept.values():
         instances = []
         for helped in (Kind.BCQ, Kind.HINT, Kind.PREFIX):  # Algs. 5 and 6 take the questions that BCQ takes
             if helped in kinds and q.num_teacher_correct >= 1 and q.num_wrong >= 1:
@@ -254,11 +259,15 @@ def test_streaming_decides_exactly_when_no_open_outcome_can_change_it(groups, ca
             stream.teacher_done(prompt_id, g.teacher)
             teacher_done = True
         ends.append(possible_ends(g, seen, done, teacher_done, dropped, group_size=2))
-    finals = [
-        set(select_reformulations([q for q in outcome if q is not None], **args))
-        for outcome in itertools.product(*ends)
-    ]
+    outcomes = [[q for q in outcome if q is not None] for outcome in itertools.product(*ends)]
+    finals = [set(select_reformulations(outcome, **args)) for outcome in outcomes]
     every = {Reformulation(prompt_id, kind) for prompt_id in range(len(groups)) for kind in kinds}
+    if kinds:
+        kept = [
+            set(x_aug([q for q in outcome if q is not None], 0.75, cap, 1, 2)) for outcome in itertools.product(*ends)
+        ]
+        assert set(stream.newly_kept()) == {i for i in range(len(groups)) if all(i in final for final in kept)}
+        assert stream.newly_kept() == []
     accepted = set(stream.newly_accepted())
     assert accepted == {i for i in every if all(i in final for final in finals)}
     rejected = every - undecided(stream) - accepted

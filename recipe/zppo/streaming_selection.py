@@ -25,6 +25,7 @@ class _Question:
     teacher_pending: bool = True
     helped: tuple[int, int] = (0, 0)  # fewest and most instances of the kind that needs the teacher
     open: set[Kind] = field(default_factory=set)
+    kept: bool = False  # said by `newly_kept`
 
 
 class StreamingSelection:
@@ -142,6 +143,14 @@ class StreamingSelection:
         """Instances that have become certain to be selected since the last call."""
         fresh, self._accepted = self._accepted, []
         return fresh
+
+    def newly_kept(self) -> list[PromptId]:
+        """Hard questions that have become certain to pass the pre-cap since the last call: X_aug of Algs. 5 and 6."""
+        fresh = [self._by_key[key[1:]] for key in self._possible[: self._cap]]
+        fresh = [question for question in fresh if not question.plain_pending and not question.kept]
+        for question in fresh:
+            question.kept = True
+        return [question.prompt_id for question in fresh]
 
     @property
     def finished(self) -> bool:

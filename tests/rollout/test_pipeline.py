@@ -47,6 +47,19 @@ async def test_same_step_takes_the_decisions_of_algorithm_1(seed, kinds):
     assert all(group.num_correct == correct[group.question.prompt_id] for group in result.plain)
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("kind", [Kind.HINT, Kind.PREFIX])
+async def test_hint_and_prefix_ask_the_teacher_on_the_hardest_questions_only(seed, kind):
+    correct, teacher = outcomes(seed)
+    workers = SimulatedWorkers(correct, teacher, seed)
+    result = await pipeline_of(workers, kinds=(kind,)).run_step(7, make_questions(NAMES), len(NAMES))
+    assert selected(result) == set(expected(correct, teacher, 7, kinds=(kind,)))
+    # Whom an NCQ alone would show: every question of X_aug has a wrong rollout, and none needs the teacher.
+    hardest = expected(correct, teacher, 7, kinds=(Kind.NCQ,))
+    asked = [name for event, name in workers.log if event == "start teacher"]
+    assert sorted(asked) == sorted(reformulation.prompt_id for reformulation in hardest)
+
+
 def test_timing_changes_nothing_of_the_result():
     correct, teacher = outcomes(3)
 

@@ -50,6 +50,8 @@ class Method(ABC):
     """A question gets the group only if somebody's response to it was correct. A run has one such method at most."""
     asks_teacher: ClassVar[bool] = True
     """That somebody is the teacher: hard questions are put to it."""
+    asks_after_cap: ClassVar[bool] = False
+    """Of the hard questions only those that pass the pre-cap are put to the teacher: X_aug of Algs. 5 and 6."""
     writes_hint: ClassVar[bool] = False
     """The teacher is asked for a text of up to `zppo.compression.max_tokens` that is shown as it is."""
 

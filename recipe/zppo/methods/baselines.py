@@ -13,6 +13,7 @@ class HintMethod(Method):
     kind = Kind.HINT
     label = "hint"
     title = "hint (by the teacher, without the answer)"
+    asks_after_cap = True
     writes_hint = True
 
     async def prepare(self, group: Group, visit: Visit) -> bool:
@@ -35,6 +36,7 @@ class Prefix(Method):
     kind = Kind.PREFIX
     label = "prefix"
     title = "prefix (the response begun by the teacher)"
+    asks_after_cap = True
 
     async def prepare(self, group: Group, visit: Visit) -> bool:
         group.openings = (Opening(demonstration(group, visit).text, visit.prefix_fraction),) * visit.group_size

@@ -57,6 +57,7 @@ class QuestionPipeline:
         self.next_step = zppo.reformulation.schedule == "next_step"
         # The kind whose responses are not the student's, with which every question has such a group.
         self.off_policy = next((kind for kind in zppo.kinds if METHODS[kind].off_policy), None)
+        self.asks_after_cap = any(METHODS[kind].asks_after_cap for kind in zppo.kinds)
         self.pending: StepWork | None = None
         self.clock = ActivityClock()
         self.tasks = Tasks()
@@ -168,7 +169,8 @@ class QuestionPipeline:
             work.selection.drop(question.prompt_id)
         else:
             work.plain[question.prompt_id] = group
-            if work.selection.plain_done(question.prompt_id, group.num_correct, len(group.rollouts)) and work.cap:
+            hard = work.selection.plain_done(question.prompt_id, group.num_correct, len(group.rollouts))
+            if hard and work.cap and not self.asks_after_cap:
                 self._start_teacher(work, question)
         self._advance(work)
 
@@ -228,6 +230,9 @@ class QuestionPipeline:
 
     def _advance(self, work: StepWork) -> None:
         """Start what has become certain; close the queue when nothing more can come."""
+        for prompt_id in work.selection.newly_kept() if self.asks_after_cap else ():
+            if prompt_id not in work.teacher:
+                self._start_teacher(work, work.questions[prompt_id])
         for reformulation in work.selection.newly_accepted():
             work.preparing += 1
             self.tasks.spawn(self._prepare(work, reformulation))
@@ -287,6 +292,6 @@ class QuestionPipeline:
                 hard = work.selection.plain_done(prompt_id, group.num_correct, len(group.rollouts)) and work.cap > 0
             if prompt_id in work.teacher:
                 work.selection.teacher_done(prompt_id, len(work.teacher[prompt_id].correct))
-            elif hard or self.off_policy:
+            elif (hard and not self.asks_after_cap) or self.off_policy:
                 self._start_teacher(work, question)
         self._advance(work)
