@@ -44,6 +44,7 @@ def test_some_of_those_are_right_and_some_are_wrong():
     ("answer", "gold"),
     [
         *[("x=45^\\circ", "x=45"), ("45°", "45"), ("45", "45^{\\circ}"), ("4\\degree", "4°")],
+        *[("45\\circ", "45"), ("45", "45 \\deg"), ("45∘", "45°"), ("45^∘", "45")],
         *[("\\angle A = 30^ \\circ", "\\angle A=30")],
         *[("about 50\\%", "about 50"), ("50%", "50 \\%"), ("(30^{\\circ},60^{\\circ})", "(30, 60)")],
     ],

@@ -19,7 +19,7 @@ from recipe.zppo.errors import RewardError
 MAX_ANSWER = 512  # characters; the data set's own limit for a gold answer (App. B.1)
 
 _BOX = "\\boxed{"
-_MARKS = re.compile(r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ(?![a-zA-Z])|\\degrees?(?![a-zA-Z])|°|\\?%")
+_MARKS = re.compile(r"\^\s*\{\s*\\circ\s*\}|\^?\s*(?:\\(?:circ|deg|degrees?)(?![a-zA-Z])|[°∘])|\\?%")
 
 
 def compute_score(
