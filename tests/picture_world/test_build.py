@@ -1,6 +1,7 @@
 """The smoke world, built as a user builds it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -9,11 +10,13 @@ from transformers import AutoModelForImageTextToText, AutoTokenizer
 from recipe.zppo.picture_world import PictureWorldSettings, build, build_picture_world
 from recipe.zppo.world.paths import WorldError
 
+SETTINGS = replace(PictureWorldSettings.smoke(), val_questions=8, measured_questions=2)
+
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory):
     path = tmp_path_factory.mktemp("pictures") / "smoke"
-    return build_picture_world(path, settings=PictureWorldSettings.smoke(), console=Console(quiet=True))
+    return build_picture_world(path, settings=SETTINGS, console=Console(quiet=True))
 
 
 def test_models_and_measurements_are_there(smoke):
@@ -30,7 +33,7 @@ def test_models_and_measurements_are_there(smoke):
 
 def test_a_finished_world_is_found_and_a_foreign_folder_is_left_alone(smoke, tmp_path, monkeypatch):
     monkeypatch.setattr(build, "_build", lambda *_: pytest.fail("built again"))
-    assert build_picture_world(smoke.root, settings=PictureWorldSettings.smoke()) == smoke
+    assert build_picture_world(smoke.root, settings=SETTINGS) == smoke
     (tmp_path / "thesis").write_text("years of work")
     with pytest.raises(WorldError, match="not a world"):
-        build_picture_world(tmp_path, settings=PictureWorldSettings.smoke(), force=True)
+        build_picture_world(tmp_path, settings=SETTINGS, force=True)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -15,11 +16,12 @@ import torch
 from rich.console import Console
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from recipe.zppo.world import WorldError, WorldPaths, WorldSettings, build, build_world
+from recipe.zppo.world import WorldError, WorldPaths, build, build_world
 from recipe.zppo.world.data import write_splits
 from recipe.zppo.world.evaluate import measure_world, one_thread
 from recipe.zppo.world.pretrain import pretrain, save
 from recipe.zppo.world.publish import hash_files
+from tests.world.conftest import MINIATURE
 
 ROOT = Path(__file__).parents[2]
 QUIET = Console(quiet=True)
@@ -47,7 +49,7 @@ def test_the_files_are_what_verl_and_transformers_read(mini_world):
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(mini_world, tmp_path, seed):
-    mini = WorldSettings.miniature(seed=seed)
+    mini = replace(MINIATURE, seed=seed)
     with one_thread():
         for name in ("student", "teacher"):
             save(*pretrain(mini, name, lambda *_: None), tmp_path / name)
@@ -61,7 +63,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(mini_world, 
 def test_a_finished_world_is_found_and_not_touched(mini_world, monkeypatch):
     monkeypatch.setattr(build, "_build", lambda *_: pytest.fail("built again"))
     before = mini_world.meta.stat().st_mtime_ns
-    assert build_world(mini_world.root, settings=WorldSettings.miniature()) == mini_world
+    assert build_world(mini_world.root, settings=MINIATURE) == mini_world
     assert mini_world.meta.stat().st_mtime_ns == before
 
 
@@ -145,14 +147,14 @@ def test_a_killed_build_leaves_nothing_half_made(pretend, tmp_path):
 def test_pretraining_that_fails_says_why_and_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(build.sys, "executable", "/bin/false")
     with pytest.raises(WorldError, match=r"pre-training the (student|teacher) failed"):
-        build_world(tmp_path / "world", settings=WorldSettings.miniature(), console=QUIET)
+        build_world(tmp_path / "world", settings=MINIATURE, console=QUIET)
     assert [p.name for p in tmp_path.iterdir()] == [".world.lock"]
 
 
 def test_measuring_is_repeatable(mini_world):
     torch.manual_seed(1)
     measured = json.loads(mini_world.meta.read_text())["measured"]
-    assert measure_world(mini_world, WorldSettings.miniature().measured_questions) == measured
+    assert measure_world(mini_world, MINIATURE.measured_questions) == measured
 
 
 def test_the_command_finds_the_world_it_built(pretend, tmp_path, monkeypatch, capsys):
