@@ -34,6 +34,9 @@ class EveryQuestion:
         fresh, self._accepted = self._accepted, []
         return fresh
 
+    def newly_kept(self) -> list[PromptId]:
+        return []
+
     @property
     def finished(self) -> bool:
         return not self._open

@@ -10,7 +10,7 @@ from recipe.zppo.errors import CheckpointError
 from recipe.zppo.methods.every_question import EveryQuestion
 from recipe.zppo.sanitize import sanitize
 from recipe.zppo.streaming_selection import StreamingSelection
-from recipe.zppo.types import Candidate, Group, Kind, Question, Rollout, TeacherAnswers, TeacherRollout
+from recipe.zppo.types import Candidate, Group, Kind, PromptId, Question, Rollout, TeacherAnswers, TeacherRollout
 
 
 @dataclass(slots=True)
@@ -19,7 +19,7 @@ class StepWork:
 
     step: int
     cap: int
-    questions: dict[str, Question]
+    questions: dict[PromptId, Question]
     order: dict[str, int]
     selection: StreamingSelection | EveryQuestion
     plain: dict[str, Group] = field(default_factory=dict)
