@@ -67,6 +67,7 @@ def serve(address: str, modules: Sequence[str]) -> None:
 def _become(worker: dict, streams: Sequence[int]) -> None:
     # Ray ends the workers that it knows. One that has not yet told its process id would be left behind.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.setpgid(0, 0)  # Ray ends a worker with its process group
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for number, stream in enumerate(streams):
         os.dup2(stream, number)

@@ -17,7 +17,7 @@ SAYS = """
 import json, os, sys, time
 told = ["colorsys" in sys.modules, os.environ["MARK"], os.getcwd(), sys.argv[1:], sys.path[0], __name__]
 print("words", file=sys.stderr, flush=True)
-print(json.dumps({"pid": os.getpid(), "told": told, "hash": hash("a")}), flush=True)
+print(json.dumps({"pid": os.getpid(), "group": os.getpgid(0), "told": told, "hash": hash("a")}), flush=True)
 time.sleep(float(os.environ.get("STAYS_S", "0")))
 """
 
@@ -82,6 +82,7 @@ def test_workers_are_forks_with_their_own_arguments_environment_and_streams(node
     for mark in ("a", "b"):
         said, errors = first.worker(mark)
         assert said["told"][0] and errors == "words\n"
+        assert said["group"] == said["pid"]  # Ray ends a worker with its group
 
 
 def test_a_worker_with_another_hash_seed_is_a_process_of_its_own(node):
