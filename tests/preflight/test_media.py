@@ -117,12 +117,9 @@ def test_a_video_is_not_for_an_endpoint(run, monkeypatch):
 
 def test_a_video_is_not_for_vllm(run):
     """verl collapses runs of placeholders only; a video has one run for each of its frames."""
-    frames = [{"bytes": png(picture(i)), "path": None} for i in range(2)]
-    rows = [row(i, prompt=[{"role": "user", "content": "<video>?"}], videos=[{"video": frames}]) for i in range(BATCH)]
-    write_rows(run.data, rows)
-    assert run.refused().startswith(
-        f"actor_rollout_ref.rollout.name: {run.data} row 0 has a video; from verl's prompts"
-    )
+    write_videos(run)
+    message = f"actor_rollout_ref.rollout.name: {run.data} row 0 has a video; from verl's prompts"
+    assert run.refused().startswith(message)
 
 
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.json"])
