@@ -1,7 +1,5 @@
 """A small HTTP server that speaks the chat-completions protocol, in a thread of the test's process."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import Callable
@@ -30,7 +28,7 @@ class FakeEndpoint:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fake-endpoint", daemon=True)
 
-    def __enter__(self) -> FakeEndpoint:
+    def __enter__(self) -> "FakeEndpoint":
         self._thread.start()
         self.url = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
         return self

@@ -141,7 +141,8 @@ def test_a_question_without_media_takes_no_detour(monkeypatch):
 def test_videos_stop_the_run_with_a_message():
     frame = Image.new("RGB", (30, 20))
     content = [{"type": "video", "video": [frame, frame]}, {"type": "text", "text": "How many?"}]
-    with FakeEndpoint(answer) as server, pytest.raises(ConfigError, match="take text and images"):
+    message = "chat completions take text and images, and the data have 'video'"
+    with FakeEndpoint(answer) as server, pytest.raises(ConfigError, match=message):
         run(lambda t: t.solve(ROW, [{"role": "user", "content": content}], [5]), server)
 
 

@@ -1,7 +1,5 @@
 """What an endpoint answers that knows the world's gold answers: a teacher, and a judge that is malformed at times."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 
