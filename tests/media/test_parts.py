@@ -1,7 +1,6 @@
 """From a row's columns to pixels: every form that an image comes in, and a message for each that can't be used."""
 
 import base64
-import io
 
 import numpy as np
 import pytest
@@ -208,11 +207,3 @@ def _media(message):
 def _text(message) -> str:
     content = message["content"]
     return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
-
-
-def test_bytes_are_what_travels():
-    """A picture's pixels are more than its file: the row, the buffer's source, must hold the file."""
-    encoded = png(picture(1, (300, 300)))
-    (message,) = media.place(user("<image>"), [{"bytes": encoded, "path": None}], [])
-    assert message["content"][0]["image"] is encoded
-    assert io.BytesIO(encoded).getbuffer().nbytes < len(picture(1, (300, 300)).tobytes())
