@@ -1,7 +1,5 @@
 """Simulated servers for the pipeline: outcomes by a table, latencies by a seed. Time is the event loop's."""
 
-from __future__ import annotations
-
 import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
@@ -45,7 +43,7 @@ def settings(
     )
 
 
-def pipeline_of(workers: SimulatedWorkers, group_size: int = 4, **changes) -> QuestionPipeline:
+def pipeline_of(workers: "SimulatedWorkers", group_size: int = 4, **changes) -> QuestionPipeline:
     return QuestionPipeline(workers, settings(**changes), group_size)
 
 
