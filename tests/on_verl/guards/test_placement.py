@@ -26,7 +26,6 @@ def test_a_node_that_could_hold_two_groups_of_a_pool_holds_one() -> None:
 @pytest.mark.parametrize(
     ("nodes", "student", "teacher", "possible"),
     [
-        ([(8, 96)] * 8, (6, 8), (2, 8), True),  # the paper's layout
         ([(8, 96)] * 8, (8, 4), (2, 8), True),
         ([(8, 96)] * 8, (6, 8), (4, 4), False),  # 16 are free, but never 4 on one node
         ([(8, 20)] * 8, (6, 8), (2, 8), False),  # 24 CPUs a node are asked for
