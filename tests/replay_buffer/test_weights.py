@@ -83,7 +83,7 @@ def test_so_is_the_second_among_those_that_are_left_and_not_excluded(weights):
     assert chi_squared(counts, ordered_pairs(weight)) < CHI_SQUARED_99_9[11]
 
 
-@pytest.mark.parametrize("weights", NOT_UNIFORM)
+@pytest.mark.parametrize("weights", REPLAY_WEIGHTS)
 def test_draws_depend_on_the_seed_and_go_on_after_a_restart(weights):
     a, b, c = (with_history(weights, seed) for seed in (1, 1, 2))
     draws = [a.sample(3) for _ in range(20)]
