@@ -1,7 +1,5 @@
 """`method=` as App. D.2 lists them: each is the default with a few keys changed."""
 
-from __future__ import annotations
-
 import pytest
 from omegaconf import OmegaConf
 
@@ -9,6 +7,7 @@ from recipe.zppo.config.compose import CONFIG_DIR, compose
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError
 
+PLAIN = {"reformulation.bcq": False, "reformulation.ncq": False}
 DELTAS = {
     "zppo": {},
     "grpo": {"replay.enable": False, "reformulation.enable": False},
@@ -16,21 +15,12 @@ DELTAS = {
     "grpo_both": {"replay.enable": False},
     "grpo_replay_bcq": {"reformulation.ncq": False},
     "grpo_replay_ncq": {"reformulation.bcq": False},
-    "hint": {"reformulation.bcq": False, "reformulation.ncq": False, "reformulation.hint": True},
-    "prefix": {"reformulation.bcq": False, "reformulation.ncq": False, "reformulation.prefix": True},
-}
-DELTAS["worked_solution"] = {
-    "reformulation.bcq": False,
-    "reformulation.ncq": False,
-    "reformulation.worked": True,
-    "compression.mode": "truncate",
+    "hint": PLAIN | {"reformulation.hint": True},
+    "prefix": PLAIN | {"reformulation.prefix": True},
+    "worked_solution": PLAIN | {"reformulation.worked": True, "compression.mode": "truncate"},
 }
 for name, mode in (("off_distill", "off_policy"), ("on_distill", "on_policy")):
-    DELTAS[f"{name}_replay"] = {
-        "reformulation.enable": False,
-        "distillation.mode": mode,
-        "updates_per_step": 1,
-    }
+    DELTAS[f"{name}_replay"] = {"reformulation.enable": False, "distillation.mode": mode, "updates_per_step": 1}
     DELTAS[name] = DELTAS[f"{name}_replay"] | {"replay.enable": False}
 
 
