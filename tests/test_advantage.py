@@ -65,9 +65,8 @@ def test_the_order_of_rollouts_does_not_matter(rollouts, norm, rng):
     order = rng.sample(range(len(rollouts)), len(rollouts))
 
     def advantages(rows):
-        return two_step_advantage(
-            np.array([r[1] for r in rows]), [r[0] for r in rows], norm, 1e-6, [r[2] for r in rows]
-        )
+        groups, rewards, padding = [[row[i] for row in rows] for i in range(3)]
+        return two_step_advantage(np.array(rewards), groups, norm, 1e-6, padding)
 
     np.testing.assert_allclose(advantages([rollouts[i] for i in order]), advantages(rollouts)[order], atol=1e-12)
 

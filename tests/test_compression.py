@@ -14,6 +14,7 @@ from recipe.zppo.compression import (
     parse_summary,
     why_not_used,
 )
+from tests.test_judge import Words
 
 
 class ByteTokenizer:
@@ -126,8 +127,8 @@ def test_answers_are_compared_without_case_space_and_text_commands():
 
 @given(st.text(max_size=60), st.integers(1, 80))
 def test_the_tail_is_the_end_of_the_text_within_the_limit(text, limit):
-    tail = bounded_tail(text.replace("\ufffd", ""), limit, ByteTokenizer())
     text = text.replace("\ufffd", "")
+    tail = bounded_tail(text, limit, ByteTokenizer())
     assert text.endswith(tail) and len(tail.encode()) <= limit
     assert tail == text or len(tail.encode()) > limit - 4  # at most one cut character is lost
 
@@ -138,19 +139,9 @@ def test_only_the_end_of_a_long_text_is_tokenized():
     assert tokenizer.encoded < 1000
 
 
-class WordTokenizer:
-    """One token a word, so that the tail is longer than what is looked at first."""
-
-    def encode(self, text, *, add_special_tokens):
-        self.words = text.split(" ")
-        return list(range(len(self.words)))
-
-    def decode(self, token_ids, *, skip_special_tokens):
-        return " ".join(self.words[i] for i in token_ids)
-
-
 @pytest.mark.parametrize("letters", [1, 7, 8, 9, 30, 60])
 @pytest.mark.parametrize(("words", "limit"), [(5, 10), (10, 10), (11, 10), (400, 10), (400, 1)])
 def test_the_tail_is_full_however_long_tokens_are(letters, words, limit):
+    """Also where it is longer than what is looked at first."""
     text = " ".join(f"{i:0{letters}d}" for i in range(words))
-    assert bounded_tail(text, limit, WordTokenizer()) == " ".join(text.split(" ")[-limit:])
+    assert bounded_tail(text, limit, Words()) == " ".join(text.split(" ")[-limit:])

@@ -259,13 +259,11 @@ def test_streaming_decides_exactly_when_no_open_outcome_can_change_it(groups, ca
             stream.teacher_done(prompt_id, g.teacher)
             teacher_done = True
         ends.append(possible_ends(g, seen, done, teacher_done, dropped, group_size=2))
-    outcomes = [[q for q in outcome if q is not None] for outcome in itertools.product(*ends)]
+    outcomes = [list(filter(None, outcome)) for outcome in itertools.product(*ends)]
     finals = [set(select_reformulations(outcome, **args)) for outcome in outcomes]
     every = {Reformulation(prompt_id, kind) for prompt_id in range(len(groups)) for kind in kinds}
     if kinds:
-        kept = [
-            set(x_aug([q for q in outcome if q is not None], 0.75, cap, 1, 2)) for outcome in itertools.product(*ends)
-        ]
+        kept = [set(x_aug(outcome, 0.75, cap, 1, 2)) for outcome in outcomes]
         assert set(stream.newly_kept()) == {i for i in range(len(groups)) if all(i in final for final in kept)}
         assert stream.newly_kept() == []
     accepted = set(stream.newly_accepted())
@@ -348,19 +346,11 @@ def test_a_stream_of_bad_limits_is_an_error(ids, changed, message):
 
 def test_an_event_at_the_papers_scale_is_far_below_a_millisecond():
     rng = random.Random(0)
-    groups = []
-    for prompt_id in range(480):
-        skill = rng.random()
-        groups.append(Group(prompt_id, [rng.random() < skill for _ in range(8)], rng.randrange(3), False))
+    skills = [rng.random() for _ in range(480)]
+    groups = [Group(i, [rng.random() < skill for _ in range(8)], i % 3, False) for i, skill in enumerate(skills)]
     stream = StreamingSelection(range(480), group_size=8, threshold=0.5, cap=96, seed=0, step=0)
-    events = 0
-
-    def count():
-        nonlocal events
-        events += 1
-
-    start = time.process_time()
-    play(stream, groups, 0.5, rng, count)
-    per_event = (time.process_time() - start) / events
+    events, start = [], time.process_time()
+    play(stream, groups, 0.5, rng, lambda: events.append(None))
+    per_event = (time.process_time() - start) / len(events)
     assert stream.finished and len(stream.newly_accepted()) == 96
     assert per_event < 0.5e-3

@@ -22,17 +22,14 @@ def test_closer_fig_8():
 
 def test_bcq_fig_17():
     assert text_of(prompts.with_closer(prompts.bcq_messages(QUESTION, r"so \boxed{2}", r"so \boxed{3}"))) == (
-        "1+1=?\n"
-        "\n"
+        "1+1=?\n\n"
         "Here are two candidate responses in <candidate> </candidate> tags to the question above. One is correct and "
         "another is wrong. Use these as references to help you solve the problem.\n"
         "<candidate>\n"
         "so \\boxed{2}\n"
-        "</candidate>\n"
-        "<candidate>\n"
+        "</candidate>\n<candidate>\n"
         "so \\boxed{3}\n"
-        "</candidate>\n"
-        "\n" + CLOSER
+        "</candidate>\n\n" + CLOSER
     )
     assert prompts.BCQ.figure == 17
 
@@ -40,25 +37,21 @@ def test_bcq_fig_17():
 def test_ncq_fig_18():
     ncq = prompts.ncq_messages(QUESTION, ["3", None, "4", "3", ""], ["first", "second"])
     assert text_of(prompts.with_closer(ncq)) == (
-        "1+1=?\n"
-        "\n"
+        "1+1=?\n\n"
         r"The following answers are all WRONG: \boxed{3}, \boxed{4}. Below are the incorrect reasoning processes in "
         "<candidate> </candidate> tags.\n"
         "<candidate>\n"
         "first\n"
-        "</candidate>\n"
-        "<candidate>\n"
+        "</candidate>\n<candidate>\n"
         "second\n"
-        "</candidate>\n"
-        "\n" + CLOSER
+        "</candidate>\n\n" + CLOSER
     )
     assert {t.figure for t in (prompts.NCQ_ANSWERS, prompts.NCQ_HEADER, prompts.NCQ_CANDIDATE)} == {18}
 
 
 def test_ncq_without_any_answer_leaves_the_sentence_out():
     assert text_of(prompts.ncq_messages(QUESTION, [None, ""], ["only"])) == (
-        "1+1=?\n"
-        "\n"
+        "1+1=?\n\n"
         "Below are the incorrect reasoning processes in <candidate> </candidate> tags.\n"
         "<candidate>\n"
         "only\n"
