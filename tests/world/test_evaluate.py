@@ -32,13 +32,13 @@ def teacher(leaks: bool):
     return lambda conversations, n: [[answer(messages[0]["content"])] * n for messages in conversations]
 
 
-@pytest.mark.parametrize("leaks, valid, accuracy", [(False, 1.0, 1.0), (True, 0.5, 1.0)])
-def test_hints_come_from_the_teacher_and_those_that_leak_are_not_shown(leaks, valid, accuracy):
+@pytest.mark.parametrize("leaks, valid", [(False, 1.0), (True, 0.5)])
+def test_hints_come_from_the_teacher_and_those_that_leak_are_not_shown(leaks, valid):
     measured = measure(student, teacher(leaks), QUESTIONS, ANSWERS)
     assert measured["hint_valid"] == valid
-    assert measured["hard_hint_accuracy"] == accuracy
     assert measured["hard_plain_accuracy"] == measured["hard_bcq_accuracy"] == measured["hard_ncq_accuracy"] == 0
     assert measured["all_wrong_share"] == measured["teacher_solves_all_wrong"] == measured["compression_exact"] == 1
+    assert measured["hard_hint_accuracy"] == 1
 
 
 def test_the_student_is_shown_the_hint_that_the_teacher_wrote():

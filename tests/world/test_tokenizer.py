@@ -23,13 +23,21 @@ def longest_bill(price_list):
 
 
 @pytest.fixture(scope="module")
+def question(longest_bill):
+    return question_messages(longest_bill)
+
+
+@pytest.fixture(scope="module")
+def raw(price_list, longest_bill):
+    return bills.response(longest_bill, price_list.prices)
+
+
+@pytest.fixture(scope="module")
 def candidate(price_list, longest_bill):
     return bills.summary(longest_bill, price_list.prices)
 
 
-def test_the_longest_prompts_are_short(tokenizer, price_list, longest_bill, candidate):
-    question = question_messages(longest_bill)
-    raw = bills.response(longest_bill, price_list.prices)
+def test_the_longest_prompts_are_short(tokenizer, price_list, longest_bill, question, raw, candidate):
     prompts = [
         (18, with_closer(question)),
         (64, with_closer(bcq_messages(question, candidate, candidate))),
@@ -45,9 +53,7 @@ def test_the_longest_prompts_are_short(tokenizer, price_list, longest_bill, cand
     assert len(tokenizer.encode(raw + "<|im_end|>")) == 22
 
 
-def test_an_uncompressed_candidate_reads_like_a_compressed_one(tokenizer, price_list, longest_bill, candidate):
-    question = question_messages(longest_bill)
-    raw = bills.response(longest_bill, price_list.prices)
+def test_an_uncompressed_candidate_reads_like_a_compressed_one(question, raw, candidate):
     assert bcq_messages(question, raw, candidate) == bcq_messages(question, candidate, candidate)
 
 
@@ -66,20 +72,8 @@ def test_unknown_text_is_marked_and_not_dropped(tokenizer):
 def test_content_may_be_text_or_text_items(tokenizer):
     as_text = [{"role": "user", "content": "a+b=?"}]
     as_items = [{"role": "user", "content": [{"type": "text", "text": "a+"}, {"type": "text", "text": "b=?"}]}]
-    expected = [
-        "<|im_start|>",
-        "user",
-        "\n",
-        "a",
-        "+",
-        "b",
-        "=?",
-        "<|im_end|>",
-        "\n",
-        "<|im_start|>",
-        "assistant",
-        "\n",
-    ]
+    turn = ["<|im_start|>", "user", "\n", *"a+b", "=?", "<|im_end|>", "\n"]
+    expected = [*turn, "<|im_start|>", "assistant", "\n"]
     for messages in (as_text, as_items):
         assert tokenizer.convert_ids_to_tokens(prompt_ids(tokenizer, messages)) == expected
     assert prompt_ids(tokenizer, with_closer(as_text)) == prompt_ids(tokenizer, with_closer(as_items))
@@ -98,11 +92,8 @@ def test_what_the_world_has_not_is_refused(tokenizer, message, complaint):
 
 
 def test_several_turns_render_one_after_the_other(tokenizer):
-    turns = [
-        {"role": "system", "content": "a"},
-        {"role": "user", "content": "b"},
-        {"role": "assistant", "content": "c"},
-    ]
+    roles = ("system", "user", "assistant")
+    turns = [{"role": role, "content": text} for role, text in zip(roles, "abc", strict=True)]
     rendered = tokenizer.apply_chat_template(turns, tokenize=False)
     assert rendered == "".join(f"<|im_start|>{turn['role']}\n{turn['content']}<|im_end|>\n" for turn in turns)
 
