@@ -6,15 +6,11 @@ from typing import Any
 
 import pytest
 
-from recipe.cpu import use_cpu
-
-use_cpu()
-
-from recipe.zppo.config.compose import compose  # noqa: E402
-from recipe.zppo.config.validation import validate_zppo  # noqa: E402
-from recipe.zppo.local.trainer import LocalTrainer  # noqa: E402
-from recipe.zppo.types import Group  # noqa: E402
-from recipe.zppo.world.paths import WorldPaths  # noqa: E402
+from recipe.zppo.config.compose import compose
+from recipe.zppo.config.validation import validate_zppo
+from recipe.zppo.local.trainer import LocalTrainer
+from recipe.zppo.types import Group
+from recipe.zppo.world.paths import WorldPaths
 
 
 class SpiedTrainer(LocalTrainer):
@@ -81,14 +77,16 @@ def overrides(world: WorldPaths, folder: Path, *changes: str) -> list[str]:
     ]
 
 
+def trained(world: WorldPaths, folder: Path, *changes: str) -> SpiedTrainer:
+    """The trainer of a run that has come to its end."""
+    config = compose(overrides(world, folder, *changes))
+    trainer = SpiedTrainer(config, validate_zppo(config.zppo))
+    trainer.fit()
+    return trainer
+
+
 @pytest.fixture
 def train(world: WorldPaths, tmp_path: Path):
     """``train(*overrides)`` runs to the end and gives the trainer."""
 
-    def run(*changes: str, folder: str = "run") -> SpiedTrainer:
-        config = compose(overrides(world, tmp_path / folder, *changes))
-        trainer = SpiedTrainer(config, validate_zppo(config.zppo))
-        trainer.fit()
-        return trainer
-
-    return run
+    return lambda *changes, folder="run": trained(world, tmp_path / folder, *changes)

@@ -1,10 +1,16 @@
 """What each method of App. D.2 is: what its prompts show, which tokens have a loss, how many updates, what B holds."""
 
+import functools
+
 import pytest
 
+from recipe.cpu.hf_generator import HFGenerator
 from recipe.zppo import prompts
+from recipe.zppo.errors import PromptTooLongError, RolloutError
 from recipe.zppo.hints import leaks
+from recipe.zppo.rollout.prefix import OpeningTokens
 from recipe.zppo.types import Kind
+from tests.local.conftest import trained
 
 REPLAYS = {"grpo": False, "grpo_both": False, "off_distill": False, "on_distill": False}
 KINDS = {
@@ -17,30 +23,14 @@ KINDS = {
     "off_distill": {Kind.TEACHER},
     "off_distill_replay": {Kind.TEACHER},
 }
-METHODS = [
-    *("zppo", "grpo", "grpo_replay", "grpo_both", "grpo_replay_bcq", "grpo_replay_ncq"),
-    *("hint", "prefix", "off_distill", "off_distill_replay", "on_distill", "on_distill_replay"),
-]
+METHODS = ["grpo_replay", "on_distill_replay", *KINDS, "grpo", "on_distill"]
 STEPS = (1, 2)
 
 
 @pytest.fixture(scope="module")
 def runs(world, tmp_path_factory):
     """Each method's run of two steps, made when it is first asked for."""
-    from recipe.zppo.config.compose import compose
-    from recipe.zppo.config.validation import validate_zppo
-    from tests.local.conftest import SpiedTrainer, overrides
-
-    made = {}
-
-    def run(method: str) -> SpiedTrainer:
-        if method not in made:
-            config = compose(overrides(world, tmp_path_factory.mktemp(method) / "run", f"method={method}"))
-            made[method] = SpiedTrainer(config, validate_zppo(config.zppo))
-            made[method].fit()
-        return made[method]
-
-    return run
+    return functools.cache(lambda method: trained(world, tmp_path_factory.mktemp(method) / "run", f"method={method}"))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -186,9 +176,6 @@ def test_a_second_teacher_is_asked_where_the_first_was_wrong(train, world):
 
 def test_a_teacher_answer_that_is_too_long_is_lost_alone(train, monkeypatch):
     """Off-policy distillation: the other correct answers of the question still train."""
-    from recipe.zppo.errors import PromptTooLongError
-    from recipe.zppo.rollout.prefix import OpeningTokens
-
     call, seen = OpeningTokens.__call__, []
 
     def every_third_is_too_long(self, opening):
@@ -205,9 +192,6 @@ def test_a_teacher_answer_that_is_too_long_is_lost_alone(train, monkeypatch):
 
 
 def test_a_model_that_fails_is_counted_and_ends_in_one_clear_error(train, monkeypatch):
-    from recipe.cpu.hf_generator import HFGenerator
-    from recipe.zppo.errors import RolloutError
-
     def fail(self, requests, *args):
         raise ValueError("the model is broken")
 

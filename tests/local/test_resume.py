@@ -1,5 +1,6 @@
 """A local run that is killed goes on to be the run that was never killed."""
 
+import json
 import multiprocessing
 import os
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from recipe.zppo.errors import CheckpointError
 from recipe.zppo.local.__main__ import main
 from tests.local.conftest import overrides, read_metrics
 
@@ -63,8 +65,6 @@ def _main(arguments: list[str], log: Path) -> None:
 
 
 def test_another_seed_or_method_is_refused(train):
-    from recipe.zppo.errors import CheckpointError
-
     train()
     with pytest.raises(CheckpointError, match=r"zppo\.seed=0, now it is 1"):
         train("zppo.seed=1", "trainer.total_training_steps=3")
@@ -88,8 +88,6 @@ def test_disable_forgets_the_run_before(train, tmp_path):
 
 
 def test_the_exported_model_knows_its_end_token(train, tmp_path):
-    import json
-
     train("zppo.export.hf_model=true", "trainer.total_training_steps=1")
     config = json.loads((tmp_path / "run" / "hf_model" / "generation_config.json").read_text())
     assert config["eos_token_id"] is not None
