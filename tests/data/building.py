@@ -12,10 +12,14 @@ AI2D, TQA, PIXMO = "stem-ai2d_merged", "stem-tqa", "counting_grounding_search-pi
 
 def build(out: Path, *arguments: str) -> dict:
     """Without a processor unless asked for; the report."""
-    defaults = {"vero": "null", "mmfinereason": "null", "processor": "null", "workers": "1", "out": str(out)}
-    given = dict(argument.split("=", 1) for argument in arguments)
-    assert zppo_77k.main([f"{key}={value}" for key, value in (defaults | given).items()]) == 0
+    assert _main("vero=null", "mmfinereason=null", *arguments, f"out={out}") == 0
     return json.loads((out / "report-train.json").read_text())
+
+
+def _main(*arguments: str) -> int:
+    """Of a key that comes twice the last value counts."""
+    given = dict(argument.split("=", 1) for argument in ("processor=null", "workers=1", *arguments))
+    return zppo_77k.main([f"{key}={value}" for key, value in given.items()])
 
 
 def rows_of(out: Path) -> list[dict]:
@@ -29,7 +33,7 @@ def contents(out: Path) -> dict[str, bytes]:
 
 def complaint(capfd, *arguments: str) -> str:
     """The one line that a refused command says."""
-    assert zppo_77k.main(["processor=null", "workers=1", *arguments]) == 2
+    assert _main(*arguments) == 2
     lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1
     return lines[0].removeprefix("error: ")

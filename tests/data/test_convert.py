@@ -1,21 +1,31 @@
 """Data that verl's users have, in the schemas of its usual copies; and that what comes out can be trained on."""
 
 import json
+from pathlib import Path
 
 import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from omegaconf import OmegaConf
+from verl.utils import hf_processor, hf_tokenizer
 
 from recipe.zppo import prompts
 from recipe.zppo.data import convert, zppo_77k
+from recipe.zppo.data.budget import counter
+from recipe.zppo.media import parts as media
+from recipe.zppo.on_verl.dataset import ZPPODataset
 from recipe.zppo.preflight.data_files import check_training_files, check_validation_files
 from tests.data.conftest import CELL, MESSAGE, mmfr_row, picture, vero_row, write_mmfinereason, write_vero
 
 
 def run(*arguments: str) -> int:
     return convert.main(list(arguments))
+
+
+def converted(name: str, source: Path, out: Path, *arguments: str) -> Path:
+    assert run(f"name={name}", f"source={source}", f"out={out}", *arguments) == 0
+    return out
 
 
 def rows(path) -> list[dict]:
@@ -38,8 +48,7 @@ def test_gsm8k(tmp_path, capfd):
     answers = ["She sold 48/2 = <<48/2=24>>24.\n#### 1,024", "So it is 5.\n#### $5", "no mark", "one.\n#### 1,024"]
     write(tmp_path / "src" / "main" / "train-00000-of-00001.parquet", {"question": questions, "answer": answers})
     write(tmp_path / "src" / "main" / "test-00000-of-00001.parquet", {"question": ["a?"], "answer": ["#### -3"]})
-    assert run("name=gsm8k", f"source={tmp_path / 'src'}", f"out={tmp_path / 'out'}") == 0
-    train = rows(tmp_path / "out" / "train.parquet")
+    train = rows(converted("gsm8k", tmp_path / "src", tmp_path / "out") / "train.parquet")
     assert [row["reward_model"]["ground_truth"] for row in train] == ["1024", "5"]
     assert [row["prompt"][0]["content"] for row in train] == ["How many clips?", "How much is it?"]
     assert rows(tmp_path / "out" / "test.parquet")[0]["reward_model"]["ground_truth"] == "-3"
@@ -56,13 +65,12 @@ def test_math_with_solutions_or_answers(tmp_path):
         "solution": ["It is not $\\boxed{2}$ but $\\boxed{\\frac{1}{2}}$.", "$x=\\boxed{3}$", "Clear."],
     }
     write(tmp_path / "a" / "train.parquet", columns)
-    assert run("name=math", f"source={tmp_path / 'a'}", f"out={tmp_path / 'out'}") == 0
-    found = rows(tmp_path / "out" / "train.parquet")
+    found = rows(converted("math", tmp_path / "a", tmp_path / "out") / "train.parquet")
     assert [row["reward_model"]["ground_truth"] for row in found] == ["\\frac{1}{2}", "3"]
     assert json.loads(found[0]["extra_info"]["metadata"]) == {"level": "Level 5", "type": "Algebra"}
     write(tmp_path / "b" / "test.parquet", {"problem": ["Find y."], "answer": ["4"], "subject": ["Geometry"]})
-    assert run("name=math", f"source={tmp_path / 'b' / 'test.parquet'}", f"out={tmp_path / 'out'}") == 0
-    assert rows(tmp_path / "out" / "test.parquet")[0]["reward_model"]["ground_truth"] == "4"
+    (found,) = rows(converted("math", tmp_path / "b" / "test.parquet", tmp_path / "out") / "test.parquet")
+    assert found["reward_model"]["ground_truth"] == "4"
 
 
 @pytest.mark.parametrize("typed", [False, True])
@@ -75,20 +83,14 @@ def test_geometry3k(tmp_path, typed):
     if typed:  # as on the hub: the schema's metadata say that these are images
         data = data.cast_column("images", datasets.List(datasets.Image()))
     data.to_parquet(tmp_path / "src" / "validation-00000-of-00001.parquet")
-    assert run("name=geometry3k", f"source={tmp_path / 'src'}", f"out={tmp_path / 'out'}") == 0
-    (row,) = rows(tmp_path / "out" / "validation.parquet")
+    (row,) = rows(converted("geometry3k", tmp_path / "src", tmp_path / "out") / "validation.parquet")
     assert row["images"] == [{"bytes": picture(), "path": None}]
     assert row["reward_model"]["ground_truth"] == "3 \\sqrt { 2 }" and row["data_source"] == "geometry3k"
 
 
 def verl_columns() -> dict:
-    texts = [
-        "<image>How many? " + prompts.CLOSER.text,
-        "<image>And now?",
-        "no placeholder",
-        "<image>Empty?",
-        "<image>Odd?",
-    ]
+    texts = ["<image>How many? " + prompts.CLOSER.text, "<image>And now?", "no placeholder"]
+    texts += ["<image>Empty?", "<image>Odd?"]
     system = {"role": "system", "content": "You are helpful."}
     messages = [[system, {"role": "user", "content": text}] for text in [*texts, texts[1]]]
     truths = ["3", "4", "5", "", "\\frac{", "4"]
@@ -104,26 +106,23 @@ def verl_columns() -> dict:
 
 def test_any_verl_file_keeps_what_it_has(tmp_path, capfd):
     write(tmp_path / "src" / "mine.parquet", verl_columns())
-    source = f"source={tmp_path / 'src' / 'mine.parquet'}"
-    assert run("name=verl", source, f"out={tmp_path / 'out'}") == 0
+    source, out = tmp_path / "src" / "mine.parquet", tmp_path / "out"
+    first, second = rows(converted("verl", source, out) / "mine.parquet")
     said = capfd.readouterr().out
     assert (
         "2 rows; dropped: duplicate 1, no_answer 1, placeholders 1, ungradable_answer 1; directives taken off 1" in said
     )
-    first, second = rows(tmp_path / "out" / "mine.parquet")
     assert first["prompt"][0]["content"] == "You are helpful."
     assert first["prompt"][1]["content"] == "<image>How many?"
     assert first["extra_info"] == {"index": 0, "note": "kept"} and first["difficulty"] == 0.5
     assert second["prompt"][1]["content"] == "<image>And now?"
     assert first["prompt_id"] != second["prompt_id"] and first["prompt_id"].startswith("mine-")
-    assert run("name=verl", source, f"out={tmp_path / 'lax'}", "check_answers=false", "strip_directives=false") == 0
-    lax = rows(tmp_path / "lax" / "mine.parquet")
+    lax = converted("verl", source, tmp_path / "lax", "check_answers=false", "strip_directives=false")
+    lax = rows(lax / "mine.parquet")
     assert [row["reward_model"]["ground_truth"] for row in lax] == ["3", "4", "\\frac{"]
     assert lax[0]["prompt"][1]["content"].endswith(prompts.CLOSER.text)
     # Converted again, the ids stay.
-    again = f"source={tmp_path / 'out' / 'mine.parquet'}"
-    assert run("name=verl", again, f"out={tmp_path / 'again'}") == 0
-    assert rows(tmp_path / "again" / "mine.parquet") == [first, second]
+    assert rows(converted("verl", out / "mine.parquet", tmp_path / "again") / "mine.parquet") == [first, second]
 
 
 def with_ids(ids: pa.Array) -> dict:
@@ -140,17 +139,17 @@ def test_ids_that_lack_are_written(tmp_path, kind):
     given = [None] * 3 if kind == "null" else ["mine", None, ""]
     types = {"null": pa.null(), "dictionary": pa.dictionary(pa.int32(), pa.string()), "large_string": pa.large_string()}
     write(tmp_path / "src" / "mine.parquet", with_ids(pa.array(given, types.get(kind, pa.string()))))
-    assert run("name=verl", f"source={tmp_path / 'src'}", f"out={tmp_path / 'out'}") == 0
-    ids = [row["prompt_id"] for row in rows(tmp_path / "out" / "mine.parquet")]
+    found = rows(converted("verl", tmp_path / "src", tmp_path / "out") / "mine.parquet")
+    ids = [row["prompt_id"] for row in found]
     assert len(set(ids)) == 3 and all(ids)
     assert kind == "null" or ids[0] == "mine"
-    assert list(rows(tmp_path / "out" / "mine.parquet")[0]) == ["prompt", "prompt_id", "reward_model"]
+    assert list(found[0]) == ["prompt", "prompt_id", "reward_model"]
 
 
 def test_numbers_as_ids(tmp_path, capfd):
     write(tmp_path / "src" / "mine.parquet", with_ids(pa.array([5, 7], pa.int64())))
-    assert run("name=verl", f"source={tmp_path / 'src'}", f"out={tmp_path / 'out'}") == 0
-    assert [row["prompt_id"] for row in rows(tmp_path / "out" / "mine.parquet")] == [5, 7]
+    found = rows(converted("verl", tmp_path / "src", tmp_path / "out") / "mine.parquet")
+    assert [row["prompt_id"] for row in found] == [5, 7]
     write(tmp_path / "src" / "mine.parquet", with_ids(pa.array([5, None], pa.int64())))
     capfd.readouterr()
     said = refusal(capfd, "name=verl", f"source={tmp_path / 'src'}", f"out={tmp_path / 'new'}")
@@ -165,7 +164,7 @@ def test_extra_info_of_any_form(tmp_path):
     prose = [{"style": "model", "ground_truth": "\\frac{"}] * 2
     typed = [{"answer_type": "free_form"}, {"answer_type": "rule"}]
     write(tmp_path / "src" / "typed.parquet", columns | {"extra_info": typed, "reward_model": prose})
-    assert run("name=verl", f"source={tmp_path / 'src'}", f"out={tmp_path / 'out'}") == 0
+    converted("verl", tmp_path / "src", tmp_path / "out")
     assert [row["extra_info"] for row in rows(tmp_path / "out" / "text.parquet")] == ['{"index": 1}', "{}"]
     assert [row["prompt_id"] for row in rows(tmp_path / "out" / "typed.parquet")] == ["a"]
 
@@ -181,11 +180,8 @@ def test_refusals(tmp_path, capfd, offline):
     source = f"source={tmp_path / 'a'}"
     assert "column answer is missing; the set has question, text" in refusal(capfd, "name=gsm8k", out, source)
     assert "column problem is missing" in refusal(capfd, "name=geometry3k", out, source)
-    said = refusal(capfd, "name=verl", out, source)
-    assert (
-        said
-        == f"error: source={tmp_path / 'a' / 'train.parquet'}: column prompt is missing; the set has question, text"
-    )
+    missing = "column prompt is missing; the set has question, text"
+    assert refusal(capfd, "name=verl", out, source) == f"error: {source}/train.parquet: {missing}"
     assert "that is where the source is" in refusal(capfd, "name=verl", source, f"out={tmp_path / 'a'}")
     write(tmp_path / "b" / "train.parquet", {"question": ["a"], "answer": ["b"]})
     said = refusal(capfd, "name=gsm8k", out, f"source={tmp_path / 'b'}")
@@ -197,27 +193,15 @@ def test_refusals(tmp_path, capfd, offline):
 
 def test_what_comes_out_can_be_trained_on(tmp_path, qwen2_vl_path):
     """The corpus, converted text and a converted verl file in one data set, checked as a run checks its files."""
-    from verl.utils import hf_processor, hf_tokenizer
-
-    from recipe.zppo.on_verl.dataset import ZPPODataset
-
     vero = write_vero(tmp_path / "vero", {"stem-tqa": [vero_row(number) for number in range(5)]})
     mmfr = write_mmfinereason(tmp_path / "mmfr", [mmfr_row(number, "MMR1") for number in range(4)])
     corpus = [f"vero={vero}", f"mmfinereason={mmfr}", f"out={tmp_path / 'corpus'}", f"processor={qwen2_vl_path}"]
     assert zppo_77k.main([*corpus, "workers=1", "rows_per_shard=4", "max_prompt_tokens=300"]) == 0
     write(tmp_path / "gsm" / "train.parquet", {"question": ["a + b"], "answer": ["#### 3"]})
-    assert run("name=gsm8k", f"source={tmp_path / 'gsm'}", f"out={tmp_path / 'text'}") == 0
     files = [str(path) for path in sorted((tmp_path / "corpus").glob("*.parquet"))]
-    files.append(str(tmp_path / "text" / "train.parquet"))
-    data = OmegaConf.create(
-        {
-            "train_files": files,
-            "val_files": files,
-            "prompt_key": "prompt",
-            "max_prompt_length": 300,
-            "cache_dir": str(tmp_path),
-        }
-    )
+    files.append(str(converted("gsm8k", tmp_path / "gsm", tmp_path / "text") / "train.parquet"))
+    keys = {"prompt_key": "prompt", "max_prompt_length": 300, "cache_dir": str(tmp_path)}
+    data = OmegaConf.create({"train_files": files, "val_files": files} | keys)
     assert check_training_files(data, "prompt_id", judged=False) == 10
     check_validation_files(data, judged=False)
     loaded = ZPPODataset(files, hf_tokenizer(str(qwen2_vl_path)), data, hf_processor(str(qwen2_vl_path)))
@@ -228,9 +212,6 @@ def test_what_comes_out_can_be_trained_on(tmp_path, qwen2_vl_path):
     assert loaded[9]["raw_prompt"] == [{"role": "user", "content": "a + b"}]
     assert row["extra_info"]["answer_type"] == "rule"
     # The builder's count is what the data set's filter finds, or more.
-    from recipe.zppo.data.budget import counter
-    from recipe.zppo.media import parts as media
-
     count = counter(str(qwen2_vl_path)).count
     closer = len(loaded.tokenizer.encode("\n\n" + prompts.CLOSER.text, add_special_tokens=False))
     for entry in loaded.dataframe:

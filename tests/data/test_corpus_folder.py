@@ -1,7 +1,13 @@
 """The folder of a build: taken up, refused, shared, removed, and killed at any moment of that."""
 
+import errno
+import fcntl
+import os
+import shutil
+
 import pytest
 
+from recipe.zppo.data import corpus
 from tests.data.building import AI2D, build, complaint, contents
 from tests.data.conftest import vero_row, write_vero
 
@@ -22,8 +28,6 @@ def test_another_build_in_the_folder_is_refused(tmp_path, capfd):
 
 
 def test_two_builds_in_one_folder(tmp_path, capfd):
-    import fcntl
-
     vero = write_vero(tmp_path / "vero", {AI2D: [vero_row(1)]})
     (tmp_path / "out").mkdir()
     with open(tmp_path / "out" / ".lock-train", "w") as lock:
@@ -33,10 +37,6 @@ def test_two_builds_in_one_folder(tmp_path, capfd):
 
 @pytest.mark.parametrize("code", ["ENOSYS", "ENOLCK", "EOPNOTSUPP", "EIO"])
 def test_a_file_system_without_locks(tmp_path, capfd, monkeypatch, code):
-    import errno
-    import fcntl
-    import os
-
     flock = fcntl.flock
 
     def refuse(handle, how):
@@ -59,14 +59,13 @@ class Killed(BaseException):
     """As a kill: nothing handles it."""
 
 
+def _kill(*_) -> None:
+    raise Killed
+
+
 @pytest.mark.parametrize("finished", [False, True])
 def test_a_removal_that_is_killed_anywhere(tmp_path, monkeypatch, finished):
     """With `overwrite=true`; both the new settings and the old ones then lead to what they lead to from the start."""
-    import os
-    import shutil
-
-    from recipe.zppo.data import corpus
-
     vero = write_vero(tmp_path / "vero", {AI2D: [vero_row(number, answer="1") for number in range(6)]}, shards=2)
     old = (f"vero={vero}", "rows_per_shard=2", "max_answer_chars=5")
     new = (f"vero={vero}", "rows_per_shard=2", "max_answer_chars=6", "strip_directives=false", "seed=3")
@@ -123,7 +122,3 @@ def test_files_of_tasks_without_a_plan_are_not_trusted(tmp_path):
     (scan / "00000.parquet").write_text("of other settings")
     build(tmp_path / "out", f"vero={vero}")
     assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
-
-
-def _kill(*_) -> None:
-    raise Killed

@@ -2,6 +2,7 @@
 
 import io
 import multiprocessing
+import signal
 import time
 from contextlib import closing
 
@@ -10,6 +11,8 @@ import pytest
 from rich.console import Console
 
 from recipe.zppo.data import zppo_77k
+from recipe.zppo.data.errors import BuildError
+from recipe.zppo.data.pool import Pool
 from recipe.zppo.data.progress import Progress
 from tests.data.building import AI2D, build, complaint
 from tests.data.conftest import MMFINEREASON, VERO, mmfr_row, vero_row, write_mmfinereason, write_shards, write_vero
@@ -90,16 +93,8 @@ def test_other_accepted_forms(tmp_path):
 def test_refusals_are_one_line(tmp_path, capfd, offline, arguments, said):
     write_vero(tmp_path / "vero", {AI2D: [vero_row(number) for number in range(3)]})
     write_mmfinereason(tmp_path / "mmfr", [mmfr_row(1, "MMR1")])
-    places = {"vero": tmp_path / "vero", "mmfr": tmp_path / "mmfr"}
-    given = {"mmfinereason": "null", "out": str(tmp_path / "out"), "processor": "null"}
-    given |= dict(argument.format(**places).split("=", 1) for argument in arguments)
-    processor = given.pop("processor")
-    status = zppo_77k.main(
-        [f"processor={processor}", "workers=1"][: 1 if "workers" in given else 2]
-        + [f"{key}={value}" for key, value in given.items()]
-    )
-    error = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
-    assert status == 2 and len(error) == 1 and said in error[0]
+    given = (argument.format(vero=tmp_path / "vero", mmfr=tmp_path / "mmfr") for argument in arguments)
+    assert said in complaint(capfd, "mmfinereason=null", f"out={tmp_path / 'out'}", *given)
 
 
 def test_a_source_in_other_files(tmp_path, capfd):
@@ -121,19 +116,14 @@ def test_a_file_that_is_no_parquet(tmp_path, capfd):
 
 
 def test_a_killed_worker_is_named(tmp_path):
-    from recipe.zppo.data.errors import BuildError
-    from recipe.zppo.data.pool import Pool
-
     with (
         closing(Pool(2)) as processes,
         pytest.raises(BuildError, match="a worker process was killed, perhaps for lack of memory"),
     ):
-        processes.run(_die, [(9,), (9,)], print)
+        processes.run(signal.raise_signal, [(9,), (9,)], print)
 
 
 def test_workers_do_not_outlive_an_interruption():
-    from recipe.zppo.data.pool import Pool
-
     def interrupt() -> None:
         raise KeyboardInterrupt
 
@@ -151,12 +141,6 @@ def test_a_terminal_shows_a_bar():
     with progress.phase("reading", 4, done=1) as step:
         step()
     assert "reading" in file.getvalue() and "2/4" in file.getvalue()
-
-
-def _die(signal: int) -> None:
-    import os
-
-    os.kill(os.getpid(), signal)
 
 
 def test_help_lists_the_keys(capsys):

@@ -1,6 +1,7 @@
 """The converter of reasoning-gym's questions."""
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -21,6 +22,7 @@ TASKS = [
     Task("leg_counting", {"min_animals": 2, "max_animals": 3}),
     Task("word_sorting"),
 ]
+FEW = [Task.parse("chain_sum:min_terms=2,max_terms=2,min_digits=1,max_digits=1")]  # 200 questions in all
 SIZES = {"train": 31, "val": 10}
 
 
@@ -72,29 +74,25 @@ def test_a_sum_by_steps(rest: list[tuple[str, int]], first: int) -> None:
     expression = " ".join([str(first), *(f"{sign} {term}" for sign, term in rest)])
     total = first + sum(term if sign == "+" else -term for sign, term in rest)
     text = worked_answer("chain_sum", {"expression": expression}, str(total))
-    steps = text.split("<think>\n")[1].split("\n</think>")[0].splitlines()
-    assert len([step for step in steps if step]) == len(rest)
-    _equations_hold(steps)
+    assert len(equations(text)) == len(rest)
     assert text.endswith(f"\\boxed{{{total}}}")
 
 
 @given(st.lists(st.integers(-999, 999), min_size=2, max_size=3))
 def test_a_product_by_digits(factors: list[int]) -> None:
-    total = 1
-    for factor in factors:
-        total *= factor
+    total = math.prod(factors)
     text = worked_answer("products", {"expression": " * ".join(map(str, factors))}, str(total))
     assert text.endswith(f"\\boxed{{{total}}}")
-    _equations_hold(text.split("<think>\n")[1].split("\n</think>")[0].splitlines())
+    equations(text)
 
 
-def _equations_hold(steps: list[str]) -> None:
-    for step in steps:
-        left, _, right = step.partition(" = ")
-        if step:
-            first, sign, second = left.split(" ")
-            operations = {"+": int.__add__, "-": int.__sub__, "*": int.__mul__}
-            assert operations[sign](int(first), int(second)) == int(right)
+def equations(text: str) -> list[str]:
+    """The steps of a worked answer, each of which holds."""
+    steps = [step for step in text.split("<think>\n")[1].split("\n</think>")[0].splitlines() if step]
+    operations = {"+": int.__add__, "-": int.__sub__, "*": int.__mul__}
+    for first, sign, second, equals, right in map(str.split, steps):
+        assert equals == "=" and operations[sign](int(first), int(second)) == int(right)
+    return steps
 
 
 def test_a_worked_answer_that_is_wrong_is_refused() -> None:
@@ -154,17 +152,15 @@ def test_validation_does_not_depend_on_the_size_of_training(reasoning_gym, tmp_p
 @given(st.integers(0, 2**40))
 def test_no_question_occurs_twice(seed: int) -> None:
     pytest.importorskip("reasoning_gym")
-    few = [Task("chain_sum", {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1})]  # 200 in all
-    splits, _ = draw_splits(few, {"train": 60, "val": 40, "sft": 60}, seed)
+    splits, _ = draw_splits(FEW, {"train": 60, "val": 40, "sft": 60}, seed)
     drawn = [entry.question for entries in splits.values() for entry in entries]
     assert len(set(drawn)) == len(drawn) == 160
 
 
 def test_excluded_files(reasoning_gym, tmp_path: Path) -> None:
-    few = [Task("chain_sum", {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1})]
-    convert(tmp_path / "a", few, {"train": 50, "val": 50}, 0)
+    convert(tmp_path / "a", FEW, {"train": 50, "val": 50}, 0)
     files = [tmp_path / "a" / "train.parquet", tmp_path / "a" / "val.parquet"]
-    convert(tmp_path / "b", few, {"sft": 60}, 1, exclude=files)
+    convert(tmp_path / "b", FEW, {"sft": 60}, 1, exclude=files)
     seen = {question for file in files for question in questions(file)}
     assert not seen & set(questions(tmp_path / "b" / "sft.parquet"))
 
@@ -195,9 +191,8 @@ def test_worked_answers_are_right_by_reasoning_gyms_own_verifier(reasoning_gym, 
         assert compute_score(row["data_source"], response["content"], gold, row["extra_info"])["score"] == 1
         boxed = response["content"].rsplit("\\boxed{", 1)[1].removesuffix("}")
         assert verifier(boxed, {"answer": gold, "question": "", "metadata": {}}) == 1.0
-        assert response["content"].startswith("<think>\n")
-        steps = response["content"].split("<think>\n")[1].split("\n</think>")[0]
-        assert steps.strip()
+        think, _, steps = response["content"].partition("\n")
+        assert think == "<think>" and steps.split("\n</think>")[0].strip()
 
 
 def test_ungradable_questions_are_left_out_and_counted(reasoning_gym) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recipe.zppo.data import reasoning_gym_reward
 from recipe.zppo.data.reasoning_gym_reward import compute_score, grader_of
 from recipe.zppo.errors import RewardError
 
@@ -65,20 +66,11 @@ def test_a_row_that_does_not_say_how_to_grade_it(info: dict) -> None:
         score("\\boxed{46}", info=info)
 
 
-VERIFIED = {
-    "metadata": json.dumps(
-        {
-            "task": "word_sorting",
-            "grader": "verifier",
-            "entry": {"question": "?", "answer": "a, b", "metadata": {"sorted_words": ["a", "b"]}},
-        }
-    )
-}
+ENTRY = {"question": "?", "answer": "a, b", "metadata": {"sorted_words": ["a", "b"]}}
+VERIFIED = {"metadata": json.dumps({"task": "word_sorting", "grader": "verifier", "entry": ENTRY})}
 
 
 def test_verifier_without_reasoning_gym(monkeypatch: pytest.MonkeyPatch) -> None:
-    from recipe.zppo.data import reasoning_gym_reward
-
     reasoning_gym_reward._verifier.cache_clear()
     monkeypatch.setitem(sys.modules, "reasoning_gym", None)
     monkeypatch.setitem(sys.modules, "reasoning_gym.factory", None)
@@ -98,5 +90,5 @@ def test_texts_are_compared_as_the_task_wants(reasoning_gym) -> None:
 def test_partial_credit_is_none(reasoning_gym) -> None:
     assert score("\\boxed{a, b}", "a, b", VERIFIED) == 1
     verifier = reasoning_gym.get_score_answer_fn("word_sorting")
-    assert 0 < verifier("b, a", json.loads(VERIFIED["metadata"])["entry"]) < 1
+    assert 0 < verifier("b, a", ENTRY) < 1
     assert score("\\boxed{b, a}", "a, b", VERIFIED) == 0

@@ -19,8 +19,7 @@ QUESTION = "Find the value of x. It is an integer."
         " Let's think step by step and output the final answer within \\boxed{}.",
         ' Let\'s think step by step and output the final answer after "####".',
         "\n\n" + prompts.CLOSER.text,
-        " You FIRST think about the reasoning process as an internal monologue and then provide the final answer. The "
-        "reasoning process MUST BE enclosed within <think> </think> tags. The final answer MUST BE put in \\boxed{}.",
+        " " + prompts.CLOSER.text,
         " Please reason step by step, and put your final answer within \\boxed{}.",
         " Output the thinking process in <think> </think> and the final answer in <answer> </answer> tags.",
         " Please enclose your final answer in $\\boxed{}$.",
@@ -64,6 +63,9 @@ def test_directives_at_the_end_go(directive):
         "Let $x$ solve $x + 1 = 7, and put it in \\boxed{}$.",
         "Which number fits in 3 + \\boxed{} = 7, and why is it that of <answer>.",
         "Which? Answer with the option's letter in \\boxed{}.",
+        # A first line with a task.
+        "Find x. Put your answer in \\boxed{}.\nHere x > 0.",
+        "Compute the total and enclose it in \\boxed{}.\nThe table has 3 rows.",
         # Options are text, whatever they say.
         "Which?\nA. <think>\nB. <reasoning>\nC. <answer>\nD. <solution>",
         "Which is best?\nA. Guess.\nB. Give your answer after careful reasoning.",
@@ -116,14 +118,6 @@ def test_no_word_of_the_question_is_ever_lost(task, ending, start):
 
     question = start + task
     assert telling(strip_directives(question + ending))[: len(telling(question))] == telling(question)
-
-
-def test_a_first_line_with_a_task_stays():
-    for question in (
-        "Find x. Put your answer in \\boxed{}.\nHere x > 0.",
-        "Compute the total and enclose it in \\boxed{}.\nThe table has 3 rows.",
-    ):
-        assert strip_directives(question) == question
 
 
 def test_a_first_line_of_directives_goes():
