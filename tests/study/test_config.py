@@ -63,14 +63,8 @@ def test_every_plan_has_the_row_that_it_compares_with(plan: str):
 
 def test_the_default_is_table_3():
     config = read_config([])
-    assert [row.label for row in config.chosen] == [
-        "GRPO",
-        "GRPO†",
-        "GRPO + Both",
-        "GRPO† + BCQ",
-        "GRPO† + NCQ",
-        "ZPPO",
-    ]
+    labels = ["GRPO", "GRPO†", "GRPO + Both", "GRPO† + BCQ", "GRPO† + NCQ", "ZPPO"]
+    assert [row.label for row in config.chosen] == labels
     assert {row.seeds for row in config.chosen} == {(0, 1, 2)}
     assert config.worlds == ["firm"]
 

@@ -20,15 +20,20 @@ def plan() -> Plan:
 
 
 @pytest.fixture
-def ledger(plan: Plan, tmp_path: Path) -> Ledger:
-    """Seed 0: done at 2 s a step, and failed. Seed 1: at step 10 of 40 at 3 s a step, and not begun."""
+def unmeasured(plan: Plan, tmp_path: Path) -> Ledger:
     ledger = Ledger(tmp_path, {"firm": ValidationFiles(("a",), {"held_out": ("a",)})})
     ledger.add(plan.runs())
-    done, failed, running, _ = ledger.by_id.values()
+    return ledger
+
+
+@pytest.fixture
+def ledger(unmeasured: Ledger) -> Ledger:
+    """Seed 0: done at 2 s a step, and failed. Seed 1: at step 10 of 40 at 3 s a step, and not begun."""
+    done, failed, running, _ = unmeasured.by_id.values()
     done.state, done.seconds_a_step, done.step = "finished", 2.0, 40
     failed.state, failed.error = "failed", "no space"
     running.state, running.step, running.seconds_a_step = "running", 10, 3.0
-    return ledger
+    return unmeasured
 
 
 def test_one_worker_does_what_is_left_one_after_the_other(ledger: Ledger):
@@ -40,10 +45,8 @@ def test_two_workers_take_as_long_as_the_longer(ledger: Ledger):
     assert seconds_left(list(ledger.by_id.values()), jobs=2) == pytest.approx(40 * 2.5)
 
 
-def test_no_time_is_guessed_before_one_is_measured(plan: Plan, tmp_path: Path):
-    ledger = Ledger(tmp_path, {"firm": ValidationFiles(("a",), {"held_out": ("a",)})})
-    ledger.add(plan.runs())
-    assert seconds_left(list(ledger.by_id.values()), jobs=1) is None
+def test_no_time_is_guessed_before_one_is_measured(unmeasured: Ledger):
+    assert seconds_left(list(unmeasured.by_id.values()), jobs=1) is None
 
 
 def test_a_log_gets_a_line_every_half_minute(plan: Plan, ledger: Ledger):

@@ -26,6 +26,10 @@ def plan_of(*arguments: str) -> Plan:
     return Plan(config, plan_inputs(config))
 
 
+def ids(*arguments: str) -> set[str]:
+    return {run.id for run in plan_of(*arguments).runs()}
+
+
 def test_table_3_has_18_runs_whole_seeds_first():
     runs = plan_of().runs()
     assert len(runs) == 18
@@ -34,8 +38,7 @@ def test_table_3_has_18_runs_whole_seeds_first():
 
 
 def test_plans_share_runs():
-    assert {run.id for run in plan_of("plan=pair").runs()} < {run.id for run in plan_of("plan=table3").runs()}
-    assert {run.id for run in plan_of("plan=table3").runs()} < {run.id for run in plan_of("plan=full").runs()}
+    assert ids("plan=pair") < ids("plan=table3") < ids("plan=full")
 
 
 def test_rows_of_the_same_overrides_are_one_run():
@@ -66,12 +69,9 @@ def test_the_id_changes_with_what_decides(change: dict):
     assert replace(RUN, **change).id != RUN.id
 
 
-def test_another_world_seed_is_another_world():
-    assert not {run.id for run in plan_of().runs()} & {run.id for run in plan_of("world_seed=1").runs()}
-
-
-def test_a_common_setting_changes_every_run():
-    assert not {run.id for run in plan_of().runs()} & {run.id for run in plan_of("settings.zppo.threshold=0.4").runs()}
+@pytest.mark.parametrize("change", ["world_seed=1", "settings.zppo.threshold=0.4"])
+def test_another_world_or_a_common_setting_changes_every_run(change: str):
+    assert not ids() & ids(change)
 
 
 def test_rows_that_wait_come_last_and_have_no_run_until_their_steps_are_known():
@@ -85,15 +85,8 @@ def test_rows_that_wait_come_last_and_have_no_run_until_their_steps_are_known():
 
 @given(st.integers(1, 80), st.floats(0.1, 100), st.floats(0.1, 100), st.integers(1, 200))
 def test_derived_steps_take_the_same_time_or_what_there_is(steps: int, model_s: float, own_s: float, available: int):
-    derivation = Derivation(
-        key="",
-        world="",
-        row="",
-        model_steps=steps,
-        model_step_seconds=model_s,
-        step_seconds=own_s,
-        available=available,
-    )
+    times = dict(model_step_seconds=model_s, step_seconds=own_s)
+    derivation = Derivation(key="", world="", row="", model_steps=steps, available=available, **times)
     assert 1 <= derivation.steps <= available
     if 1 < derivation.steps < available:
         assert abs(derivation.steps * own_s - steps * model_s) <= own_s / 2 * (1 + 1e-9)
@@ -111,9 +104,7 @@ def test_a_derived_number_holds_for_more_seeds_but_not_for_other_settings():
 
 def test_overrides_carry_any_path_through_hydras_grammar(tmp_path):
     path = tmp_path / "it's = {a} \\'odd, place\\"
-    inputs = Inputs(
-        name="own", key="", model=str(path), teacher=str(path), train=str(path), val=str(path), shifted=None
-    )
+    inputs = Inputs("own", "", **dict.fromkeys(("model", "teacher", "train", "val"), str(path)), shifted=None)
     config = compose(["platform=cpu", *inputs.overrides(), override("data.val_files", [str(path), "b"])])
     assert config.actor_rollout_ref.model.path == str(path)
     assert config.zppo.teacher.path == str(path)
