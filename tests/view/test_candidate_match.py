@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from recipe.zppo.compression import folded_answer
 from recipe.zppo.run.folder import RunFolder, read_json_lines
 from recipe.zppo.view import candidate_match
 from recipe.zppo.view.candidate_match import candidate_match as audit
@@ -48,11 +47,6 @@ def test_the_summary_counts_where_it_boxes_another_answer() -> None:
     changed = group("ncq", [(False, "7")], [(0.0, "8")])
     changed["candidates"][0]["text"] = "\\boxed{8}"
     assert shares(changed)[-1] == (1, 1)
-
-
-@pytest.mark.parametrize("answer", ["\\text{A b}", " a  B", "a b"])
-def test_folding(answer: str) -> None:
-    assert folded_answer(answer) == "a b"
 
 
 def test_the_command(finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from recipe.zppo.run.metrics import validation_counts
 from recipe.zppo.view import outcome
 
 
@@ -37,21 +38,17 @@ def test_certainty_at_the_edges_is_not_claimed():
     assert 0 < one.z_score < 1.96, "one question more is noise, though the binomial error at 0% is 0"
 
 
+def counts(level, *numbers):
+    names = ("size", "admissions", "graduations", "evictions")
+    return {f"zppo/buffer/{name}{level}": number for name, number in zip(names, numbers, strict=True)}
+
+
 def test_fates_are_those_of_the_last_step_that_has_them():
     rows = [
         {"step": 1, "zppo/buffer/size": 3, "zppo/buffer/admissions": 3},
-        {
-            "step": 2,
-            "zppo/buffer/size": 4,
-            "zppo/buffer/admissions": 9,
-            "zppo/buffer/graduations": 2,
-            "zppo/buffer/evictions": 3,
-            "zppo/buffer/size/from_0.000": 1,
-            "zppo/buffer/admissions/from_0.000": 5,
-            "zppo/buffer/graduations/from_0.000": 1,
-            "zppo/buffer/evictions/from_0.000": 3,
-            "zppo/buffer/admissions/from_0.125": 4,
-        },
+        {"step": 2, "zppo/buffer/admissions/from_0.125": 4}
+        | counts("", 4, 9, 2, 3)
+        | counts("/from_0.000", 1, 5, 1, 3),
         {"step": 3},
     ]
     fate = outcome.buffer_fate(rows)
@@ -138,13 +135,8 @@ def test_parts_of_a_step_add_up_to_it():
     rows = [
         {"step": 0},
         {"step": 1, "timing_s/step": 4.0, "timing_s/gen": 2.0, "timing_s/update_actor": 1.0},
-        {
-            "step": 2,
-            "timing_s/step": 6.0,
-            "timing_s/gen": 2.0,
-            "timing_s/save_checkpoint": 3.0,
-            "timing_s/testing": 9.0,
-        },
+        {"step": 2, "timing_s/step": 6.0, "timing_s/gen": 2.0}
+        | {"timing_s/save_checkpoint": 3.0, "timing_s/testing": 9.0},
     ]
     times = outcome.step_time(rows)
     assert times.parts_s == {"generation": 2.0, "update": 0.5, "checkpoint": 1.5, "other": 1.0}
@@ -156,8 +148,6 @@ def test_parts_of_a_step_add_up_to_it():
 def test_the_names_are_those_that_verl_logs():
     """verl's own function, and our count of questions beside it; the third question gave no answer at all."""
     from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
-
-    from recipe.zppo.run.metrics import validation_counts
 
     sources, uids = ["a/b"] * 4 + ["c"], ["1", "1", "2", "2", "4"]
     scores = {"reward": [1.0, 0.0, 1.0, 1.0, 1.0], "acc": [1.0, 0.0, 1.0, 1.0, None]}

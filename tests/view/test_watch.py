@@ -1,4 +1,3 @@
-import json
 import os
 import subprocess
 import sys
@@ -126,11 +125,8 @@ def test_time_to_go_follows_recent_steps_and_their_validations(running: Run):
 
 
 def test_the_live_display_shows_the_numbers(broken_run: Path):
-    console = Console(width=100, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
-    progress = ProgressReader(RunFolder(broken_run)).look()
-    console.print(watch.LiveDisplay(console, "the run").render(progress))
-    shown = console.export_text()
-    last = json.loads((broken_run / "metrics.jsonl").read_text().splitlines()[-1])
+    shown, _ = shown_of(broken_run)
+    last = RunFolder(broken_run).metrics()[-1]
     for text in (
         "step 7/40",
         f"accuracy new {last['zppo/accuracy/new']:.1%}",
@@ -158,7 +154,7 @@ def shown_of(folder: Path) -> tuple[str, str]:
 
 
 def test_hints_teachers_and_groups_left_out_are_shown(hint_run: Path):
-    last = json.loads((hint_run / "metrics.jsonl").read_text().splitlines()[-1])
+    last = RunFolder(hint_run).metrics()[-1]
     for shown in shown_of(hint_run):
         assert f"hint {last['zppo/hint/count']:.0f} ({last['zppo/hint/accuracy']:.0%} right)" in shown
         assert "teacher 0 solved 5 of 9" in shown and "teacher 1 solved 1 of 4" in shown
@@ -167,7 +163,7 @@ def test_hints_teachers_and_groups_left_out_are_shown(hint_run: Path):
 
 
 def test_distillation_is_shown(distilled_run: Path):
-    last = json.loads((distilled_run / "metrics.jsonl").read_text().splitlines()[-1])
+    last = RunFolder(distilled_run).metrics()[-1]
     for shown in shown_of(distilled_run):
         assert f"sequences {last['zppo/distillation/sequences']:.0f}" in shown and "divergence 0.0417" in shown
         assert not [word for word in ("BCQ", "NCQ", "hint", "left out") if word in shown]
@@ -186,10 +182,8 @@ def test_events_of_a_step_are_shown_in_its_line_only(running: Run):
 def test_hostile_status_files_are_survived(tmp_path: Path, status: str):
     (tmp_path / "status.json").write_text(status)
     (tmp_path / "metrics.jsonl").write_text('{"step": 1\n{"step": 2}\n')
-    progress = ProgressReader(RunFolder(tmp_path)).look()
-    assert not progress.done
-    Console(file=open(os.devnull, "w")).print(watch.LiveDisplay(Console(), "x").render(progress))  # noqa: SIM115
-    watch.PlainDisplay(lambda line: None).show(progress)
+    assert not ProgressReader(RunFolder(tmp_path)).look().done
+    shown_of(tmp_path)
 
 
 def test_the_command_tells_why_the_process_ended(tmp_path: Path):
