@@ -88,8 +88,7 @@ def test_a_node_without_memory_is_said_in_one_line() -> None:
 
 RAISES_IN_A_WORKER = """
 import ray
-from recipe.zppo.errors import ConfigError
-from recipe.zppo.errors import plain_message
+from recipe.zppo.errors import ConfigError, plain_message
 from recipe.zppo.on_verl.causes import find_zppo_error
 
 @ray.remote(num_cpus=0)

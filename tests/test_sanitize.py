@@ -12,24 +12,14 @@ from hypothesis import strategies as st
 from recipe.zppo.sanitize import SafeText, _any_of, sanitize
 
 NAMES = ["candidate", "response", "summary", "hint", "think"]
-TOKENS = [
-    "<|im_start|>",
-    "<|im_end|>",
-    "<|endoftext|>",
-    "<|vision_start|>",
-    "<image>",
-    "<video>",
-    "[INST]",
-    "<s>",
-    "</s>",
-]
+TOKENS = [f"<|{name}|>" for name in ("im_start", "im_end", "endoftext", "vision_start")]
+TOKENS += ["<image>", "<video>", "[INST]", "<s>", "</s>"]
 OWN = ("<|own|>", "▁<EOT>", "[CUSTOM]", "~tok~")
 
 # Pieces from which hypothesis builds text that is about to become a tag.
 PIECES = st.sampled_from(
     [
-        *[f"<{name}>" for name in NAMES],
-        *[f"</{name}>" for name in NAMES],
+        *[f"<{slash}{name}>" for name in NAMES for slash in ("", "/")],
         *TOKENS,
         *OWN,
         *["<", ">", "/", "|", "[", "]", " ", "\n", "\x00", "\u200b", "\ufffd", "\ud800", "é", "a < b"],
