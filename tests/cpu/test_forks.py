@@ -2,7 +2,9 @@
 
 import json
 import os
+import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -109,3 +111,23 @@ def test_the_nursery_and_its_forks_end_with_their_node(node, tmp_path):
     first.process.kill()
     first.process.wait()
     wait_for(lambda: all(started_at(process.pid) is None for process in listening))
+
+
+@pytest.mark.parametrize("undrawn", [True, False])
+def test_forks_have_random_ids_of_their_own_if_no_import_has_drawn(tmp_path, undrawn):
+    """The second case fails when Ray reseeds a fork by itself, and `import_undrawn` is needed no longer."""
+    (tmp_path / "an_actor.py").write_text("import ray\n\n@ray.remote\nclass Actor: ...\n")
+    module = "forks.import_undrawn(['an_actor'])" if undrawn else "import an_actor"
+    script = f"import recipe.cpu.forks as forks; {module}; print(forks._id_in_a_fork() == forks._id_in_a_fork())"
+    environment = os.environ | {"PYTHONPATH": f"{Path(__file__).parents[2]}:{tmp_path}"}
+    alike = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert alike.stdout == f"{not undrawn}\n"
+
+
+def test_the_nursery_outlives_a_client_that_says_nothing(node, tmp_path):
+    first = node()
+    first.worker("a")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+        client.connect(f"{tmp_path}/raylet.forks")
+    said, errors = first.worker("b")
+    assert said["told"][0] and errors == "words\n"
