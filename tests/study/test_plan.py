@@ -104,7 +104,9 @@ def test_a_derived_number_holds_for_more_seeds_but_not_for_other_settings():
 
 def test_overrides_carry_any_path_through_hydras_grammar(tmp_path):
     path = tmp_path / "it's = {a} \\'odd, place\\"
-    inputs = Inputs("own", "", **dict.fromkeys(("model", "teacher", "train", "val"), str(path)), shifted=None)
+    inputs = Inputs(
+        name="own", key="", model=str(path), teacher=str(path), train=str(path), val=str(path), shifted=None
+    )
     config = compose(["platform=cpu", *inputs.overrides(), override("data.val_files", [str(path), "b"])])
     assert config.actor_rollout_ref.model.path == str(path)
     assert config.zppo.teacher.path == str(path)
