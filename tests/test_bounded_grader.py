@@ -2,13 +2,12 @@
 
 import multiprocessing
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from recipe.zppo.bounded_grader import CPU_S, BoundedGrader, grade_answer
+from recipe.zppo.bounded_grader import BoundedGrader, grade_answer
 
 FOLDER = Path(sys.modules[BoundedGrader.__module__].__file__).parent
 SCRIPT = """
@@ -42,17 +41,11 @@ def grader() -> BoundedGrader:
 
 
 @pytest.mark.parametrize(
-    ("answer", "verdict"), [("gold", True), ("other", False), ("raises", False), ("grows", False), ("dies", None)]
+    ("answer", "verdict"),
+    [("gold", True), ("other", False), ("raises", False), ("grows", False), ("dies", None), ("spins", None)],
 )
 def test_each_verdict_stands_alone(grader, answer, verdict):
     assert [grader(answer, "gold"), grader("gold", "gold")] == [verdict, True]
-
-
-def test_a_comparison_that_never_ends_costs_a_second(grader):
-    start = time.monotonic()
-    assert grader("spins", "gold") is None
-    assert time.monotonic() - start >= CPU_S / 2
-    assert grader("gold", "gold")
 
 
 def test_it_can_write_no_file(grader, tmp_path):

@@ -1,13 +1,11 @@
 """The SmolLM2 recipe: weights, supervised fine-tuning, scripts. No Ray, and a model of a few thousand weights."""
 
-import contextlib
 import importlib.util
 import json
 import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -37,6 +35,14 @@ def script(name: str) -> ModuleType:
 sft, weights = script("sft"), script("weights")
 
 
+def sums(number: int, **more) -> list[dict]:
+    source = "reasoning_gym/chain_sum"
+    return [
+        build_row(data_source=source, question=f"{i} + 1 =", answer=str(i + 1), prompt_id=str(i), **more)
+        for i in range(number)
+    ]
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_model(tmp_path_factory.mktemp("model"))
@@ -45,14 +51,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = []
-    for i in range(12):
-        row = build_row(
-            data_source="reasoning_gym/chain_sum",
-            question=f"{i} + 1 =",
-            answer=str(i + 1),
-            prompt_id=str(i),
-            metadata={"grader": "rule"},
-        )
+    for i, row in enumerate(sums(12, metadata={"grader": "rule"})):
         response = worked_answer("chain_sum", {"expression": f"{i} + 1"}, str(i + 1))
         rows.append({**row, "messages": [*with_closer(row["prompt"]), {"role": "assistant", "content": response}]})
     file = tmp_path_factory.mktemp("data") / "sft.parquet"
@@ -209,12 +208,7 @@ def training_overrides(name: str, tmp_path: Path, **variables: str) -> list[str]
     notes, python = tmp_path / "calls", tmp_path / "python"
     python.write_text(f'#!/usr/bin/env bash\nprintf "%q " "$@" >> {notes}; echo >> {notes}\n')
     python.chmod(0o755)
-    environment = {
-        **os.environ,
-        "PYTHON": str(python),
-        "ZPPO_HOME": str(tmp_path / "home"),
-        **variables,
-    }
+    environment = os.environ | {"PYTHON": str(python), "ZPPO_HOME": str(tmp_path / "home")} | variables
     subprocess.run([FOLDER / name, "trainer.project_name=mine"], env=environment, check=True, capture_output=True)
     calls = [shlex.split(line) for line in notes.read_text().splitlines()]
     modules = [call[1] if call[0] == "-m" else Path(call[0]).name for call in calls]
@@ -227,21 +221,12 @@ def training_overrides(name: str, tmp_path: Path, **variables: str) -> list[str]
 
 
 @pytest.fixture
-def stack() -> Iterator[contextlib.ExitStack]:
-    with contextlib.ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
 def home(tmp_path: Path, model: Path) -> Path:
     """What the recipe makes before it trains, in small."""
     folder = tmp_path / "home"
     for name in ("student", "teacher"):
         save_tiny_model(folder / name)
-    rows = [
-        build_row(data_source="reasoning_gym/chain_sum", question=f"{i} + 1 =", answer=str(i + 1), prompt_id=str(i))
-        for i in range(2000)
-    ]
+    rows = sums(2000)
     write_rows(folder / "data" / "train.parquet", rows)
     write_rows(folder / "data" / "val.parquet", rows[:8])
     return folder
@@ -257,19 +242,18 @@ def home(tmp_path: Path, model: Path) -> Path:
         ("run_gpu.sh", {"METHOD": "grpo_replay"}),
     ],
 )
-def test_scripts_compose(name: str, variables: dict[str, str], tmp_path, home, stack) -> None:
+def test_scripts_compose(name: str, variables: dict[str, str], tmp_path, home) -> None:
     from recipe.zppo.config.compose import compose
     from recipe.zppo.preflight.settings import check_config
 
     from ..teacher.fake_endpoint import FakeEndpoint
 
-    if name == "run_gpu.sh" and not variables:
-        endpoint = stack.enter_context(FakeEndpoint(lambda request: None))
-        variables = {"PORT": endpoint.url.removesuffix("/v1").rsplit(":", 1)[1]}
-    trainer, *overrides = training_overrides(name, tmp_path, **variables)
-    assert trainer == ("recipe.zppo.local" if "BACKEND" in variables else "verl.trainer.main_zppo")
-    config = compose(overrides)
-    zppo = check_config(config)
+    with FakeEndpoint(lambda request: None) as endpoint:
+        if name == "run_gpu.sh" and not variables:
+            variables = {"PORT": endpoint.url.removesuffix("/v1").rsplit(":", 1)[1]}
+        trainer, *overrides = training_overrides(name, tmp_path, **variables)
+        assert trainer == ("recipe.zppo.local" if "BACKEND" in variables else "verl.trainer.main_zppo")
+        zppo = check_config(compose(overrides))
     assert zppo.needs_teacher == ("METHOD" not in variables)
     if "PORT" in variables:
         assert zppo.teacher.base_url == f"http://127.0.0.1:{variables['PORT']}/v1" and not zppo.placed_teachers
