@@ -89,12 +89,16 @@ def qwen3_path(tmp_path_factory, tokenizer) -> Path:
 
 @pytest.fixture(scope="session")
 def qwen2_vl_path(tmp_path_factory, tokenizer) -> Path:
+    """A Qwen2-VL without weights: its configuration, tokenizer and processor."""
     import json
 
-    from tests.tiny_models import make_qwen2_vl
+    from transformers import Qwen2VLConfig
 
     path = tmp_path_factory.mktemp("qwen2_vl")
-    make_qwen2_vl(tokenizer).save_pretrained(path)
+    names = {"image_token_id": "image_pad", "video_token_id": "video_pad"}
+    names |= {"vision_start_token_id": "vision_start", "vision_end_token_id": "vision_end"}
+    ids = {key: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for key, name in names.items()}
+    Qwen2VLConfig(vision_config=dict(patch_size=14), **ids).save_pretrained(path)
     tokenizer.save_pretrained(path)
     image_processor = {
         "image_processor_type": "Qwen2VLImageProcessor",

@@ -52,34 +52,3 @@ def make_qwen3(vocab_size: int, *, seed: int = 0, **changes: Any):
         bos_token_id=None,
     )
     return Qwen3ForCausalLM(Qwen3Config(vocab_size=vocab_size, **config | changes))
-
-
-def make_qwen2_vl(tokenizer):
-    """A random Qwen2-VL of 0.2 million parameters with its processor (the PIL one where torchvision is missing)."""
-    import torch
-    from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
-
-    torch.manual_seed(0)
-    ids = {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIAL}
-    config = Qwen2VLConfig(
-        text_config=dict(
-            vocab_size=len(tokenizer),
-            hidden_size=64,
-            intermediate_size=128,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=512,
-            initializer_range=0.08,
-            rope_parameters={"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10000.0},
-            eos_token_id=ids["<|im_end|>"],
-            pad_token_id=ids["<pad>"],
-            bos_token_id=None,
-        ),
-        vision_config=dict(depth=2, embed_dim=32, hidden_size=64, num_heads=2, mlp_ratio=2, patch_size=14),
-        image_token_id=ids["<|image_pad|>"],
-        video_token_id=ids["<|video_pad|>"],
-        vision_start_token_id=ids["<|vision_start|>"],
-        vision_end_token_id=ids["<|vision_end|>"],
-    )
-    return Qwen2VLForConditionalGeneration(config)

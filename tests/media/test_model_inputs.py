@@ -1,5 +1,6 @@
 """What the rollout server computes with is what the trainer's update computes with: pixels, positions, log-probs."""
 
+import dataclasses
 from itertools import count
 from types import SimpleNamespace
 
@@ -19,6 +20,7 @@ from recipe.zppo.media import parts as media
 from recipe.zppo.on_verl.worker import ZPPOAgentLoopWorker
 from recipe.zppo.prompts import bcq_messages, ncq_messages, with_closer
 from tests.media.pictures import picture
+from tests.tiny_models import make_qwen3
 
 PARAMS = SamplingParams(1.0, 1.0, 0, 12, seed=5, logprobs=True, ignore_eos=True)
 MOVIE = {"video": [picture(20 + i, (32, 48)) for i in range(3)], "fps": 2.0}
@@ -313,3 +315,29 @@ def test_text_alone_is_scored_by_a_vision_model_whatever_came_before(server):
     server.generate([server.request(with_image, PARAMS, data["images"])])
     (after,) = server.generate([server.request(ids, score)])
     assert after.prompt_scores.log_probs == pytest.approx(before.prompt_scores.log_probs, abs=1e-6)
+
+
+def test_placeholders_come_expanded_or_not_and_count_against_the_context(server):
+    images = QUESTIONS["one image"][1]
+    ids, _ = tokens(server.processor, question("one image"))
+    short = [
+        token
+        for i, token in enumerate(ids)
+        if i == 0 or token != ids[i - 1] or token != server.processor.image_token_id
+    ]
+    large = dataclasses.replace(PARAMS, max_tokens=10_000)
+    assert len(short) < len(ids)
+    for prompt in (short, ids):
+        request = server.request(prompt, large, images)
+        assert request.prompt_ids == ids and request.params.max_tokens == server.max_model_len - len(ids)
+
+
+def test_media_that_do_not_match_the_prompt_are_refused(server, tokenizer):
+    ids, _ = tokens(server.processor, question("one image"))
+    for images, message in (([picture(1)] * 2, "1 images, but 2"), (None, "no image came")):
+        with pytest.raises(ValueError, match=message):
+            server.request(ids, PARAMS, images)
+    text_only = HFGenerator(make_qwen3(len(tokenizer)), tokenizer, max_model_len=64)
+    for media_kinds, message in (([[picture(1)]], "image"), ([None, [torch.zeros(2, 3, 28, 28)]], "video")):
+        with pytest.raises(ValueError, match=message):
+            text_only.request([9, 10], PARAMS, *media_kinds)
