@@ -66,6 +66,8 @@ class ZPPOAgentLoopWorker(GradingMixin, _AgentLoopWorkerTQ):
         self.opening_tokens = OpeningTokens(
             self.tokenizer, rollout.response_length, self.config.data.get("apply_chat_template_kwargs")
         )
+        reward = self.config.reward.custom_reward_function
+        self._rewarded_by_us = (reward.path, reward.name) == ("pkg://recipe.zppo.reward", "compute_score")
         self.default_agent = rollout.agent.default_agent_loop or AGENT_NAME
         self._asked = [  # in the order of zppo.teacher_paths
             self._generate(client, path)
@@ -179,6 +181,8 @@ class ZPPOAgentLoopWorker(GradingMixin, _AgentLoopWorkerTQ):
         text = self.tokenizer.decode(np.asarray(final.response_ids), skip_special_tokens=True)
         response = ResponseText(text, of_tokens=True)
         judgement = await self._score(outputs, kwargs, response, validate)  # verl's own call then finds the score
+        # Ours says which answer it has graded; what another function calls so may be something else.
+        said = final.extra_fields["reward_extra_info"]["answer"] if self._rewarded_by_us else extract_answer(text)
         # Nobody reads the messages back, and with images they are megabytes a rollout.
         fields = {key: value for key, value in kwargs.items() if key not in ("raw_prompt", QUESTION_TEXT)}
         await super()._agent_loop_postprocess(output, validate, **fields)
@@ -190,7 +194,7 @@ class ZPPOAgentLoopWorker(GradingMixin, _AgentLoopWorkerTQ):
             text=text,
             reward=float(final.reward_score),
             # It enters NCQ prompts, so it is made safe as candidates are.
-            answer=sanitize(extract_answer(text) or "", self.teacher.special_tokens),
+            answer=sanitize(said or "", self.teacher.special_tokens),
             num_prompt_tokens=len(final.prompt_ids),
             num_tokens=len(final.response_ids),
             num_given=len(given.token_ids) if given else 0,
