@@ -241,6 +241,7 @@ def test_a_control_whose_times_cannot_be_measured_is_named(study: Study, capsys:
 
 
 def _main(arguments: list[str], stderr: Path) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background of a shell
     with open(stderr, "w") as file, contextlib.redirect_stderr(file):
         sys.exit(main(arguments))
 
