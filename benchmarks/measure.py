@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -65,6 +66,12 @@ class Parts(list[Part]):
 
     def seconds_a_step(self, *where: str) -> float:
         return sum(part.seconds_a_step for part in self if part.where in where)
+
+
+def with_helpers() -> float:
+    """CPU seconds of this process and of those that it has started and that run."""
+    children = psutil.Process().children(recursive=True)
+    return time.process_time() + sum(sum(child.cpu_times()[:2]) for child in children)
 
 
 def print_table(parts: Parts, step_seconds: dict[str, float], console: Console) -> None:

@@ -14,7 +14,7 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopWorkerTQ
 
-from benchmarks.measure import Parts
+from benchmarks.measure import Parts, with_helpers
 from benchmarks.paper_step import CANDIDATE_TOKENS, GROUP_SIZE, NUM_ROLLOUTS, PROMPT_TOKENS, PaperStep
 from recipe.zppo import prompts
 from recipe.zppo.candidates import Draft, draw_candidates
@@ -109,10 +109,10 @@ def measure_responses(parts: Parts, step: PaperStep, tokenizer) -> None:
 def measure_grading(parts: Parts, step: PaperStep) -> None:
     """The reward of each response: every rollout of the student and of the teacher."""
     is_correct.cache_clear()
-    compute_score("", "\\boxed{x+1}", "y")  # sympy's first use imports
+    compute_score("", "\\boxed{x+1}", "y")  # the helper process starts
     graded = [(group.question.prompt_id, rollout) for group in step.groups for rollout in group.rollouts]
     graded += [(name, rollout) for name, answers in step.teacher.items() for rollout in answers.rollouts]
-    with parts.part(f"grading {len(graded):,} responses", "workers") as part:
+    with parts.part(f"grading {len(graded):,} responses", "workers", clock=with_helpers) as part:
         scores = [compute_score("", rollout.text, step.gold[name])["score"] for name, rollout in graded]
     agreed = sum(score == rollout.reward for score, (_, rollout) in zip(scores, graded, strict=True))
     assert agreed > 0.98 * len(graded)  # a "wrong" answer may be drawn equal: 14/7 and 2
