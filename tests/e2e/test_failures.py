@@ -59,9 +59,9 @@ def test_teacher_that_dies_degrades_to_ncq_and_the_run_goes_on(training):
 
 def test_a_start_that_takes_too_long_ends_with_what_it_waited_for(training):
     run = training("start")
-    run.run("zppo.timeouts.start_s=4", status=1)
+    run.run("zppo.timeouts.start_s=2", status=1)
     last = run.last_words()
-    assert "WaitTimeoutError: the run was not ready to train within 4 s (zppo.timeouts.start_s)" in last
+    assert "WaitTimeoutError: the run was not ready to train within 2 s (zppo.timeouts.start_s)" in last
     assert "it was waiting in " in last and ".py:" in last
 
 
