@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 CPU_S = 1.0  # of the helper for one pair: time of the processor, so that a busy machine gives the same verdict
 WAIT_S, START_S = 60.0, 300.0  # by the clock
@@ -49,8 +50,9 @@ class BoundedGrader:
                 if _hear(helper, START_S) != b"ready\n":
                     raise OSError(f"the process that compares answers did not start: {' '.join(self.command)}")
             assert helper.stdin
-            helper.stdin.write(json.dumps([answer, gold]).encode() + b"\n")
-            helper.stdin.flush()
+            with suppress(BrokenPipeError):  # it has just died, and says nothing more
+                helper.stdin.write(json.dumps([answer, gold]).encode() + b"\n")
+                helper.stdin.flush()
             return {b"True\n": True, b"False\n": False}.get(_hear(helper, WAIT_S))
 
 
