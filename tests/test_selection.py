@@ -19,6 +19,7 @@ BOTH = (Kind.BCQ, Kind.NCQ)
 RIVALS = [(Kind.HINT,), (Kind.PREFIX,), (Kind.HINT, Kind.NCQ)]
 KINDS = st.sampled_from([BOTH, (Kind.NCQ, Kind.BCQ), (Kind.BCQ,), (Kind.NCQ,), (), *RIVALS])
 THRESHOLDS = st.sampled_from([0.1, 0.5, 0.75, 1.0])
+PRE_CAPS = st.sampled_from(["hard", "admissible"])
 
 
 def x_aug(questions, threshold, cap, seed, step):
@@ -28,8 +29,11 @@ def x_aug(questions, threshold, cap, seed, step):
     return {q.prompt_id: q for q in order[:cap]}
 
 
-def algorithm_1(questions, threshold, cap, seed, step, kinds):
+def algorithm_1(questions, threshold, cap, seed, step, kinds, pre_cap):
     """Steps 2 to 5, word for word: no early exit, one list after the other."""
+    if pre_cap == "admissible":
+        helped = set(kinds) - {Kind.NCQ}
+        questions = [q for q in questions if q.num_wrong and (Kind.NCQ in kinds or (helped and q.num_teacher_correct))]
     kept = x_aug(questions, threshold, cap, seed, step)
     pooled, stopped = [], False
     for q in kept.values():
@@ -53,9 +57,9 @@ def hard_questions(draw):
     return [HardQuestion(i, draw(st.integers(0, 8)) / 8, draw(st.integers(0, 2)), draw(st.integers(0, 2))) for i in ids]
 
 
-@given(hard_questions(), THRESHOLDS, st.integers(0, 15), st.integers(0, 3), KINDS, st.randoms())
-def test_selection_is_algorithm_1_whatever_the_order_of_the_input(questions, threshold, cap, seed, kinds, rng):
-    args = dict(threshold=threshold, cap=cap, seed=seed, step=4, kinds=kinds)
+@given(hard_questions(), THRESHOLDS, st.integers(0, 15), st.integers(0, 3), KINDS, PRE_CAPS, st.randoms())
+def test_selection_is_algorithm_1_whatever_the_order_of_the_input(questions, threshold, cap, seed, kinds, pre_cap, rng):
+    args = dict(threshold=threshold, cap=cap, seed=seed, step=4, kinds=kinds, pre_cap=pre_cap)
     selected = select_reformulations(questions, **args)
     assert selected == algorithm_1(questions, **args)
     assert len(selected) <= cap
@@ -71,7 +75,9 @@ def test_one_slot_left_goes_to_the_bcq():
 
 def test_a_kept_question_without_instances_keeps_its_place_in_the_pre_cap():
     questions = [HardQuestion("a", 0.0, 8, 0), HardQuestion("b", 0.125, 7, 2)]
-    assert select_reformulations(questions, threshold=0.5, cap=1, seed=0, step=0, kinds=(Kind.BCQ,)) == []
+    args = dict(threshold=0.5, cap=1, seed=0, step=0, kinds=(Kind.BCQ,))
+    assert select_reformulations(questions, **args) == []
+    assert select_reformulations(questions, **args, pre_cap="admissible") == [Reformulation("b", Kind.BCQ)]
 
 
 def test_ties_are_broken_at_random_by_seed_step_and_id():
@@ -198,11 +204,12 @@ def undecided(stream):
     return {Reformulation(q.prompt_id, kind) for q in stream._questions.values() for kind in q.open}
 
 
-@given(STEP, THRESHOLDS, st.integers(0, 8), st.integers(0, 3), KINDS, st.booleans(), st.randoms(use_true_random=False))
+@given(STEP, THRESHOLDS, st.integers(0, 8), st.integers(0, 3), KINDS, PRE_CAPS, st.booleans(), st.data())
 def test_streaming_decides_as_the_selection_does_and_never_changes_its_mind(
-    groups, threshold, cap, seed, kinds, report_rollouts, rng
+    groups, threshold, cap, seed, kinds, pre_cap, report_rollouts, data
 ):
-    args = dict(threshold=threshold, cap=cap, seed=seed, step=2, kinds=kinds)
+    rng = data.draw(st.randoms(use_true_random=False))
+    args = dict(threshold=threshold, cap=cap, seed=seed, step=2, kinds=kinds, pre_cap=pre_cap)
     expected = select_reformulations(complete(groups), **args)
     every = {Reformulation(g.prompt_id, kind) for g in groups for kind in kinds}
     stream = StreamingSelection([g.prompt_id for g in groups], group_size=4, **args)
@@ -239,10 +246,10 @@ def possible_ends(group, seen, done, teacher_done, dropped, group_size):
 
 
 @settings(max_examples=150)
-@given(st.lists(groups(2), max_size=3), st.integers(0, 4), KINDS, st.data())
-def test_streaming_decides_exactly_when_no_open_outcome_can_change_it(groups, cap, kinds, data):
+@given(st.lists(groups(2), max_size=3), st.integers(0, 4), KINDS, PRE_CAPS, st.data())
+def test_streaming_decides_exactly_when_no_open_outcome_can_change_it(groups, cap, kinds, pre_cap, data):
     """At a random moment, every way in which the step can still end is tried: decided is what they all agree on."""
-    args = dict(threshold=0.75, cap=cap, seed=1, step=2, kinds=kinds)
+    args = dict(threshold=0.75, cap=cap, seed=1, step=2, kinds=kinds, pre_cap=pre_cap)
     stream = StreamingSelection(range(len(groups)), group_size=2, **args)
     ends = []
     for prompt_id, g in enumerate(groups):
@@ -262,7 +269,7 @@ def test_streaming_decides_exactly_when_no_open_outcome_can_change_it(groups, ca
     outcomes = [list(filter(None, outcome)) for outcome in itertools.product(*ends)]
     finals = [set(select_reformulations(outcome, **args)) for outcome in outcomes]
     every = {Reformulation(prompt_id, kind) for prompt_id in range(len(groups)) for kind in kinds}
-    if kinds:
+    if kinds and pre_cap == "hard":  # Algs. 5 and 6 have no other
         kept = [set(x_aug(outcome, 0.75, cap, 1, 2)) for outcome in outcomes]
         assert set(stream.newly_kept()) == {i for i in range(len(groups)) if all(i in final for final in kept)}
         assert stream.newly_kept() == []

@@ -4,13 +4,17 @@ The walk: the hard questions (accuracy of the plain group below the threshold) i
 random order; only the first `cap` of them are kept (pre-cap); each gives its BCQ, if it is admissible, then its
 NCQ; the first `cap` instances are the step's reformulations (post-cap).
 
+The paper words the pre-cap twice. Algorithm 1 caps the hard questions; App. C (a) caps those that admit an instance. The
+second reading lets questions without an instance keep no place, so that its pre-cap takes nothing that the post-cap
+would not. They differ where NCQ is off: with it every hard question admits an instance.
+
 `select_reformulations` takes the walk over complete data; `recipe.zppo.streaming_selection` while rollouts arrive.
 """
 
 import math
 from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from recipe.zppo.errors import SelectionError
 from recipe.zppo.methods import DEFAULT_KINDS, HELPED, WALK
@@ -18,9 +22,10 @@ from recipe.zppo.randomness import derive_seed
 from recipe.zppo.types import Kind, PromptId, Reformulation
 
 WalkKey: TypeAlias = tuple[float, int, str]
+PreCap: TypeAlias = Literal["hard", "admissible"]
 
-__all__ = ["HardQuestion", "Kind", "PromptId", "Reformulation", "WalkKey", "check_limits", "reformulation_cap"]
-__all__ += ["select_reformulations", "walk_key"]
+__all__ = ["HardQuestion", "Kind", "PreCap", "PromptId", "Reformulation", "WalkKey", "check_limits"]
+__all__ += ["reformulation_cap", "select_reformulations", "walk_key"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ def select_reformulations(
     seed: int,
     step: int,
     kinds: Collection[Kind] = DEFAULT_KINDS,
+    pre_cap: PreCap = "hard",
 ) -> list[Reformulation]:
     """The step's reformulations in walk order.
 
@@ -66,6 +72,7 @@ def select_reformulations(
         cap: floor(rho_aug * |X_new|), bound of the kept questions and again of the instances.
         seed, step: of the tie-break, which depends on these and the prompt id only.
         kinds: the reformulations in use; within a question the order is BCQ, NCQ whatever order is given here.
+        pre_cap: which questions the pre-cap counts: all hard ones, or those that admit an instance.
 
     Raises:
         SelectionError: an id twice, or a number out of its range.
@@ -80,8 +87,8 @@ def select_reformulations(
             ranked.append((walk_key(question.accuracy, question.prompt_id, seed, step), question))
     ranked.sort(key=lambda pair: pair[0])
 
-    selected = []
-    for _, question in ranked[:cap]:
+    selected: list[Reformulation] = []
+    for _, question in ranked[:cap] if pre_cap == "hard" else ranked:
         for kind in HELPED:
             if kind in kinds and question.num_wrong >= 1 and question.num_teacher_correct >= 1:
                 selected.append(Reformulation(question.prompt_id, kind))

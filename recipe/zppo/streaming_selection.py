@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from recipe.zppo.errors import SelectionError
 from recipe.zppo.methods import DEFAULT_KINDS, HELPED, WALK
-from recipe.zppo.selection import Reformulation, WalkKey, check_limits, walk_key
+from recipe.zppo.selection import PreCap, Reformulation, WalkKey, check_limits, walk_key
 from recipe.zppo.types import Kind, PromptId
 
 
@@ -57,12 +57,14 @@ class StreamingSelection:
         seed: int,
         step: int,
         kinds: Collection[Kind] = DEFAULT_KINDS,
+        pre_cap: PreCap = "hard",
     ) -> None:
         """Args as in `select_reformulations`; `group_size` is G_S, the most rollouts of a plain group."""
         check_limits(threshold, cap, kinds)
         if group_size < 1:
             raise SelectionError(f"a group has at least one rollout, got group_size {group_size}")
         self._threshold, self._cap, self._group_size = threshold, cap, group_size
+        self._rank_cap = cap if pre_cap == "hard" else math.inf
         self._kinds = tuple(kind for kind in WALK if kind in kinds)
         self._helped = next((kind for kind in self._kinds if kind in HELPED), None)
         self._questions: dict[PromptId, _Question] = {}
@@ -130,6 +132,8 @@ class StreamingSelection:
             question.helped = (1, 1) if num_correct else (0, 0)
             if not num_correct:
                 self._reject(question, self._helped)
+                if self._rank_cap == math.inf and not question.open:  # it holds no place in the order
+                    self._leave(question)
         self._decide()
 
     def drop(self, prompt_id: PromptId) -> None:
@@ -158,10 +162,10 @@ class StreamingSelection:
         return self._num_open == 0
 
     def _decide(self) -> None:
-        cap = self._cap
+        cap, rank_cap = self._cap, self._rank_cap
         index = 0  # like rank, the largest possible
         for rank, key in enumerate(self._possible):
-            if rank >= cap or index >= cap:
+            if rank >= rank_cap or index >= cap:
                 break
             question = self._by_key[key[1:]]
             if question.plain_pending:
@@ -179,7 +183,7 @@ class StreamingSelection:
         rank = index = 0  # the smallest possible
         for key in self._hard:
             question = self._by_key[key[1:]]
-            if rank >= cap or index >= cap:
+            if rank >= rank_cap or index >= cap:
                 break
             index += question.helped[0]
             if Kind.NCQ in self._kinds:
@@ -187,7 +191,7 @@ class StreamingSelection:
                     self._reject(question, Kind.NCQ)
                 index += 1
             rank += 1
-        if rank >= cap or index >= cap:
+        if rank >= rank_cap or index >= cap:
             # Whatever stands behind the last one counted is out, and what is still open comes no further forward.
             behind = bisect.bisect_right(self._possible, self._hard[rank - 1]) if rank else 0
             for key in self._possible[behind:]:
@@ -196,14 +200,18 @@ class StreamingSelection:
 
     def _move(self, question: _Question, accuracy: float) -> None:
         """Puts the question at the place of `accuracy`, or out of the order if that is not hard."""
-        place = bisect.bisect_left(self._possible, question.key)
-        if self._possible[place : place + 1] == [question.key]:  # else it is out already
-            del self._possible[place]
+        self._leave(question)
         question.key = (accuracy, *question.key[1:])
         if accuracy < self._threshold and question.open:
             bisect.insort(self._possible, question.key)
         else:
             self._reject(question, *self._kinds)
+
+    def _leave(self, question: _Question) -> None:
+        for order in (self._possible, self._hard):
+            place = bisect.bisect_left(order, question.key)
+            if order[place : place + 1] == [question.key]:  # else it is out already
+                del order[place]
 
     def _accept(self, question: _Question, kind: Kind) -> None:
         if kind in question.open:

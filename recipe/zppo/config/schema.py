@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from recipe.zppo.config.engine import DescribedAs, Group, key
 from recipe.zppo.methods import METHODS, WALK
-from recipe.zppo.selection import reformulation_cap
+from recipe.zppo.selection import PreCap, reformulation_cap
 from recipe.zppo.types import Kind
 
 Used: TypeAlias = Callable[["ZPPOConfig"], bool]
@@ -58,6 +58,10 @@ class ReformulationConfig(Group):
 
     fraction: float = key(0.25, ge=0.0, le=1.0, paper="rho_aug, Table 8; Algorithm 1, steps 3 and 5")
     """The cap on hard questions kept, and on reformulated ones, per new prompt of a step."""
+
+    pre_cap: PreCap = key("hard", paper="hard in Algorithm 1, step 3; admissible in App. C (a)")
+    """What the cap on kept questions counts: all hard questions, or those that admit an instance. Without NCQ, hard
+    questions that the teacher did not solve take places in the first reading and none in the second."""
 
     bcq: bool = key(True, paper="Algorithm 1, step 4; Fig. 17", used=builds(Kind.BCQ))
     """Build BCQ: a hard question with one correct teacher rollout and one wrong student rollout."""

@@ -14,7 +14,7 @@ from recipe.zppo.config.engine import first_mistake, is_group, unknown_key
 from recipe.zppo.config.hardware import parse_hardware
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import ConfigError
-from recipe.zppo.methods import HELPED
+from recipe.zppo.methods import HELPED, METHODS
 
 
 def validate_zppo(node: DictConfig | Mapping[str, Any]) -> ZPPOConfig:
@@ -66,6 +66,12 @@ def _check_combinations(config: ZPPOConfig) -> None:
         raise ConfigError(
             f"zppo.reformulation.{helped[1]}: {' and '.join(helped)} are rivals, a hard question gets one of them; "
             f"set zppo.reformulation.{helped[0]}=false or zppo.reformulation.{helped[1]}=false"
+        )
+    late = [kind.value for kind in config.kinds if METHODS[kind].asks_after_cap]
+    if late and reformulation.pre_cap == "admissible":
+        raise ConfigError(
+            f"zppo.reformulation.pre_cap: {late[0]} asks the teacher about the questions that the cap has kept, so it "
+            "can't count solved ones only; set it to hard"
         )
     if mode != "none" and reformulation.enable:
         raise ConfigError(

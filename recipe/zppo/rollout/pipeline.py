@@ -131,6 +131,7 @@ class QuestionPipeline:
                 seed=zppo.seed,
                 step=step,
                 kinds=zppo.kinds,
+                pre_cap=zppo.reformulation.pre_cap,
             )
         return StepWork(
             step=step,
