@@ -28,6 +28,10 @@ from recipe.zppo.sanitize import sanitize, sanitize_line
 Message = dict[str, Any]
 Messages = list[Message]
 
+SEPARATOR = "\n\n"
+"""Before the closer, and before every other block. The paper says a blank line for BCQ and NCQ, and nothing for the
+closer; here it stands before all alike."""
+
 _FIELD = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 
 
@@ -164,7 +168,7 @@ def append_to_last_user(messages: Sequence[Mapping[str, Any]], block: str) -> Me
 
 def _appended(content: Any, block: str) -> str | list[Any]:
     if isinstance(content, str):
-        return f"{content}\n\n{block}" if content else block
+        return f"{content}{SEPARATOR}{block}" if content else block
     if not isinstance(content, Sequence) or isinstance(content, bytes):
         raise PromptError(f"content of a user message is {type(content).__name__}, not a string or a list of items")
     items = list(content)
@@ -172,10 +176,10 @@ def _appended(content: Any, block: str) -> str | list[Any]:
         return [{"type": "text", "text": block}]
     last = items[-1]
     if isinstance(last, Mapping) and last.get("type") == "text" and isinstance(last.get("text"), str):
-        items[-1] = {**last, "text": f"{last['text']}\n\n{block}"}
+        items[-1] = {**last, "text": f"{last['text']}{SEPARATOR}{block}"}
     else:
         # Chat templates join items without a separator, so the blank line belongs to the new item.
-        items.append({"type": "text", "text": f"\n\n{block}"})
+        items.append({"type": "text", "text": f"{SEPARATOR}{block}"})
     return items
 
 

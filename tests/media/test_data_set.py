@@ -92,6 +92,16 @@ def test_the_tokens_of_images_and_of_the_closer_count(load, tmp_path, processor)
     assert (shorter.prompt_ids, shorter.num_dropped) == (["text"], 1)
 
 
+def test_images_are_fitted_into_the_limits_of_the_run_and_the_rows_own_come_first(load, tmp_path):
+    own = row("own", "<image>?") | {"images": [{"bytes": png(picture(3, (64, 64))), "path": None, "max_pixels": 1024}]}
+    rows = [own] + [
+        row(name, "<image>?", [picture(3, size)]) for name, size in (("small", (16, 32)), ("big", (90, 80)))
+    ]
+    data = load(parquet(tmp_path / "a.parquet", rows), min_pixels=2048, max_pixels=4096)
+    sizes = [media.extract(data[i]["raw_prompt"], 8)[0][0].size for i in range(3)]
+    assert sizes == [(32, 32), (32, 64), (67, 60)]
+
+
 def test_a_bad_row_stops_the_run_instead_of_vanishing(load, tmp_path):
     rows = [row(f"q{i}", "<image>?", [picture(i)]) for i in range(70)]
     rows[68]["images"][0]["bytes"] = rows[68]["images"][0]["bytes"][:60]

@@ -19,7 +19,7 @@ class PromptCounter:
         self._processor = _processor(path)
         self._tokenizer = getattr(self._processor, "tokenizer", self._processor)
         self._reads_images = hasattr(self._processor, "image_processor")
-        self._closer = len(self._tokens("\n\n" + prompts.CLOSER.text))
+        self._closer = len(self._tokens(prompts.SEPARATOR + prompts.CLOSER.text))
         special = sorted(self._tokenizer.all_special_tokens)
         self._special = re.compile("|".join(map(re.escape, special)) or r"(?!)")
 

@@ -195,6 +195,12 @@ def resized(image: Image.Image, part: Mapping[str, Any]) -> Image.Image:
     return image.resize(tuple(max(1, whole(side * scale)) for side in image.size), Image.Resampling.BICUBIC)
 
 
+def limited(messages: Sequence[Mapping[str, Any]], least: int | None, most: int | None) -> list[dict[str, Any]]:
+    """The messages with `min_pixels` and `max_pixels` for every image that has none of its own."""
+    limits = {name: value for name, value in zip(_LIMITS, (least, most), strict=True) if value}
+    return with_parts(messages, lambda part: limits | part if part.get("type") == "image" else part)
+
+
 def with_parts(messages: Sequence[Mapping[str, Any]], change: Callable[[Part], Part]) -> list[dict[str, Any]]:
     """The messages with every part changed; text that is a string stays as it is."""
     return [

@@ -74,7 +74,7 @@ class ZPPODataset(RLHFDataset):
         if not self.filter_overlong_prompts:
             return dataframe
         limit = self.max_prompt_length
-        room = limit - len(self.tokenizer.encode("\n\n" + prompts.CLOSER.text, add_special_tokens=False))
+        room = limit - len(self.tokenizer.encode(prompts.SEPARATOR + prompts.CLOSER.text, add_special_tokens=False))
         measured = dataframe.map(
             self._measure,
             with_indices=True,
@@ -134,6 +134,7 @@ class ZPPODataset(RLHFDataset):
             return example[key]  # `<image>` is text where nobody speaks of images; an empty list speaks of them
         images, videos = (example.get(column) or [] for column in columns)
         messages = media.place(example[key], images, videos)
+        messages = media.limited(messages, self.config.get("min_pixels"), self.config.get("max_pixels"))
         if self.processor is None and media.has_media(messages):
             raise DataError(
                 "the row has images or videos, and actor_rollout_ref.model.path has no processor for them: "
