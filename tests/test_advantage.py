@@ -49,6 +49,26 @@ def test_advantages_are_equations_2_to_6(rollouts, norm, eps):
     assert as_tensor.numpy() == pytest.approx(expected, abs=1e-9)
 
 
+@given(ROLLOUTS, st.sampled_from(NORMS), st.randoms(use_true_random=False))
+def test_statistics_by_mini_batch_are_those_of_the_rollouts_in_it(rollouts, norm, rng):
+    groups, rewards, padding = [list(column) for column in zip(*rollouts, strict=True)] or [[], [], []]
+    parts = np.array([rng.randrange(3) for _ in rollouts], dtype=int)
+    got = two_step_advantage(np.array(rewards), groups, norm, 1e-6, padding, mini_batches=parts)
+    centered = equations_2_to_6(rewards, groups, "none", 1e-6, padding)
+    for part in range(3):
+        here = [i for i in range(len(rollouts)) if parts[i] == part and not padding[i]]
+        chosen = [i for i in here if norm == "with_zero" or len(values_of(groups[i], rewards, groups, padding)) > 1]
+        mu, sigma = (f([centered[i] for i in chosen or [0]]) if rollouts else 0.0 for f in (np.mean, np.std))
+        for i in here:
+            scaled = norm != "none" and any(centered[j] for j in chosen)
+            expected = (centered[i] - mu) / (sigma + 1e-6) if scaled and i in chosen else centered[i]
+            assert got[i] == pytest.approx(expected, abs=1e-9)
+
+
+def values_of(group, rewards, groups, padding):
+    return {rewards[i] for i in range(len(groups)) if groups[i] == group and not padding[i]}
+
+
 @given(st.lists(st.lists(st.booleans(), min_size=4, max_size=4), min_size=1, max_size=12))
 def test_with_zero_is_without_zero_over_the_root_of_the_share_of_non_trivial_groups(groups):
     rewards = np.array(groups, dtype=float).ravel()

@@ -3,6 +3,9 @@
 Step 1: A'_i = r_i - mean of its group. Step 2: A_i = (A'_i - mu_S) / (sigma_S + eps), with mean and standard deviation
 over the rollouts (one scalar each, whatever their length) of the groups in S.
 
+Eqs. 2 and 3 speak of the groups in a mini-batch, text and Table 8 of the batch. The batch is our first reading; with
+`mini_batches` S is taken in each mini-batch, and the mean of step 1 still over the whole group.
+
 The standard deviation is the population one. Only with it is the paper's closed form exact: with equal group sizes, and
 eps -> 0, `with_zero` is `without_zero` divided by sqrt(f_nt), f_nt the share of non-trivial groups.
 """
@@ -42,6 +45,7 @@ def two_step_advantage(
     norm: Norm = "without_zero",
     eps: float = 1e-6,
     padding_mask: "Sequence[bool] | np.ndarray | torch.Tensor | None" = None,
+    mini_batches: "np.ndarray | None" = None,
 ) -> Array:
     """One advantage per rollout.
 
@@ -52,6 +56,7 @@ def two_step_advantage(
             group keeps 0. `with_zero`: all groups. `none`: no step 2.
         eps: added to sigma_S.
         padding_mask: (N,) true for synthetic padding, which is in no group and in no S and gets 0.
+        mini_batches: (N,) number of each rollout's mini-batch, to take S by mini-batch; None takes it over all.
 
     Returns:
         (N,) of the same kind (and device) as `rewards`, and of its dtype if that is a floating one; computed in
@@ -67,10 +72,12 @@ def two_step_advantage(
     values, groups, real = _inputs(rewards, group_ids, padding_mask)
     centered, trivial = _center(values[real], groups[real])
     if norm != "none":
-        chosen = centered[~trivial[groups[real]]] if norm == "without_zero" else centered
-        if chosen.any():
-            scaled = (centered - chosen.mean()) / (chosen.std() + eps)
-            centered = np.where(trivial[groups[real]], 0.0, scaled) if norm == "without_zero" else scaled
+        chosen = ~trivial[groups[real]] if norm == "without_zero" else np.ones(len(centered), bool)
+        parts = np.zeros(len(centered), int) if mini_batches is None else mini_batches[real]
+        for part in np.unique(parts):
+            here = chosen & (parts == part)
+            if centered[here].any():
+                centered[here] = (centered[here] - centered[here].mean()) / (centered[here].std() + eps)
     advantages = np.zeros(values.shape)
     advantages[real] = centered
     return _like(advantages, rewards)

@@ -4,9 +4,9 @@ The walk: the hard questions (accuracy of the plain group below the threshold) i
 random order; only the first `cap` of them are kept (pre-cap); each gives its BCQ, if it is admissible, then its
 NCQ; the first `cap` instances are the step's reformulations (post-cap).
 
-The paper words the pre-cap twice. Algorithm 1 caps the hard questions; App. C (a) caps those that admit an instance. The
-second reading lets questions without an instance keep no place, so that its pre-cap takes nothing that the post-cap
-would not. They differ where NCQ is off: with it every hard question admits an instance.
+The paper words the pre-cap twice. Algorithm 1 caps the hard questions; App. C (a) caps those that admit an instance. In
+the second reading questions without an instance hold no place, so that the pre-cap takes nothing that the post-cap
+would leave. The two differ where NCQ is off: with it every hard question admits an instance.
 
 `select_reformulations` takes the walk over complete data; `recipe.zppo.streaming_selection` while rollouts arrive.
 """

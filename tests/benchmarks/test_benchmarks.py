@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 
-from benchmarks import bench_local
+from benchmarks import bench_local, bench_mini_batches
 from benchmarks.bench_schedule_sim import simulate
 from benchmarks.measure import Parts
 from benchmarks.paper_step import NUM_NEW, NUM_REFORMULATED, NUM_REPLAYED, Texts, draw_step
@@ -45,6 +45,14 @@ def test_what_the_cpu_back_ends_save_is_measured_on_todays_code():
     batch = bench_local.trajectories(groups=2, of_each=2, vocabulary=128)
     assert all(bench_local.update(model, batch, share=share) > 0 for share in (False, True))
     assert all(bench_local.token(model, 2, name, tokens=1) > 0 for name in ("sdpa", register()))
+
+
+def test_ranks_wait_less_where_each_mini_batch_is_balanced():
+    rng = random.Random(0)
+    lengths = bench_mini_batches.lengths_of_a_step(rng)
+    before = bench_mini_batches.shuffled_on_each_rank(lengths, rng)
+    for unit in ("rollouts", "groups"):
+        assert 1 <= bench_mini_batches.drawn_in_the_trainer(lengths, rng, unit) < before
 
 
 def test_queues_beat_phases_in_virtual_time():

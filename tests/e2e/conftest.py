@@ -23,9 +23,6 @@ from tests.local.conftest import overrides, read_metrics
 LIMIT_S = 600
 MARK = "ZPPO_TEST_RUN"
 
-# With one update a step there is no drawing of mini-batches, in which the local back end and the real stack differ.
-ONE_UPDATE = ("zppo.updates_per_step=1",)
-
 FAILING_REWARD = """
 import json, os
 from recipe.zppo.reward import compute_score as graded

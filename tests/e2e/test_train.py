@@ -12,7 +12,7 @@ from recipe.zppo.prompts import BCQ, CLOSER, with_closer
 from recipe.zppo.reward import extract_answer
 from recipe.zppo.selection import HardQuestion, Reformulation, select_reformulations
 from recipe.zppo.types import Kind
-from tests.e2e.conftest import ONE_UPDATE, Training, check_buffer_follows_plain_groups, check_parity
+from tests.e2e.conftest import Training, check_buffer_follows_plain_groups, check_parity
 
 pytestmark = pytest.mark.e2e
 
@@ -50,7 +50,6 @@ def finished(world, tmp_path_factory):
     training = Training(world, folder)
     pd.read_parquet(world.val_file).head(32).to_parquet(folder / "val.parquet")
     training.changes = (
-        *ONE_UPDATE,
         "trainer.val_before_train=true",
         "trainer.test_freq=3",
         f"data.val_files={folder}/val.parquet",

@@ -8,10 +8,12 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 from tensordict import TensorDict
+from transfer_queue import KVBatchMeta
 from verl.trainer.distillation.losses import get_distillation_loss_settings
 from verl.utils import tensordict_utils as tu
 
 from recipe.zppo.jsd import token_jsd
+from recipe.zppo.on_verl import distillation
 from recipe.zppo.on_verl.distillation import distillation_loss_fn
 
 ACTOR = OmegaConf.create({"loss_agg_mode": "token-mean", "loss_scale_factor": None})
@@ -41,9 +43,10 @@ def micro_batch(made, num_tokens, dp_size=1):
     return data
 
 
-def call(loss_fn, made, num_tokens):
+def call(loss_fn, made, num_tokens, **fields):
     """As `forward_step` and `prepare_model_outputs` of verl's FSDP engine do; the loss and the logits' gradient."""
     data = micro_batch(made, num_tokens)
+    data.update(fields)
     logits = torch.cat([row[5] for row in made]).requires_grad_()
     outputs = loss_fn(student_logits=logits.unsqueeze(0), data=data)
     offsets = torch.tensor([0] + [len(row[5]) for row in made]).cumsum(0)
@@ -76,6 +79,24 @@ def test_loss_is_the_mean_divergence_of_a_response_token_over_all_micro_batches(
         assert sum(values) == pytest.approx(wanted.mean().item())
     assert max(part[1]["distillation/jsd_max"].aggregate() for part in parts) == pytest.approx(wanted.max().item())
     assert len({tuple(part[1]) for part in parts}) == 1  # verl gathers the same keys from every rank
+
+
+def test_off_policy_loss_is_the_sum_of_weighted_tokens(monkeypatch):
+    """Two questions, the first with two targets; the last row is padding."""
+    keys, put = ["a.teacher_0_0", "a.teacher_1_0", "b.teacher_0_0", "pad1_0_0"], {}
+    made = rows([(prompt, response, 0) for prompt, response, _ in LENGTHS], VOCABULARY)
+    monkeypatch.setattr(distillation.tq, "kv_batch_put", lambda keys, partition_id, fields: put.update(fields))
+    tags = [{"response_len": len(row[1])} for row in made]
+    distillation.put_question_weights(KVBatchMeta(partition_id="train", keys=keys, tags=tags), [keys[:3]])
+    means = []
+    for prompt, response, _, log_probs, ids, logits in made[:3]:
+        at = slice(len(prompt) - 1, len(prompt) + len(response) - 1)
+        means.append(token_jsd(logits[at], log_probs[at], ids[at]).jsd.mean().item())
+    losses = [
+        call(distillation_loss_fn(ACTOR), made[part], 12, question_weights=put["question_weights"][part])[0]
+        for part in (slice(0, 1), slice(1, 4))
+    ]
+    assert sum(losses) == pytest.approx(((means[0] + means[1]) / 2 + means[2]) / 2)
 
 
 def test_only_positions_that_predict_a_token_with_loss_have_a_gradient():

@@ -47,6 +47,18 @@ def test_verls_typed_config_without_our_keys_gives_the_defaults():
     )
 
 
+def test_statistics_by_mini_batch_follow_the_order_of_the_rows():
+    """Two ranks of two rows in each of two mini-batches: rows 0, 1, 4, 5 are the first."""
+    rewards = torch.tensor([1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0])
+    uids, mask = np.array(list("aaabbbba"), dtype=object), torch.ones(8, 1)
+    data = DataProto.from_dict({"token_level_rewards": rewards[:, None], "response_mask": mask}, {"uid": uids})
+    config = OmegaConf.create({"zppo_mini_batches": 2, "zppo_mini_batch_rows": 2})
+    result = compute_advantage(data, adv_estimator="zppo", config=config).batch["advantages"][:, 0]
+    parts = np.array([0, 0, 1, 1, 0, 0, 1, 1])
+    assert torch.equal(result, two_step_advantage(rewards, uids, mini_batches=parts))
+    assert not torch.equal(result, two_step_advantage(rewards, uids))
+
+
 def test_a_real_group_whose_uid_looks_like_padding_counts():
     mask = torch.tensor([[1], [1], [0]])
     rows = recipe.zppo.on_verl.estimator.padding_rows(np.array(["pad1", "x", "pad2"]), mask)

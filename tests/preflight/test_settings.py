@@ -43,6 +43,17 @@ CASES = [
         for part in ("replay", "reformulation")
     ),
     ("zppo.replay.capacity=0", "zppo.replay.capacity: 0 is out of range; it must be at…"),
+    (
+        f"zppo.reformulation.pre_cap=admissible zppo.reformulation.hint=true {NO_BCQ}",
+        "zppo.reformulation.pre_cap: hint asks the teacher about the questions that the cap has kept…",
+        f"zppo.reformulation.hint=true {NO_BCQ}",
+        "zppo.reformulation.pre_cap=admissible",
+    ),
+    (
+        "zppo.data.min_pixels=9 zppo.data.max_pixels=8",
+        "zppo.data.min_pixels: 9 is more than zppo.data.max_pixels=8; lower it",
+        "zppo.data.min_pixels=8 zppo.data.max_pixels=8",
+    ),
     # keys and steps
     ("+zppo.replay.size=3", "zppo.replay.size: unknown key; known keys: enable, fraction, capacity, weights"),
     ("+zppo.teacher.inference.dtyp=float32", "…did you mean zppo.teacher.inference.dtype?…"),

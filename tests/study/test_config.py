@@ -84,6 +84,14 @@ def test_plans_can_be_joined_and_rows_added_and_left_out():
     assert [(row.name, row.steps) for row in config.chosen] == [("zppo_updates_1", 40), ("mine", 7)]
 
 
+def test_matched_updates_have_as_many_updates_and_new_questions():
+    config = read_config(["plan=updates_matched"])
+    settings = {"zppo.updates_per_step": 4, "data.train_batch_size": config.settings["data"]["train_batch_size"]}
+    for row in config.chosen:
+        own = settings | {key: int(value) for key, value in (o.split("=") for o in row.overrides[1:])}
+        assert row.steps * own["zppo.updates_per_step"] == 160 and row.steps * own["data.train_batch_size"] == 640
+
+
 def test_verl_runs_one_at_a_time():
     assert read_config(["backend=verl", "jobs=4"]).workers == 1
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from recipe.zppo.config.engine import DescribedAs, Group, key
 from recipe.zppo.methods import METHODS, WALK
+from recipe.zppo.mini_batches import Unit
 from recipe.zppo.selection import PreCap, reformulation_cap
 from recipe.zppo.types import Kind
 
@@ -243,7 +244,15 @@ class TimeoutsConfig(Group):
 
 
 class DataConfig(Group):
-    """Names of the data rows beyond verl's columns."""
+    """Data rows: images, and columns beyond verl's."""
+
+    min_pixels: int | None = key(None, ge=1)
+    """Width x height of an image at least, in training and validation: a smaller one is enlarged before the processor,
+    which has limits of its own. A row's own `min_pixels` comes first. The paper evaluates with 262144."""
+
+    max_pixels: int | None = key(None, ge=1)
+    """Width x height of an image at most; a larger one is reduced, in its proportions. The paper evaluates with
+    1310720."""
 
     prompt_id_key: str = "prompt_id"
     """Column with an id that is unique over the training files: a prompt lives in the buffer under it. Without such a
@@ -281,6 +290,16 @@ class ZPPOConfig(Group):
 
     updates_per_step: int = key(4, ge=1, paper="I, Table 8; Fig. 6")
     """Gradient updates per rollout step, whatever the size of its batch."""
+
+    mini_batches: Unit = key("rollouts", paper='"I equal mini-batches" in Algorithm 1, step 6')
+    """What is dealt out at random to the updates of a step: single rollouts, or whole groups. With whole groups the
+    updates are of about equal size only, and padded."""
+
+    advantage_statistics: Literal["batch", "mini_batch"] = key(
+        "batch", paper="batch in Table 8; mini-batch in Eqs. 2 and 3", used=rewards
+    )
+    """Where mean and deviation of the two-step advantage are taken: over the step's whole batch, or in each of its
+    mini-batches. The first step, the mean of a group, is over the whole group either way."""
 
     advantage_norm: Literal["without_zero", "with_zero", "none"] = key(
         "without_zero", paper="S in Eqs. 2 to 6; Fig. 6", used=rewards

@@ -112,6 +112,9 @@ def _check_combinations(config: ZPPOConfig) -> None:
         )
     if config.hardware is not None:
         parse_hardware(config.hardware)
+    least, most = config.data.min_pixels, config.data.max_pixels
+    if least and most and least > most:
+        raise ConfigError(f"zppo.data.min_pixels: {least} is more than zppo.data.max_pixels={most}; lower it")
     if config.teacher.top_k == 0:
         raise ConfigError("zppo.teacher.top_k: 0 samples from nothing; set -1 for the whole vocabulary, or at least 1")
 

@@ -14,16 +14,15 @@ from recipe.zppo.jsd import token_jsd
 from recipe.zppo.local.master_weights import MasterWeights
 from recipe.zppo.local.packed_groups import Chunk, Trajectory, can_share, chunks
 from recipe.zppo.on_verl.borrowed import get_policy_loss_fn
-from recipe.zppo.randomness import generator
 
 
 class Learner:
     """Optimiser and loss over a model, with the settings of ``actor_rollout_ref.actor``."""
 
-    def __init__(self, model: Any, config: DictConfig, pad_token_id: int, *, seed: int):
+    def __init__(self, model: Any, config: DictConfig, pad_token_id: int):
         self.actor = omega_conf_to_dataclass(config.actor_rollout_ref.actor)
         self.temperature = float(config.actor_rollout_ref.rollout.temperature)
-        self.model, self.pad, self.seed = model, pad_token_id, seed
+        self.model, self.pad = model, pad_token_id
         if self.actor.loss_agg_mode != "token-mean" or self.actor.use_kl_loss or self.actor.entropy_coeff:
             raise ConfigError(
                 "recipe.zppo.local knows the paper's loss only (actor.loss_agg_mode=token-mean, no KL, no entropy "
@@ -41,12 +40,12 @@ class Learner:
         )
 
     def policy_update(
-        self, batch: Sequence[Trajectory], advantages: np.ndarray, *, updates: int, step: int
+        self, batch: Sequence[Trajectory], advantages: np.ndarray, parts: Sequence[Sequence[int]]
     ) -> dict[str, float]:
-        """``updates`` gradient steps over equal random parts of the batch; ``advantages`` (N,), one a sequence."""
+        """A gradient step for each mini-batch, given as indices; ``advantages`` (N,), one a sequence."""
         loss_fn = get_policy_loss_fn(self.actor.policy_loss.get("loss_mode", "vanilla"))
         collected: list[dict[str, float]] = []
-        for part in self._parts(len(batch), updates, step):
+        for part in filter(len, parts):
             sequences = [batch[i] for i in part]
             old = [torch.tensor(sequence.log_probs) for sequence in sequences]
             by_row = torch.tensor(advantages[part], dtype=torch.float32)
@@ -76,31 +75,37 @@ class Learner:
         return {name: float(np.mean([metrics[name] for metrics in collected])) for name in collected[0]}
 
     def distillation_update(
-        self, batch: Sequence[Trajectory], teacher: Any, *, topk: int | None, updates: int, step: int
+        self,
+        batch: Sequence[Trajectory],
+        teacher: Any,
+        parts: Sequence[Sequence[int]],
+        *,
+        topk: int | None,
+        weights: np.ndarray | None,
     ) -> dict[str, float]:
-        """``updates`` gradient steps on the mean per-token divergence to ``teacher`` (Algs. 2 and 3: one)."""
+        """A gradient step for each mini-batch on the per-token divergence to ``teacher`` (Algs. 2 and 3: one).
+
+        ``weights`` (N,) of one token of each sequence, see `question_weights`; None is the mean over tokens.
+        """
         losses, norms = [], []
-        for part in self._parts(len(batch), updates, step):
+        for part in filter(len, parts):
             sequences = [batch[i] for i in part]
             num_tokens = sum(len(sequence.response_ids) - sequence.loss_from for sequence in sequences)
+            every = np.full(len(batch), 1 / num_tokens) if weights is None else weights
+            by_row = torch.tensor(every[part], dtype=torch.float32)
             total = 0.0
             for chunk in self._chunks(sequences, self.model, teacher):
                 with torch.no_grad():
                     teacher_log_probs, ids = F.log_softmax(self._logits(teacher, chunk), dim=-1), None
                     if topk is not None and topk < teacher_log_probs.shape[-1]:
                         teacher_log_probs, ids = teacher_log_probs.topk(topk, dim=-1)
-                loss = token_jsd(self._logits(self.model, chunk), teacher_log_probs, ids).jsd.sum() / num_tokens
+                divergences = token_jsd(self._logits(self.model, chunk), teacher_log_probs, ids).jsd
+                loss = (divergences * by_row[chunk.sequences]).sum()
                 loss.backward()
                 total += loss.item()
             losses.append(total)
             norms.append(self._apply())
         return {"actor/distillation/loss": float(np.mean(losses)), "actor/grad_norm": float(np.mean(norms))}
-
-    def _parts(self, size: int, updates: int, step: int) -> list[np.ndarray]:
-        """Indices of the sequences of each update."""
-        order = list(range(size))
-        generator(self.seed, "mini-batches", step).shuffle(order)
-        return [part for part in np.array_split(order, updates) if len(part)]
 
     def _apply(self) -> float:
         self.master.take_gradients()

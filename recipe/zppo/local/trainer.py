@@ -19,15 +19,17 @@ from recipe.zppo.local.learner import Learner
 from recipe.zppo.local.models import LocalModel
 from recipe.zppo.local.validation import validate
 from recipe.zppo.local.workers import LocalWorkers
+from recipe.zppo.mini_batches import mini_batches, part_numbers, question_weights
 from recipe.zppo.on_verl.borrowed import create_rl_dataset, create_rl_sampler
 from recipe.zppo.on_verl.questions import QuestionSource
+from recipe.zppo.randomness import generator
 from recipe.zppo.replay_buffer import PromptReplayBuffer
 from recipe.zppo.rollout.pipeline import QuestionPipeline
 from recipe.zppo.run import metrics as zppo_metrics
 from recipe.zppo.run.metrics_log import MetricsLog
 from recipe.zppo.run.rollout_log import RolloutLog
 from recipe.zppo.run.status import StatusFile
-from recipe.zppo.step import Step
+from recipe.zppo.step import Step, is_off_policy
 from recipe.zppo.types import Group, Question, StepResult
 
 
@@ -59,7 +61,7 @@ class LocalTrainer:
                 models[path] = LocalModel.load(path, config, limit)
         self.teachers = [models[path] for path in zppo.placed_teachers]
         self.workers = LocalWorkers(config, zppo, self.student, self.teachers)
-        self.learner = Learner(self.student.model, config, self.student.tokenizer.pad_token_id or 0, seed=zppo.seed)
+        self.learner = Learner(self.student.model, config, self.student.tokenizer.pad_token_id or 0)
 
         self.train_data, self.val_data = (self._dataset(split) for split in ("train", "val"))
         self.dataloader = StatefulDataLoader(
@@ -112,17 +114,23 @@ class LocalTrainer:
     def _update(self, groups: list[Group], step: int) -> dict[str, float]:
         rollouts = [(rollout, group.uid) for group in groups for rollout in group.rollouts]
         batch = [self.workers.trajectories[rollout.key] for rollout, _ in rollouts]
-        updates = self.zppo.updates_per_step
+        uids = [uid for _, uid in rollouts]
+        draw = generator(self.zppo.seed, "mini-batches", step)
+        parts = mini_batches(uids, self.zppo.updates_per_step, self.zppo.mini_batches, draw)
         if self.zppo.distillation.mode != "none":
             teacher, topk = self.teachers[0].model, self.zppo.distillation.topk
-            return self.learner.distillation_update(batch, teacher, topk=topk, updates=updates, step=step)
+            weights = None
+            if is_off_policy(groups[0]):
+                weights = question_weights(uids, [len(row.response_ids) - row.loss_from for row in batch], parts)
+            return self.learner.distillation_update(batch, teacher, parts, topk=topk, weights=weights)
         advantages = two_step_advantage(
             np.array([rollout.reward for rollout, _ in rollouts]),
-            [uid for _, uid in rollouts],
+            uids,
             self.zppo.advantage_norm,
             self.zppo.advantage_eps,
+            mini_batches=part_numbers(parts) if self.zppo.advantage_statistics == "mini_batch" else None,
         )
-        return self.learner.policy_update(batch, advantages, updates=updates, step=step)
+        return self.learner.policy_update(batch, advantages, parts)
 
     def fit(self) -> None:
         """All steps, from the last checkpoint if there is one; then the model as a Hugging Face checkpoint."""

@@ -6,12 +6,15 @@ the forward KL only, so the whole function is replaced: `distillation_loss_fn` g
 ``set_loss_fn``. Pickled by reference, it imports this module there, which also registers the loss in that process.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import torch
+import transfer_queue as tq
 from omegaconf import DictConfig
 from tensordict import TensorDict
+from transfer_queue import KVBatchMeta
 from verl.trainer.distillation.losses import (
     DistillationLossSettings,
     get_distillation_loss_fn,
@@ -23,8 +26,13 @@ from verl.utils.ulysses import get_ulysses_sequence_parallel_world_size, slice_i
 from verl.workers.utils.padding import no_padding_2_padding
 
 from recipe.zppo.jsd import bucket_error_bound, token_jsd
+from recipe.zppo.mini_batches import question_weights
+from recipe.zppo.on_verl.mini_batches import uid_of
 
 NAME = "jsd"
+
+_WEIGHTS = "question_weights"
+"""(rows,) in TransferQueue: what one response token of the row weighs in the loss."""
 
 LOSSES, STUDENT_MASS, TEACHER_MASS = "distillation_losses", "student_mass", "teacher_mass"
 """Names of verl's model outputs."""
@@ -48,21 +56,38 @@ def jsd_loss(
     """Called twice by verl's engine: with ``student_logits`` as logits processor, then for the loss.
 
     ``token-mean``, verl's default, is the mean divergence of a response token over the whole mini-batch, whatever
-    micro-batches and ranks it is spread over.
+    micro-batches and ranks it is spread over. Off-policy (`put_question_weights`) it is the mean over questions.
     """
     if student_logits is not None:
         return token_losses(student_logits, data)
     per_token, metrics = get_distillation_loss_fn(NAME)(None, None, model_output, data)
-    loss = agg_loss(
-        loss_mat=per_token,
-        loss_mask=_response_mask(data),
-        loss_agg_mode=loss_agg_mode,
-        dp_size=data["dp_size"],
-        batch_num_tokens=data["batch_num_tokens"],
-        global_batch_size=data["global_batch_size"],
-        loss_scale_factor=loss_scale_factor,
-    )
+    if _WEIGHTS in data.keys():  # noqa: SIM118  (a TensorDict has no `in`)
+        loss = (per_token * _response_mask(data) * data[_WEIGHTS].unsqueeze(-1)).sum() * data["dp_size"]
+    else:
+        loss = agg_loss(
+            loss_mat=per_token,
+            loss_mask=_response_mask(data),
+            loss_agg_mode=loss_agg_mode,
+            dp_size=data["dp_size"],
+            batch_num_tokens=data["batch_num_tokens"],
+            global_batch_size=data["global_batch_size"],
+            loss_scale_factor=loss_scale_factor,
+        )
     return loss, metrics | {"distillation/loss": Metric(AggregationType.SUM, loss)}
+
+
+def put_question_weights(batch: KVBatchMeta, parts: Sequence[Sequence[str]]) -> None:
+    """Weights of Alg. 2 for the rows of a batch: each question counts once, however many targets it has.
+
+    Args:
+        parts: keys of each mini-batch; other rows are padding and weigh nothing.
+    """
+    place = {key: i for i, key in enumerate(batch.keys)}
+    lengths = [tag["response_len"] for tag in batch.tags]
+    indices = [[place[key] for key in part] for part in parts]
+    weights = question_weights([uid_of(key) for key in batch.keys], lengths, indices)
+    fields = TensorDict({_WEIGHTS: torch.tensor(weights, dtype=torch.float32)}, batch_size=len(batch))
+    tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
 
 
 def token_losses(student_logits: torch.Tensor, data: TensorDict) -> dict[str, torch.Tensor]:

@@ -23,18 +23,22 @@ def compute_zppo_advantage(
         token_level_rewards: (N, T); a rollout's reward is the sum over its tokens.
         response_mask: (N, T), 1 on the student's own response tokens.
         index: (N,) uids, the groups.
-        config: verl's algorithm config. `zppo_advantage_norm` and `zppo_advantage_eps` are read if they are there.
+        config: verl's algorithm config. `zppo_advantage_norm` and `zppo_advantage_eps` are read if they are there; with
+            `zppo_mini_batches` above 1 each run of `zppo_mini_batch_rows` rows belongs to the next mini-batch.
 
     Returns:
         advantages, returns: (N, T) each, the rollout's advantage on its response tokens and 0 elsewhere.
     """
     options = {} if config is None else config
+    num_parts = options.get("zppo_mini_batches", 1)
+    parts = np.arange(len(index)) // options["zppo_mini_batch_rows"] % num_parts if num_parts > 1 else None
     scalars = two_step_advantage(
         token_level_rewards.sum(dim=-1),
         index,
         norm=options.get("zppo_advantage_norm", "without_zero"),
         eps=options.get("zppo_advantage_eps", 1e-6),
         padding_mask=padding_rows(index, response_mask),
+        mini_batches=parts,
     )
     # In place on one copy: a product of two dtypes makes another (N, T) tensor on the way, 226 MB at the paper's scale.
     advantages = response_mask.to(scalars.dtype, copy=True).mul_(scalars.unsqueeze(-1))

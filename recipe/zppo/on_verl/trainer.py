@@ -16,24 +16,27 @@ from verl.utils.debug import marked_timer
 import recipe.zppo.on_verl.estimator  # noqa: F401  (registers the estimator "zppo" with verl)
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError
+from recipe.zppo.mini_batches import mini_batches
 from recipe.zppo.on_verl.checkpoint import CheckpointMixin
-from recipe.zppo.on_verl.distillation import distillation_loss_fn
+from recipe.zppo.on_verl.distillation import distillation_loss_fn, put_question_weights
 from recipe.zppo.on_verl.export import export_hf_model
 from recipe.zppo.on_verl.guards.node_pools import NodePools
 from recipe.zppo.on_verl.guards.server_client import ServerClient
 from recipe.zppo.on_verl.guards.wait_limit import WaitLimit, not_counted
+from recipe.zppo.on_verl.mini_batches import padded_size, put_in_order, uid_of
 from recipe.zppo.on_verl.pipeline_thread import PipelineThread
 from recipe.zppo.on_verl.questions import QuestionSource
 from recipe.zppo.on_verl.teacher_servers import TeacherStart
 from recipe.zppo.on_verl.text_rewards import use_text_rewards
 from recipe.zppo.on_verl.validation_queue import ValidationQueue
+from recipe.zppo.randomness import generator
 from recipe.zppo.replay_buffer import PromptReplayBuffer
 from recipe.zppo.rollout.pipeline import QuestionPipeline
 from recipe.zppo.run import metrics as zppo_metrics
 from recipe.zppo.run.metrics_log import MetricsLog
 from recipe.zppo.run.rollout_log import RolloutLog
 from recipe.zppo.run.status import StatusFile
-from recipe.zppo.step import Step
+from recipe.zppo.step import Step, is_off_policy
 from recipe.zppo.teacher.endpoint import EndpointSpec, endpoint_specs
 from recipe.zppo.types import Group, Question, StepResult
 
@@ -60,6 +63,9 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         with open_dict(config.algorithm):  # where verl hands its settings to an advantage estimator
             config.algorithm.zppo_advantage_norm = self.zppo.advantage_norm
             config.algorithm.zppo_advantage_eps = self.zppo.advantage_eps
+            by_mini_batch = self.zppo.advantage_statistics == "mini_batch"
+            config.algorithm.zppo_mini_batches = self.zppo.updates_per_step if by_mini_batch else 1
+            config.algorithm.zppo_mini_batch_rows = None  # of one rank, in each step anew
         use_text_rewards(config)
         self.distills = self.zppo.distillation.mode != "none"
         if self.distills:  # old log-probs are in no loss: verl then copies those of the rollout
@@ -96,6 +102,8 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
             return
         with self._limited("the batch"):
             batch = self._balance_batch(batch, metrics=metrics)
+            if is_off_policy(groups[0]):
+                put_question_weights(batch, self.parts)
         with marked_timer("old_log_prob", timing, color="blue"), self._engine("log_probs"):
             batch = self._compute_old_log_prob(batch, metrics=metrics)
         if self.use_reference_policy:
@@ -137,9 +145,21 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         batch.extra_info["temperature"] = self.config.actor_rollout_ref.rollout.temperature
         return batch
 
+    def _balance_batch(self, batch: KVBatchMeta, metrics: dict, **options: Any) -> KVBatchMeta:
+        """verl's call, which pads the batch; then its rows in the order of our mini-batches, drawn anew each step."""
+        draw = generator(self.zppo.seed, "mini-batches", self.global_steps)
+        uids = [uid_of(key) for key in batch.keys]
+        indices = mini_batches(uids, self.zppo.updates_per_step, self.zppo.mini_batches, draw)
+        self.parts = [[batch.keys[i] for i in part] for part in indices]
+        batch = super()._balance_batch(batch, metrics=metrics, **options)
+        metrics.update(put_in_order(batch, self.parts, self.num_ranks))
+        self.config.algorithm.zppo_mini_batch_rows = len(batch) // (self.num_ranks * len(self.parts))
+        return batch
+
     def _get_required_batch_multiple(self, dp_size: int) -> int:
         """Every rank gets I equal mini-batches, whatever the number of groups; verl pads what is missing."""
-        return dp_size * self.zppo.updates_per_step
+        self.num_ranks = dp_size
+        return padded_size(self.parts, dp_size)
 
     def _update_actor(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
         """Exactly I updates: verl's call with ``num_mini_batch`` in place of a fixed mini-batch size."""
@@ -151,9 +171,7 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
             "global_batch_size": len(batch) // self.zppo.updates_per_step,
             "num_mini_batch": self.zppo.updates_per_step,
             "epochs": 1,
-            # Mini-batches are drawn anew each step; in batch order one would be all plain, another all NCQ.
-            "seed": actor.data_loader_seed + self.global_steps,
-            "dataloader_kwargs": {"shuffle": True},
+            "dataloader_kwargs": {"shuffle": False},  # `_balance_batch` has put the rows in order
             "temperature": self.config.actor_rollout_ref.rollout.temperature,
         }
         output = self.actor_rollout_wg.update_actor(batch)
