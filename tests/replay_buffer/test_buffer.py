@@ -27,7 +27,7 @@ class ListBuffer:
     def __init__(self, capacity, threshold):
         self.capacity, self.threshold, self.entries = capacity, threshold, []
         self.admitted, self.graduated, self.evicted = [], [], []
-        self.visits_of_graduated, self.visits_of_evicted = [], []
+        self.visits_of_graduated, self.visits_of_evicted, self.visits_of_improved = [], [], []
 
     def find(self, prompt_id):
         return next((entry for entry in self.entries if entry["id"] == prompt_id), None)
@@ -49,6 +49,8 @@ class ListBuffer:
             entry = self.entries.pop(0)
             self.evicted.append(entry["accuracy"])
             self.visits_of_evicted.append(len(entry["visits"]))
+            if max([accuracy for _, accuracy in entry["visits"]], default=0) > entry["accuracy"]:
+                self.visits_of_improved.append(len(entry["visits"]))
 
     def as_entries(self):
         return [
@@ -135,8 +137,9 @@ class BufferMachine(RuleBasedStateMachine):
         for name, model in (
             ("graduations", self.model.visits_of_graduated),
             ("evictions", self.model.visits_of_evicted),
+            ("evictions_improved", self.model.visits_of_improved),
         ):
-            by_visits = {int(k.split("_")[1]): v for k, v in metrics.items() if k.startswith(f"{name}/after_")}
+            by_visits = {int(k.rsplit("_")[-1]): v for k, v in metrics.items() if k.startswith(f"{name}/after_")}
             assert {k: v for k, v in by_visits.items() if v} == Counter(min(n, 16) for n in model)
         gone = len(self.model.graduated) + len(self.model.evicted)
         assert metrics["graduation_rate"] == (len(self.model.graduated) / gone if gone else 0)
@@ -298,8 +301,10 @@ def test_many_visits_are_counted_together():
     assert after == {
         "graduations/after_0": 0,
         "evictions/after_0": 1,
+        "evictions_improved/after_0": 0,
         "graduations/after_16": 2,
         "evictions/after_16": 0,
+        "evictions_improved/after_16": 0,
     }
     loaded = PromptReplayBuffer(3, 0.5, 1)
     loaded.load_state_dict(buffer.state_dict())

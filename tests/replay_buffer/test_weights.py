@@ -126,7 +126,16 @@ def test_who_left_before_it_was_counted_by_visits_is_not_made_up():
     assert not [key for key in resumed.metrics() if "/after_" in key]
     resumed.update(8, [("q4", 1.0, 4)])
     after = {key: value for key, value in resumed.metrics().items() if "/after_" in key}
-    assert after == {"graduations/after_6": 1, "evictions/after_6": 0}
+    assert after == {"graduations/after_6": 1, "evictions/after_6": 0, "evictions_improved/after_6": 0}
+
+
+def test_who_improved_before_it_was_counted_is_not_made_up():
+    buffer = with_history("uniform")
+    old = buffer.state_dict()
+    del old["by_visits"]["evictions_improved"]
+    resumed = PromptReplayBuffer(5, 0.5, 0)
+    resumed.load_state_dict(old)
+    assert resumed.metrics() == buffer.metrics() | {key: 0 for key in resumed.metrics() if "improved" in key}
 
 
 @pytest.mark.parametrize("weights", ["", "accuracy", None, 1])

@@ -27,26 +27,38 @@ def shares(*groups: dict) -> list[tuple[int, int]]:
 def test_bcq() -> None:
     both = [(False, "7"), (True, "14")]
     responses = [(1.0, "14"), (1.0, "14.0"), (0.0, "7"), (0.0, "8"), (0.0, "")]
-    assert shares(group("bcq", both, responses)) == [(2, 5), (1, 2), (1, 3), (0, 0), (0, 0)]
+    assert shares(group("bcq", both, responses)) == [(2, 5), (1, 2), (1, 3), (0, 0), (0, 0), (0, 0)]
 
 
 def test_ncq() -> None:
     listed = [(False, "7"), (False, "New  York"), (False, "")]
     responses = [(0.0, "\\text{new york}"), (0.0, "7"), (0.0, "9"), (1.0, "14")]
-    assert shares(group("ncq", listed, responses)) == [(0, 0), (0, 0), (0, 0), (1, 4), (2, 4)]
+    assert shares(group("ncq", listed, responses)) == [(0, 0), (0, 0), (0, 0), (1, 4), (2, 4), (0, 0)]
+
+
+def test_ncq_and_the_teacher_that_it_does_not_show() -> None:
+    """Answers of the visit in which it was built; another question, another step or a teacher without a box: none."""
+    ncq = group("ncq", [(False, "7")], [(1.0, "14"), (0.0, "15"), (0.0, "7"), (0.0, "")])
+    ncq |= {"built_in_step": 3, "prompt_id": "q"}
+    teacher = [{"reward": 1.0, "answer": " 14"}, {"reward": 0.0, "text": "\\boxed{15}"}, {"reward": 0.0, "answer": ""}]
+    plain = group("plain", [], []) | {"built_in_step": 3, "prompt_id": "q", "teacher": {"responses": teacher}}
+    assert shares(plain, ncq)[-1] == (2, 4)
+    assert shares(plain, ncq | {"prompt_id": "p"})[-1] == shares(plain, ncq | {"built_in_step": 4})[-1] == (0, 0)
+    plain["teacher"]["responses"] = teacher[2:]
+    assert shares(plain, ncq)[-1] == (0, 0)
 
 
 def test_other_groups_and_candidates_without_answer_say_nothing() -> None:
-    assert shares(group("plain", [], [(1.0, "14")])) == [(0, 0)] * 5
+    assert shares(group("plain", [], [(1.0, "14")])) == [(0, 0)] * 6
     silent = group("bcq", [(True, "14"), (False, "")], [(0.0, "7"), (1.0, "14")])
     silent["candidates"][1]["text"] = "no box"
-    assert shares(silent) == [(1, 2), (1, 1), (0, 0), (0, 0), (0, 0)]
+    assert shares(silent) == [(1, 2), (1, 1), (0, 0), (0, 0), (0, 0), (0, 0)]
 
 
 def test_the_summary_counts_where_it_boxes_another_answer() -> None:
     changed = group("ncq", [(False, "7")], [(0.0, "8")])
     changed["candidates"][0]["text"] = "\\boxed{8}"
-    assert shares(changed)[-1] == (1, 1)
+    assert shares(changed)[-2] == (1, 1)
 
 
 def test_the_command(finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -47,7 +47,7 @@ def test_curves_are_the_metrics(frame, finished_run: Path):
     for line, level in zip(axes.lines, ("0.000", "0.125", "0.250", "0.375"), strict=True):
         assert list(line.get_xdata()) == list(range(1, 13))
         assert list(line.get_ydata()) == [row.get(f"zppo/buffer/graduations/from_{level}", 0) for row in lines]
-    turnover = figures.batch_and_turnover(frame).axes[1]
+    turnover = figures.batch_and_turnover(frame).axes[2]
     assert list(turnover.lines[1].get_ydata()) == [row["zppo/buffer/evictions"] for row in lines]
     accuracy, positive, entropy = figures.training_signal(frame).axes
     assert [line.get_label() for line in accuracy.lines] == ["new", "replayed", "all plain"]
@@ -84,12 +84,15 @@ def test_fates_by_visits_are_the_counts_of_the_buffer(frame):
     """Fig. 24."""
     counts, last = figures.by_visits(frame), frame.iloc[-1]
     assert counts["graduated"].sum() == last["zppo/buffer/graduations"] > 0
-    assert counts["evicted"].sum() == last["zppo/buffer/evictions"] > 0
+    assert counts["improved"].sum() + counts["never improved"].sum() == last["zppo/buffer/evictions"] > 0
     assert list(counts.index) == sorted(counts.index) and counts.index[0] == 0 and counts["graduated"][0] == 0
     (axes,) = figures.fate_by_visits(frame).axes
-    for bar, label in zip(axes.containers[0], axes.get_xticklabels(), strict=True):
-        done, lost = (last[f"zppo/buffer/{name}/after_{label.get_text()}"] for name in ("graduations", "evictions"))
-        assert bar.get_height() == pytest.approx(done / (done + lost))
+    assert [bars.get_label() for bars in axes.containers] == ["graduated", "improved", "never improved"]
+    for *bars, label in zip(*axes.containers, axes.get_xticklabels(), strict=True):
+        names = ("graduations", "evictions", "evictions_improved")
+        done, lost, better = (last[f"zppo/buffer/{name}/after_{label.get_text()}"] for name in names)
+        shares = [count / (done + lost) for count in (done, better, lost - better)]
+        assert [bar.get_height() for bar in bars] == pytest.approx(shares)
 
 
 def test_many_visits_have_one_bar():
@@ -120,14 +123,27 @@ def test_the_batch_is_made_of_what_the_run_has(frame, hint_run: Path, prefix_run
         groups = of_run["zppo/batch/groups"]
         for kind in kinds:
             assert list(shares[kind] * groups) == pytest.approx(list(of_run[f"zppo/{kind.lower()}/count"]))
-        labels = [text.get_text() for text in figures.batch_and_turnover(of_run).axes[0].get_legend().get_texts()]
-        assert labels == list(shares)
+        drawn = [axes for axes in figures.batch_and_turnover(of_run).axes if "after the cap" in axes.get_title("left")]
+        assert [text.get_text() for text in drawn[0].get_legend().get_texts()] == list(shares)
+
+
+def test_what_a_step_offers_is_by_eligibility(frame, distilled_run: Path):
+    """Fig. 5a: a question of which both can be made counts twice."""
+    rows = [{"step": 1, "zppo/hard_share": 0.6, "zppo/bcq/eligible_share": 0.5, "zppo/ncq/eligible_share": 1.0}]
+    rows[0] |= {"zppo/batch/bcq_share": 0.1, "zppo/batch/ncq_share": 0.1}
+    shares = figures.eligible_shares(figures.metrics_frame(rows))
+    assert shares.iloc[0].to_dict() == pytest.approx({"easy": 0.4 / 1.3, "BCQ": 0.3 / 1.3, "NCQ": 0.6 / 1.3})
+    of_run = figures.eligible_shares(frame)
+    assert list(of_run) == ["easy", "BCQ", "NCQ"] and list(of_run.sum(axis=1)) == pytest.approx([1.0] * 12)
+    offered, taken, _ = figures.batch_and_turnover(frame).axes
+    assert ("before the cap" in offered.get_title("left"), "after the cap" in taken.get_title("left")) == (True, True)
+    assert figures.eligible_shares(frame_of(distilled_run)).empty
 
 
 def test_groups_left_out_and_each_teachers_share_are_drawn(frame, hint_run: Path):
     of_run = frame_of(hint_run)
-    assert len(figures.batch_and_turnover(frame).axes) == 2
-    dropped = figures.batch_and_turnover(of_run).axes[2]
+    assert len(figures.batch_and_turnover(frame).axes) == 3
+    dropped = figures.batch_and_turnover(of_run).axes[-1]
     assert list(dropped.lines[0].get_ydata()) == pytest.approx(list(of_run["zppo/batch/dropped_trivial"]))
     (axes,) = figures.solved_by_teacher(of_run).axes
     assert [line.get_label() for line in axes.lines] == ["teacher 0", "teacher 1"]

@@ -32,7 +32,7 @@ from recipe.zppo.replay_buffer.weights import REPLAY_WEIGHTS, UNIFORM, entry_wei
 from recipe.zppo.types import PromptId
 
 _FATES = ("admissions", "graduations", "evictions")
-_WAYS_OUT = ("graduations", "evictions")
+_WAYS_OUT = ("graduations", "evictions", "evictions_improved")
 MOST_VISITS_COUNTED = 16
 """Entries that left after so many visits or more are counted together."""
 _SETTINGS = {"capacity": "zppo.replay.capacity", "threshold": "zppo.threshold", "weights": "zppo.replay.weights"}
@@ -174,7 +174,8 @@ class PromptReplayBuffer:
         """Size, totals since the start, and the same by entry accuracy (`.../from_0.125`).
 
         `graduations/after_<n>` and `evictions/after_<n>`: entries that left after n visits, the one that made them
-        graduate included; n = 16 is 16 or more.
+        graduate included; n = 16 is 16 or more. `evictions_improved/after_<n>`: of the evictions, those whose accuracy
+        was above their entry accuracy in at least one visit (Fig. 24).
         """
         admitted, graduated, evicted = (self._by_accuracy[fate] for fate in _FATES)
         values: dict[str, float] = {
@@ -215,8 +216,8 @@ class PromptReplayBuffer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Becomes the buffer that was saved; it must have been of this capacity and threshold, and of these weights.
 
-        A state from before there were weights is of uniform ones; who left after how many visits it does not tell, and
-        is counted from then on.
+        A state from before there were weights is of uniform ones; who left after how many visits it does not tell, or
+        who had improved, and is counted from then on.
 
         Raises:
             ReplayBufferError: missing or unknown keys, other limits or weights, or columns that do not fit together.
@@ -225,6 +226,8 @@ class PromptReplayBuffer:
         fresh = PromptReplayBuffer(self.capacity, self.threshold, 0, self.weights)
         expected = fresh.state_dict()
         state = {"weights": UNIFORM, "by_visits": expected["by_visits"]} | state
+        if isinstance(state["by_visits"], dict):
+            state["by_visits"] = {"evictions_improved": {}} | state["by_visits"]
         if state.keys() != expected.keys():
             raise ReplayBufferError(
                 f"state of a replay buffer lacks {sorted(expected.keys() - state.keys())} "
@@ -297,7 +300,10 @@ class PromptReplayBuffer:
     def _remove(self, slot: int, fate: str) -> BufferEntry:
         entry = self._entry(slot)
         self._by_accuracy[fate][entry.entry_accuracy] += 1
-        self._by_visits[fate][min(len(entry.visits), MOST_VISITS_COUNTED)] += 1
+        visits = min(len(entry.visits), MOST_VISITS_COUNTED)
+        self._by_visits[fate][visits] += 1
+        if fate == "evictions" and any(accuracy > entry.entry_accuracy for _, accuracy in entry.visits):
+            self._by_visits["evictions_improved"][visits] += 1
         self._num_visits -= len(self._visits.pop(entry.prompt_id, ()))
         del self._slots[entry.prompt_id]
         self._order.remove(slot)

@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from recipe.zppo.prompts import question_text
+from recipe.zppo.reward import extract_answer
 from recipe.zppo.run.files import DispensableWrites, write_atomically
 from recipe.zppo.types import Group, StepResult
 
@@ -101,7 +102,12 @@ class RolloutLog:
         if teacher is not None and group.kind.value == "plain" and group.step == result.source_step:
             line["teacher"] = {
                 "responses": [
-                    {"reward": r.reward, **({"verdict": r.verdict} if r.verdict else {}), "text": self._cut(r.text)}
+                    {
+                        "reward": r.reward,
+                        "answer": self._cut(extract_answer(r.text) or ""),
+                        **({"verdict": r.verdict} if r.verdict else {}),
+                        "text": self._cut(r.text),
+                    }
                     for r in teacher.rollouts
                 ],
                 "failed": teacher.failed,

@@ -37,17 +37,22 @@ class Share:
 class CandidateMatch:
     """The shares of the audit, over all BCQ and NCQ groups that are added; `rows` says what they are.
 
-    A response without an answer counts, and matches nothing. A candidate without one leaves its group out of the share
-    that is about it; of an NCQ only if no candidate has one.
+    A response without an answer counts, and matches nothing: the paper's "other". A candidate without one leaves its
+    group out of the share that is about it; of an NCQ only if no candidate has one.
     """
 
     def __init__(self) -> None:
         self.bcq_right, self.right_gives_positive, self.wrong_gives_negative = Share(), Share(), Share()
-        self.ncq_right, self.ncq_repeats = Share(), Share()
+        self.ncq_right, self.ncq_repeats, self.ncq_gives_teachers = Share(), Share(), Share()
+        self._teachers: dict[tuple[Any, Any], set[str]] = {}  # answers, by step and question
 
     def add(self, group: dict[str, Any]) -> None:
         """One line of a rollout file; lines of other kinds change nothing."""
         kind = group.get("kind")
+        visit = group.get("built_in_step"), group.get("prompt_id")
+        if kind == "plain" and "teacher" in group:
+            given = (answer_of(response) for response in group["teacher"]["responses"])
+            self._teachers[visit] = {folded_answer(answer) for answer in given if answer}
         if kind not in ("bcq", "ncq"):
             return
         shown = {correct: set() for correct in (True, False)}
@@ -62,6 +67,8 @@ class CandidateMatch:
                 self.ncq_right.count(right)
                 if shown[False]:
                     self.ncq_repeats.count(answer in shown[False])
+                if teachers := self._teachers.get(visit):
+                    self.ncq_gives_teachers.count(answer in teachers)
                 continue
             self.bcq_right.count(right)
             if shown[right]:
@@ -73,9 +80,15 @@ class CandidateMatch:
             ("BCQ responses that are right", self.bcq_right, "36 to 69%"),
             ("  right ones that give the right candidate's answer", self.right_gives_positive, "78 to 91%"),
             ("  wrong ones that give the wrong candidate's answer", self.wrong_gives_negative, "77 to 97%"),
-            ("NCQ responses that are right", self.ncq_right, ""),
-            ("  that repeat a listed wrong answer", self.ncq_repeats, "82.7% at 0.8B, less at larger scales"),
+            ("NCQ responses that are right", self.ncq_right, "1 to 35%"),
+            ("  that repeat a listed wrong answer", self.ncq_repeats, "82.7, 2.2, 0.7, 0.2% at 0.8, 2, 4, 9B"),
+            ("  that give an answer of the teacher, which NCQ does not show", self.ncq_gives_teachers, "not printed"),
         ]
+
+
+def answer_of(response: dict[str, Any]) -> str | None:
+    """The boxed answer of a response; logs from before teachers' answers were in them have the text only."""
+    return response["answer"] if "answer" in response else extract_answer(str(response.get("text") or ""))
 
 
 def candidate_match(groups: Iterable[dict[str, Any]]) -> CandidateMatch:

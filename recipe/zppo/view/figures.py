@@ -38,6 +38,12 @@ styled = matplotlib.rc_context(
 EASY, HARD = "#009E73", "#BBBBBB"
 BLUE, RED, ORANGE, SKY = "#0072B2", "#D55E00", "#E69F00", "#56B4E9"
 GRADUATED, EVICTED = "#009E73", "#CC79A7"
+_FATE_STYLES: dict[str, dict[str, Any]] = {
+    "graduated": {"color": GRADUATED},
+    "evicted": {"color": EVICTED, "alpha": 0.45},
+    "improved": {"color": ORANGE, "alpha": 0.55},
+    "never improved": {"color": EVICTED, "alpha": 0.45},
+}
 OTHERS = ("#F0E442", "#882255", "#44AA99")  # of methods that are added later
 KINDS = dict(zip(outcome.KINDS.values(), (BLUE, RED, ORANGE, SKY, *OTHERS), strict=False))
 CURVES = {"new": BLUE, "replayed": RED, **KINDS}  # others are black
@@ -62,13 +68,15 @@ def cumulative_graduations(frame: pd.DataFrame) -> Figure | None:
 
 @styled
 def batch_and_turnover(frame: pd.DataFrame) -> Figure | None:
-    """What the batch is made of; graduated against evicted questions (Fig. 5); groups that were left out."""
-    shares = batch_shares(frame)
+    """What a step offers, what its batch is made of; graduated against evicted questions (Fig. 5); groups left out."""
+    shares, eligible = batch_shares(frame), eligible_shares(frame)
     if shares.empty:
         return None
     totals = _columns(frame, {"graduated": "zppo/buffer/graduations", "evicted": "zppo/buffer/evictions"})
     dropped = _columns(frame, {"": "zppo/batch/dropped_trivial"})
-    drawings: list[Drawing] = [lambda axes: _draw_shares(axes, shares)]
+    drawings: list[Drawing] = [lambda axes: _draw_shares(axes, shares, "Groups of a step's batch, after the cap")]
+    if not eligible.empty:
+        drawings.insert(0, lambda axes: _draw_shares(axes, eligible, "What the step offers, before the cap"))
     if not totals.empty:
         drawings.append(lambda axes: _draw_turnover(axes, totals))
     return _drawn(drawings + _curves(dropped, "Left out as trivial", "groups of a step", percent=False))
@@ -87,11 +95,29 @@ def batch_shares(frame: pd.DataFrame) -> pd.DataFrame:
     return shares
 
 
-def _draw_shares(axes: Axes, shares: pd.DataFrame) -> None:
+def eligible_shares(frame: pd.DataFrame) -> pd.DataFrame:
+    """Shares of easy questions and of BCQ and NCQ instances by eligibility, whatever the caps take (Fig. 5a).
+
+    A hard question is eligible for BCQ and NCQ, and then counts twice, or for one. The teacher is not asked about all
+    hard questions where the caps are full; those it answered stand for the rest.
+    """
+    eligible = {"bcq": "zppo/bcq/eligible_share", "ncq": "zppo/ncq/eligible_share"}
+    built = [kind for kind in eligible if frame.get(f"zppo/batch/{kind}_share", pd.Series(0.0)).any()]
+    names = {outcome.KINDS[kind]: eligible[kind] for kind in built}
+    shares = _columns(frame, {"hard": "zppo/hard_share"} | names)
+    if not set(names) or not set(names) < set(shares):
+        return pd.DataFrame()
+    hard = shares.pop("hard")
+    shares = shares.mul(hard, axis=0).fillna(0)
+    shares.insert(0, "easy", 1 - hard)
+    return shares.div(shares.sum(axis=1), axis=0)
+
+
+def _draw_shares(axes: Axes, shares: pd.DataFrame, title: str) -> None:
     colours = [({"easy": EASY, "hard, plain": HARD} | KINDS)[name] for name in shares]
     _stack(axes, shares, colours, alpha=0.85)
     _percent(axes, limits=(0, 1))
-    axes.set(title="Groups of a step's batch", ylabel="share")
+    axes.set(title=title, ylabel="share")
     _legend_below(axes, shares.shape[1])
 
 
@@ -131,19 +157,27 @@ def fate_by_entry_accuracy(frame: pd.DataFrame) -> Figure | None:
 
 @styled
 def fate_by_visits(frame: pd.DataFrame) -> Figure | None:
-    """The same by the number of times that they were drawn again (Fig. 24)."""
+    """By the number of times that they were drawn again: graduated; evicted, improved or never improved (Fig. 24)."""
     counts = by_visits(frame)
     return None if counts.empty else _fates(counts, "times drawn again", _visits_label)
 
 
 def by_visits(frame: pd.DataFrame) -> pd.DataFrame:
-    """Graduated and evicted entries of the whole run, one row a number of visits, ascending."""
+    """Entries of the whole run that left by each way, one row a number of visits, ascending.
+
+    A run from before improvement was counted has ``evicted`` only; otherwise that is split into ``improved`` and
+    ``never improved``.
+    """
     ways_out = {"graduated": "zppo/buffer/graduations/after_", "evicted": "zppo/buffer/evictions/after_"}
+    ways_out |= {"improved": "zppo/buffer/evictions_improved/after_"}
     counts = {
         name: {int(column.removeprefix(prefix)): frame[column].max() for column in frame if column.startswith(prefix)}
         for name, prefix in ways_out.items()
     }
-    return pd.DataFrame(counts, columns=list(ways_out)).fillna(0).sort_index()
+    table = pd.DataFrame(counts, columns=list(ways_out)).fillna(0).sort_index()
+    if not counts["improved"]:
+        return table.drop(columns="improved")
+    return table.assign(**{"never improved": table["evicted"] - table["improved"]}).drop(columns="evicted")
 
 
 def _visits_label(visits: int) -> str:
@@ -159,8 +193,11 @@ def _fates(counts: pd.DataFrame, unit: str, label: Callable[[Any], str]) -> Figu
     figure, (axes,) = _panels(1, width=max(1.0, len(counts) / 9))
     places = range(len(counts))
     rate = counts["graduated"] / left
-    axes.bar(places, rate, color=GRADUATED, width=0.7, label="graduated")
-    axes.bar(places, 1 - rate, bottom=rate, color=EVICTED, alpha=0.45, width=0.7, label="evicted")
+    bottom = 0.0
+    for name, column in counts.items():
+        share = column / left
+        axes.bar(places, share, bottom=bottom, width=0.7, label=name, **_FATE_STYLES[str(name)])
+        bottom = bottom + share
     for place, share, done, total in zip(places, rate, counts["graduated"], left, strict=True):
         axes.annotate(f"{share:.0%}\n{done:.0f}/{total:.0f}", (place, 0.97), ha="center", va="top", fontsize=8)
     axes.set_xticks(list(places), [label(row) for row in counts.index])
