@@ -50,6 +50,7 @@ def finished(world, tmp_path_factory):
     training = Training(world, folder)
     pd.read_parquet(world.val_file).head(32).to_parquet(folder / "val.parquet")
     training.changes = (
+        "zppo.updates_per_step=1",
         "trainer.val_before_train=true",
         "trainer.test_freq=3",
         f"data.val_files={folder}/val.parquet",
