@@ -50,6 +50,11 @@ class Template:
         """
         return _FIELD.sub(lambda field: values[field.group(1)], self.text)
 
+    @property
+    def fields(self) -> list[str]:
+        """Names of its fields in their order, a name as often as it stands there."""
+        return _FIELD.findall(self.text)
+
 
 CLOSER = Template(
     8,

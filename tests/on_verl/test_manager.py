@@ -58,6 +58,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable:
 
     def go(do: Callable, *handles: Worker) -> Any:
         config = {"actor_rollout_ref": {"rollout": {}, "model": {}}, "data": {"prompt_key": "prompt"}}
+        config["zppo"] = {"judge": {"enable": False}}
         manager = ZPPOAgentLoopManager(OmegaConf.create(config), None)
         manager.agent_loop_workers = list(handles)
         return asyncio.run(asyncio.wait_for(do(manager), 10))

@@ -84,6 +84,26 @@ CASES = [
     (f"{REWARD}=null", f"{REWARD}: must be set…"),
     (f"{REWARD}=no.py", f"{REWARD}: no.py does not exist", f"{REWARD}={__file__}"),
     ("reward.reward_model.enable=true", "reward.reward_model.enable: a reward model beside…"),
+    # the judge
+    *(
+        (
+            f"zppo.judge.{route}=unresolved",
+            f"zppo.judge.{route}: there is no judge for what the reward function leaves unresolved; set zppo.judge.en…",
+            f"zppo.judge.{route}=unresolved zppo.judge.enable=true",
+        )
+        for route in ("route", "validation_route")
+    ),
+    ("zppo.judge.route=all", "zppo.judge.route: 'all' is not one of free_form, unresolved"),
+    ("zppo.judge.response=end", "zppo.judge.response: 'end' is not one of extracted, whole"),
+    (
+        "zppo.judge.enable=true zppo.judge.template=no.txt",
+        "zppo.judge.template: no.txt can't be read: No such file or directory",
+        "zppo.judge.template=no.txt",
+    ),
+    (
+        "zppo.judge.enable=true zppo.judge.template={run.folder}",
+        "zppo.judge.template: … can't be read: Is a directory",
+    ),
     # resume
     ("trainer.resume_mode=always", "trainer.resume_mode: …is not one of auto, disable, resume_path…"),
     (f"{RESUME}=x", f"{RESUME}: …ignored while trainer.resume_mode=auto…"),
@@ -290,6 +310,46 @@ def test_a_judge_needs_a_teacher_also_where_the_method_needs_none(run: Run) -> N
     zppo = run.check(*grpo)
     assert zppo.needs_teacher and zppo.placed_teachers == [str(run.teacher)]
     assert not run.check(*grpo[:2]).needs_teacher
+
+
+GOOD = b"{question} {response} {gold}"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the placeholder {question} is missing; there are {question}, {options}, {response}, {gold}"),
+        (b"{question} {response}", "the placeholder {gold} is missing; …"),
+        (GOOD + b" {answer}", "{answer} is no placeholder; there are {question}, …"),
+        (GOOD + b" {gold}", "{gold} stands there more than once; …"),
+        (GOOD + b" \xff", "is no text in UTF-8"),
+        (GOOD + b"." * 65_536, "has more than 65536 bytes; that is no template"),
+    ],
+)
+def test_a_template_of_the_judge_that_can_not_work(run: Run, content: bytes, message: str) -> None:
+    path = run.folder / "judge.txt"
+    path.write_bytes(content)
+    own = f"zppo.judge.template={path}"
+    refused = run.refused(own, "zppo.judge.enable=true")
+    start, _, _ = message.partition("…")
+    assert refused.removeprefix(f"zppo.judge.template: {path}").lstrip(": ").startswith(start)
+    path.write_bytes(GOOD + b' {options} {"verdict": "correct"}')
+    run.check(own, "zppo.judge.enable=true")
+
+
+@pytest.mark.parametrize("options", ["A or B", ["A", None], [["A"]], {"A": [1]}])
+def test_options_that_the_judge_can_not_be_shown(run: Run, options: object) -> None:
+    def written(name: str, value: object, *, of: int) -> Path:
+        rows = [row(i, extra_info={"answer_type": "rule", "options": value if i >= of else None}) for i in range(16)]
+        return write_rows(run.folder / name, rows)
+
+    bad = written("bad.parquet", options, of=3)
+    message = run.refused(f"data.val_files={bad}", "zppo.judge.enable=true")
+    assert message.startswith(f"data.val_files: {bad} row 3 has no usable options (extra_info.options: a list of at ")
+    run.check(f"data.val_files={bad}")  # nobody is shown them
+    for number, good in enumerate((["x", "y"], {"A": "x", "B": "y"})):
+        file = written(f"good{number}.parquet", good, of=3)
+        run.check(f"data.train_files={file}", f"data.val_files={file}", "zppo.judge.enable=true")
 
 
 def test_the_judges_context(run: Run) -> None:

@@ -12,10 +12,10 @@ from PIL import Image
 from recipe.zppo.candidates import Draft
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError, JudgeError, RewardFunctionError
-from recipe.zppo.judge import Judgement, Verdict
+from recipe.zppo.judge import QUESTION_TEXT, Judgement, Verdict
 from recipe.zppo.preflight.endpoint import check_endpoint
 from recipe.zppo.prompts import CLOSER
-from recipe.zppo.teacher.client import QUESTION_TEXT, TeacherClient
+from recipe.zppo.teacher.client import TeacherClient
 from recipe.zppo.teacher.endpoint import EndpointSpec, endpoint_specs
 from recipe.zppo.teacher.endpoint_client import TeacherEndpoint
 from recipe.zppo.teacher.secret import Secret
@@ -54,8 +54,8 @@ class Student:
 
 
 def config(url, judge=(), nodes=(), **teacher):
-    node = {"teacher": TEACHER | {"base_url": url} | teacher, "judge": {"enable": True, **dict(judge)}, **dict(nodes)}
-    return validate_zppo(node)
+    judge = {"enable": True, "max_answer_tokens": 50} | dict(judge)
+    return validate_zppo({"teacher": TEACHER | {"base_url": url} | teacher, "judge": judge, **dict(nodes)})
 
 
 def teacher_of(url, seeded=False, key=KEY, judge=(), nodes=(), **changes):
@@ -194,7 +194,17 @@ def test_a_verdict():
     assert body["chat_template_kwargs"] == {"enable_thinking": False}
     text = body["messages"][0]["content"]
     assert "<question>\nHow many?\n</question>" in text and "<reference>\na pair\n</reference>" in text
-    assert "<answer>\ntwo of them\n</answer>" in text and "hm" not in text.partition("<answer>\n")[2]
+    assert "<response>\ntwo of them\n</response>" in text and "hm" not in text.partition("<response>\n")[2]
+
+
+def test_a_verdict_by_a_template_of_ones_own_on_the_end_of_the_whole_response(tmp_path):
+    (tmp_path / "own.txt").write_text("\ufeffIs {response} {gold}? {question} {options}\n", encoding="utf-8")
+    judge = {"template": str(tmp_path / "own.txt"), "response": "whole", "max_answer_tokens": 3}
+    row = ROW | {"extra_info": {"options": ["one", "two"]}}
+    with FakeEndpoint(answer) as server:
+        run(lambda t: t.judge(row, "I think that it is \\boxed{two}"), server, judge=judge)
+        (body,) = server.requests
+    assert body["messages"][0]["content"] == "Is it is \\boxed{two} a pair? How many? A. one\nB. two"
 
 
 @pytest.mark.parametrize("reply", ["yes", '```{"verdict": "correct"}```', '{"verdict": "right"}', ""])
@@ -258,6 +268,12 @@ def test_requests_in_flight_are_limited():
 def test_a_gold_answer_that_is_no_text_names_its_row():
     with FakeEndpoint(answer) as server, pytest.raises(RewardFunctionError, match="row 7 can't be judged"):
         run(lambda t: t.judge(ROW | {"reward_model": {"ground_truth": {"a": 1}}}, "two"), server)
+
+
+def test_options_that_are_none_name_their_row():
+    row = ROW | {"extra_info": {"options": "A or B"}}
+    with FakeEndpoint(answer) as server, pytest.raises(RewardFunctionError, match=r"row 7 can't be judged: .*options"):
+        run(lambda t: t.judge(row, "two"), server)
 
 
 def test_rollouts_without_verdict_are_counted_as_such():

@@ -28,7 +28,7 @@ class WorldTeacher:
         if "<reference>" in content:
             question, reference, answer = (
                 re.search(rf"<{name}>\n(.*?)\n?</{name}>\n", content, re.DOTALL)[1]
-                for name in ("question", "reference", "answer")
+                for name in ("question", "reference", "response")
             )
             reply = self.verdict(reference, answer)
             self.judged.append((question, reference, answer, reply))

@@ -146,8 +146,8 @@ def test_the_judge_in_words(finished_run: Path, tmp_path: Path, capsys):
     assert "Judge" not in out
     folder = tmp_path / "judged"
     folder.mkdir()
-    names = ("verdicts", "correct", "wrong", "malformed", "failed")
-    steps = [(10, 4, 5, 1, 0), (30, 16, 10, 4, 2)]
+    names = ("verdicts", "correct", "wrong", "malformed", "failed", "free_form", "unresolved")
+    steps = [(10, 4, 5, 1, 0, 10, 0), (30, 16, 10, 4, 2, 27, 3)]
     rows = [
         {"step": step, "zppo/tokens/judge": 600.0}
         | {f"zppo/judge/{name}": float(n) for name, n in zip(names, counts, strict=True)}
@@ -156,6 +156,7 @@ def test_the_judge_in_words(finished_run: Path, tmp_path: Path, capsys):
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     _, out, _ = run(capsys, str(folder))
     assert "40 verdicts, 1,200 tokens; 20 of 40 (50.0%) correct" in out
+    assert "3 of 40 (7.5%) on what the reward function left open" in out
     assert "5 of 40 (12.5%) malformed, which counts as wrong" in out
     assert "FAILED: 2 responses got no verdict" in out
     (folder / "metrics.jsonl").write_text(json.dumps({"step": 1, "zppo/judge/verdicts": 0.0}) + "\n")

@@ -198,17 +198,34 @@ class TeacherConfig(Group):
 
 
 class JudgeConfig(Group):
-    """The teacher as judge of free-form answers (App. D.1): rows whose `extra_info.answer_type` is `free_form`."""
+    """The teacher as judge (App. B.2, App. D.1): of free-form rows, whose `extra_info.answer_type` is `free_form`, or
+    of all that the reward function leaves open."""
 
     enable: bool = key(False, paper="App. D.1")
     """Ask the judge, for which the first teacher is started also where the method needs none. Needed while the data
-    have free-form rows; in validation the reward function goes first, and the judge gets what it calls wrong."""
+    have free-form rows."""
+
+    route: Literal["free_form", "unresolved"] = key("free_form", paper="free_form in App. D.1")
+    """Who is judged in training. free_form: free-form rows, instead of by the reward function. unresolved: the reward
+    function goes first on every row, and the judge gets each response that it does not call right."""
+
+    validation_route: Literal["free_form", "unresolved"] = key("free_form", paper="unresolved in App. B.2")
+    """Who is judged in validation, where the reward function always goes first. free_form: responses to free-form rows
+    that it does not call right. unresolved: such responses to any row, as the paper evaluates."""
+
+    response: Literal["extracted", "whole"] = key("extracted", paper="either, App. B.2")
+    """What the judge sees of a response. extracted: the boxed answer, or the response with its reasoning where no box
+    can be read. whole: always the response with its reasoning."""
+
+    template: str | None = key(None, paper="Fig. 9, in other words")
+    """File with a template of your own for the judge's request, UTF-8, with the placeholders {question}, {response},
+    {gold} and, if you like, {options}. All nodes must reach it. null takes ours."""
 
     max_tokens: int = key(512, ge=1, paper="App. D.1")
     """New tokens of one verdict at most. Its temperature is 0 and its top-p 1."""
 
-    max_answer_tokens: int = key(512, ge=1)
-    """Of a response without a box the judge sees the end, so many of the student's tokens; else the boxed answer."""
+    max_answer_tokens: int = key("${data.max_response_length}", ge=1)
+    """Of a response that it sees with its reasoning the judge sees the end, so many of the student's tokens."""
 
     thinking: bool = False
     """Let the chat template open with reasoning, which counts in `max_tokens`. false passes `enable_thinking=false` to

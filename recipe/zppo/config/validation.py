@@ -99,6 +99,12 @@ def _check_combinations(config: ZPPOConfig) -> None:
         )
     if len(set(config.teacher_paths)) < len(config.teacher_paths):
         raise ConfigError("zppo.teacher.more: a teacher is listed twice; name each once")
+    for route in ("route", "validation_route"):
+        if getattr(config.judge, route) == "unresolved" and not config.judge.enable:
+            raise ConfigError(
+                f"zppo.judge.{route}: there is no judge for what the reward function leaves unresolved; set "
+                f"zppo.judge.enable=true, or zppo.judge.{route}=free_form"
+            )
     _check_endpoint(config)
     if config.teacher.request_timeout_s > config.teacher.step_timeout_s:
         raise ConfigError(

@@ -8,10 +8,13 @@ from typing import Any
 from omegaconf import DictConfig
 
 from recipe.zppo.config.schema import ZPPOConfig
+from recipe.zppo.errors import ConfigError
 from recipe.zppo.judge import JUDGE
 from recipe.zppo.methods import METHODS, Method
 from recipe.zppo.preflight.models import TEMPLATE_TOKENS
 from recipe.zppo.prompts import COMPRESSION, HINT_REQUEST
+from recipe.zppo.reward import MAX_ANSWER
+from recipe.zppo.teacher.own_template import load_judge_template
 from recipe.zppo.types import Candidate, Group, Question
 
 CANDIDATE_TEMPLATE_TOKENS = 16
@@ -118,9 +121,12 @@ def _teacher(config: DictConfig, zppo: ZPPOConfig, context: int | None, tokens: 
         template = tokens.count(HINT_REQUEST.fill(teacher_response=""), TEMPLATE_TOKENS)
         add("hint", response + template, summary, f"{response} + {template} template")
     if zppo.judge.enable:
-        template, answers = tokens.count(JUDGE.text, TEMPLATE_TOKENS), 2 * zppo.judge.max_answer_tokens
-        parts = f"{question} + {answers} reference and answer + {template} template"
-        add("verdict", question + answers + template, zppo.judge.max_tokens, parts)
+        own = JUDGE
+        with suppress(ConfigError):  # the checks have said so
+            own = load_judge_template(zppo.judge.template)
+        template, response = tokens.count(own.text, TEMPLATE_TOKENS), zppo.judge.max_answer_tokens
+        parts = f"{question} + {response} response + {MAX_ANSWER} gold answer + {template} template"
+        add("verdict", question + response + MAX_ANSWER + template, zppo.judge.max_tokens, parts)
     if zppo.distillation.mode != "none":
         add("scores", question + config.data.max_response_length, 1, "sequences")
     return budgets

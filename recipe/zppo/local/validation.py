@@ -7,10 +7,10 @@ from typing import Any
 
 from recipe.cpu.hf_sampling import SamplingParams
 from recipe.zppo.errors import JudgeError, RolloutError
+from recipe.zppo.judge import with_question
 from recipe.zppo.local.workers import LocalWorkers
 from recipe.zppo.randomness import derive_seed
 from recipe.zppo.run.metrics import validation_counts
-from recipe.zppo.teacher.client import with_question
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ async def validate(dataset: Any, workers: LocalWorkers, decoding: Any) -> dict[s
             requests.append(workers.request(prompt_ids, params, seed))
     responses = await workers.student.server.generate(requests)
     texts = [workers.tokenizer.decode(response.token_ids, skip_special_tokens=True) for response in responses]
-    grading = (workers.grade(with_question(row), text, rule_first=True) for row, text in zip(asked, texts, strict=True))
+    grading = (workers.grade(with_question(row), text, validation=True) for row, text in zip(asked, texts, strict=True))
     graded = await asyncio.gather(*grading, return_exceptions=True)
     scores: dict[str, list[float]] = defaultdict(list)
     failures = []

@@ -14,7 +14,7 @@ from recipe.zppo import prompts
 from recipe.zppo.candidates import Draft
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import JudgeError, PromptTooLongError, RewardFunctionError
-from recipe.zppo.judge import Judgement, is_judged
+from recipe.zppo.judge import Judgement, graders, with_question
 from recipe.zppo.local.batching import GenerationError
 from recipe.zppo.local.models import LocalModel
 from recipe.zppo.local.packed_groups import Trajectory
@@ -23,7 +23,7 @@ from recipe.zppo.on_verl.borrowed import get_custom_reward_fn
 from recipe.zppo.reward import extract_answer
 from recipe.zppo.rollout.prefix import Given, OpeningTokens
 from recipe.zppo.sanitize import sanitize
-from recipe.zppo.teacher.client import TeacherClient, with_question
+from recipe.zppo.teacher.client import TeacherClient
 from recipe.zppo.teacher.endpoint import endpoint_specs
 from recipe.zppo.teacher.endpoint_client import TeacherEndpoint
 from recipe.zppo.types import Candidate, Hint, Kind, Opening, Question, Rollout, RolloutFailure, TeacherAnswers
@@ -97,7 +97,7 @@ class LocalWorkers:
             for session in range(len(seeds)):
                 yield RolloutFailure(session, "generation", str(error))
             return
-        judged, waiting = is_judged(question.data, self.zppo.judge.enable), []
+        by, waiting = graders(question.data, self.zppo.judge), []
         for session, start in enumerate(given):
             if isinstance(start, RolloutFailure):
                 yield start
@@ -114,26 +114,26 @@ class LocalWorkers:
                 session=session,
                 key=key,
                 text=text,
-                reward=0.0,  # below
+                reward=self.reward(question.data, text) if by.rule else 0.0,
                 answer=sanitize(extract_answer(text) or "", self._teachers[0].special_tokens),
                 num_prompt_tokens=len(prompt_ids),
                 num_tokens=len(token_ids),
                 num_given=len(start.token_ids),
             )
-            if judged:
+            if by.judge and not rollout.correct:
                 waiting.append(rollout)
             else:
-                yield replace(rollout, reward=self.reward(question.data, text))
+                yield rollout
         for finished in await asyncio.gather(*(self._judged(question, rollout) for rollout in waiting)):
             yield finished
 
     async def _judged(self, question: Question, rollout: Rollout) -> Rollout | RolloutFailure:
         try:
-            reward, judgement = await self.grade(with_question(question.data), rollout.text)
+            judgement = await self._teachers[0].judge(with_question(question.data), rollout.text)
         except JudgeError as error:
             return RolloutFailure(rollout.session, "judge", str(error))
         verdict, tokens = judgement.verdict.value, judgement.num_tokens
-        return replace(rollout, reward=reward, verdict=verdict, judge_tokens=tokens)
+        return replace(rollout, reward=judgement.reward, verdict=verdict, judge_tokens=tokens)
 
     def prompt_ids(self, messages: list[dict]) -> list[int]:
         """Tokens of the prompt, the closer at its end.
@@ -156,17 +156,18 @@ class LocalWorkers:
         # The seed as verl's servers get it: 31 bits.
         return Request(prompt_ids, replace(params, seed=seed % 2**31, max_tokens=self.response_length - given))
 
-    async def grade(self, data: dict[str, Any], text: str, rule_first: bool = False) -> tuple[float, Judgement | None]:
-        """The reward, and the judge's verdict where it was asked: not for what the reward function calls right first.
+    async def grade(self, data: dict[str, Any], text: str, validation: bool = False) -> tuple[float, Judgement | None]:
+        """The reward, and the judge's verdict where it was asked (`graders`).
 
         Raises:
             JudgeError: the judge gave no verdict.
             RewardFunctionError: see `reward`.
         """
-        if not is_judged(data, self.zppo.judge.enable):
-            return self.reward(data, text), None
-        if rule_first and self.reward(data, text) == 1:
-            return 1.0, None
+        by = graders(data, self.zppo.judge, validation=validation)
+        if by.rule:
+            reward = self.reward(data, text)
+            if reward == 1 or not by.judge:
+                return reward, None
         judgement = await self._teachers[0].judge(data, text)
         return judgement.reward, judgement
 

@@ -8,7 +8,7 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import RewardFunctionError, one_line
-from recipe.zppo.judge import Judgement, Verdict, is_judged
+from recipe.zppo.judge import Judgement, Verdict, graders
 from recipe.zppo.media import parts as media
 from recipe.zppo.on_verl.text_rewards import TEXT, ResponseText, reads_text_alone
 from recipe.zppo.reward import extract_answer
@@ -34,16 +34,16 @@ class GradingMixin:
     async def _score(
         self, outputs: list[AgentLoopOutput], data: dict, response: ResponseText, validate: bool
     ) -> Judgement | None:
-        """Give the last output its reward: by the reward function, or the judge's verdict, which is returned.
+        """Give the last output its reward: the reward function's, or the judge's verdict, which is returned.
 
         Raises:
             JudgeError: see `TeacherClient.judge`.
             RewardFunctionError: see `_compute_score`.
         """
-        judged, final, judgement = is_judged(data, self.zppo.judge.enable), outputs[-1], None
-        if not judged or validate:
+        by, final, judgement = graders(data, self.zppo.judge, validation=validate), outputs[-1], None
+        if by.rule:
             await self._compute_score(outputs, kwargs=data | {TEXT: response})
-        if judged and final.reward_score != 1:
+        if by.judge and final.reward_score != 1:
             judgement = await self.teacher.judge(data, response.text)
             final.reward_score = judgement.reward
             final.extra_fields["reward_extra_info"] = {

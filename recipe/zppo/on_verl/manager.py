@@ -15,10 +15,9 @@ from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ
 
 from recipe.zppo.candidates import Draft
 from recipe.zppo.errors import RolloutError, one_line
-from recipe.zppo.judge import is_free_form
+from recipe.zppo.judge import QUESTION_TEXT, graders
 from recipe.zppo.on_verl.worker import ZPPOAgentLoopWorker
 from recipe.zppo.prompts import question_text
-from recipe.zppo.teacher.client import QUESTION_TEXT
 from recipe.zppo.types import Candidate, Hint, Kind, Opening, Question, Rollout, RolloutFailure, TeacherAnswers
 
 logger = logging.getLogger(__name__)
@@ -90,7 +89,10 @@ class ZPPOAgentLoopManager(AgentLoopManagerTQ):
         """The row without its messages, which travel by themselves: images are sent once a call."""
         twice = ("raw_prompt", self.config.data.prompt_key)
         row = {key: value for key, value in question.data.items() if key not in twice}
-        return row | {QUESTION_TEXT: question_text(question.messages)} if is_free_form(row) else row
+        judge = self.config.zppo.judge
+        if graders(row, judge).judge:
+            row[QUESTION_TEXT] = question_text(question.messages)
+        return row
 
     async def _ask(self, call: Callable[[Any], ray.ObjectRef]) -> Any:
         """The answer to a call that leaves nothing behind: where a worker can't be reached, another gets it."""

@@ -21,7 +21,7 @@ from recipe.zppo import prompts
 from recipe.zppo.candidates import Draft
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import DataError, JudgeError, PromptTooLongError, RewardFunctionError, RolloutError, one_line
-from recipe.zppo.judge import is_judged
+from recipe.zppo.judge import QUESTION_TEXT, graders, with_question
 from recipe.zppo.media import parts as media
 from recipe.zppo.on_verl.agent_loop import AGENT_NAME
 from recipe.zppo.on_verl.grading import GradingMixin
@@ -32,7 +32,7 @@ from recipe.zppo.randomness import derive_seed
 from recipe.zppo.reward import extract_answer
 from recipe.zppo.rollout.prefix import OpeningTokens
 from recipe.zppo.sanitize import sanitize
-from recipe.zppo.teacher.client import QUESTION_TEXT, TeacherClient, with_question
+from recipe.zppo.teacher.client import TeacherClient
 from recipe.zppo.teacher.endpoint import EndpointSpec
 from recipe.zppo.teacher.endpoint_client import TeacherEndpoint
 from recipe.zppo.types import Candidate, Hint, Kind, Opening, Rollout, RolloutFailure, TeacherAnswers
@@ -157,7 +157,7 @@ class ZPPOAgentLoopWorker(GradingMixin, _AgentLoopWorkerTQ):
                 sampling_params = sampling_params | GREEDY
             if penalty := self.zppo.validation.presence_penalty:
                 sampling_params = sampling_params | {"presence_penalty": penalty}
-            if is_judged(kwargs, self.zppo.judge.enable):
+            if graders(kwargs, self.zppo.judge, validation=True).judge:
                 kwargs = with_question(kwargs)
         if agent_name == "single_turn_agent":  # verl's default loop would cut long prompts
             agent_name = AGENT_NAME

@@ -16,8 +16,8 @@ from omegaconf import DictConfig, ListConfig
 
 from recipe.zppo.config.engine import shown
 from recipe.zppo.config.schema import DataConfig
-from recipe.zppo.errors import ConfigError
-from recipe.zppo.judge import is_free_form
+from recipe.zppo.errors import ConfigError, RewardError
+from recipe.zppo.judge import is_free_form, options_text
 
 ANSWER = "reward_model.ground_truth"
 ROWS_PER_BATCH = 4096
@@ -100,6 +100,10 @@ def _checked_rows(
             lacking[f"id ({id_key} must be a text or a whole number)"].append(number)
         if not judged and is_free_form(row):
             lacking["judge (extra_info.answer_type is free_form; set zppo.judge.enable=true)"].append(number)
+        if judged and not _has_usable_options(row):
+            lacking["usable options (extra_info.options: a list of at most 26 texts, or labels with texts)"].append(
+                number
+            )
         yield number, row
     if number < 0:
         raise ConfigError(f"{key}: {file} has no rows")
@@ -120,13 +124,13 @@ def _read(file: str, key: str, columns: list[str], id_key: str | None) -> Iterat
         if path.suffix == ".parquet":
             with pq.ParquetFile(path) as parquet:
                 columns = _present_columns(parquet.schema_arrow.names, file, key, columns, id_key)
-                columns += _answer_type(parquet.schema_arrow)
+                columns += _for_the_judge(parquet.schema_arrow)
                 for batch in parquet.iter_batches(ROWS_PER_BATCH, columns=columns):
                     yield from batch.to_pylist()
         else:
             table = read_json_table(path)
             columns = _present_columns(table.column_names, file, key, columns, id_key)
-            if _answer_type(table.schema):
+            if _for_the_judge(table.schema):
                 columns.append("extra_info")
             yield from table.select(columns).to_pylist()
     except (pa.ArrowException, OSError) as error:
@@ -163,12 +167,21 @@ def _present_columns(present: list[str], file: str, key: str, columns: list[str]
     return list(columns)
 
 
-def _answer_type(schema: pa.Schema) -> list[str]:
-    """The path of the field that says who grades a row, where there is one."""
+def _for_the_judge(schema: pa.Schema) -> list[str]:
+    """The paths of the fields that say who grades a row, and what its options are, where they are there."""
     index = schema.get_field_index("extra_info")
     kind = schema.field(index).type if index >= 0 else None
-    there = kind is not None and pa.types.is_struct(kind) and kind.get_field_index("answer_type") >= 0
-    return ["extra_info.answer_type"] if there else []
+    if kind is None or not pa.types.is_struct(kind):
+        return []
+    return [f"extra_info.{name}" for name in ("answer_type", "options") if kind.get_field_index(name) >= 0]
+
+
+def _has_usable_options(row: dict[str, Any]) -> bool:
+    try:
+        options_text(row)
+    except RewardError:
+        return False
+    return True
 
 
 def _has_question(messages: Any) -> bool:

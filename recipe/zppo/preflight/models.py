@@ -11,9 +11,10 @@ from omegaconf import DictConfig
 from recipe.zppo.config.model_shape import UnknownShapeError, find_config
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import ConfigError, first_line
-from recipe.zppo.judge import JUDGE
 from recipe.zppo.methods import METHODS
 from recipe.zppo.prompts import BCQ, COMPRESSION
+from recipe.zppo.reward import MAX_ANSWER
+from recipe.zppo.teacher.own_template import load_judge_template
 
 # `name` or `owner/name` of a model hub; anything else is a path.
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -144,15 +145,15 @@ def check_teacher_context(config: DictConfig, zppo: ZPPOConfig, path: str) -> No
 
 
 def _check_judge_context(config: DictConfig, zppo: ZPPOConfig, context: int, key: str) -> None:
-    """What the judge is asked: question, gold answer, the response's answer, and room for the verdict."""
+    """What the judge is asked, options apart: question, gold answer, the response, and room for the verdict."""
     judge, prompt = zppo.judge, config.data.max_prompt_length
-    template = len(JUDGE.text) // 3  # at least so many characters a token
-    needed = prompt + 2 * judge.max_answer_tokens + template + judge.max_tokens
+    template = len(load_judge_template(judge.template).text) // 3  # at least so many characters a token
+    needed = prompt + judge.max_answer_tokens + MAX_ANSWER + template + judge.max_tokens
     if needed > context:
         raise ConfigError(
             f"{key}: {context} tokens of context are too few to judge an answer, {needed} = data.max_prompt_length "
-            f"{prompt} + 2 x zppo.judge.max_answer_tokens {judge.max_answer_tokens} + template {template} + "
-            f"zppo.judge.max_tokens {judge.max_tokens}"
+            f"{prompt} + zppo.judge.max_answer_tokens {judge.max_answer_tokens} + gold answer {MAX_ANSWER} + template "
+            f"{template} + zppo.judge.max_tokens {judge.max_tokens}"
         )
 
 

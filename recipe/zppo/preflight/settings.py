@@ -21,6 +21,7 @@ from recipe.zppo.preflight.media import check_media
 from recipe.zppo.preflight.models import check_models, check_packing
 from recipe.zppo.run.checkpoint_files import latest_complete
 from recipe.zppo.selection import reformulation_cap
+from recipe.zppo.teacher.own_template import load_judge_template
 
 # Nodes of verl's pre-V1 layout, which still compose but which V1 never reads; the live ones are below `reward`.
 LEGACY = {
@@ -96,6 +97,7 @@ def _failures(config: DictConfig, zppo: ZPPOConfig) -> Iterator[ConfigError]:
         lambda: check_lora(config, zppo),
         lambda: check_key_is_not_logged(config, zppo),
         lambda: check_reward_function(config),
+        lambda: check_judge_template(zppo),
         lambda: check_models(config, zppo),
         lambda: check_packing(config),
         lambda: check_validation_files(config.data, zppo.judge.enable),
@@ -317,6 +319,12 @@ def check_key_is_not_logged(config: DictConfig, zppo: ZPPOConfig) -> None:
             f"ray_kwargs.ray_init.runtime_env.env_vars.{name}: would be logged; set the variable in the environment of "
             "this command only, the workers on other nodes get it from there"
         )
+
+
+def check_judge_template(zppo: ZPPOConfig) -> None:
+    """The judge's own template, where there is a judge and a template."""
+    if zppo.judge.enable:
+        load_judge_template(zppo.judge.template)
 
 
 def check_reward_function(config: DictConfig) -> None:

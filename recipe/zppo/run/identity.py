@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from recipe.zppo.errors import CheckpointError
 from recipe.zppo.methods import WALK
+from recipe.zppo.teacher.own_template import load_judge_template
 
 METHOD_KEYS = (
     "zppo.updates_per_step",
@@ -17,6 +18,7 @@ METHOD_KEYS = (
     "zppo.reformulation.enable",
     *(f"zppo.reformulation.{kind.value}" for kind in WALK),
     "zppo.distillation.mode",
+    "zppo.judge.route",
     "data.train_batch_size",
     "actor_rollout_ref.rollout.n",
 )
@@ -26,11 +28,21 @@ DATA_KEYS = ("data.dataloader_num_workers",)
 """Verl's data loader restores its order for the same number of workers only."""
 
 
+JUDGE_TEMPLATE = "zppo.judge.template"
+"""Beside them: not the path, but a hash of the text; null for ours, and without a judge."""
+
+
 def run_identity(config: DictConfig, prompt_ids: Sequence[str]) -> dict[str, Any]:
     """Plain values by key; of the data, number and hash of the prompt ids in their order."""
-    ids = hashlib.blake2b("\n".join(prompt_ids).encode(errors="surrogatepass"), digest_size=16).hexdigest()
     values = {key: OmegaConf.select(config, key) for key in (*METHOD_KEYS, *DATA_KEYS)}
-    return {**values, "data.train_files": [len(prompt_ids), ids]}
+    judge = config.zppo.judge
+    own = load_judge_template(judge.template).text if judge.enable and judge.template else None
+    values[JUDGE_TEMPLATE] = None if own is None else f"a text with hash {_hashed(own)}"
+    return {**values, "data.train_files": [len(prompt_ids), _hashed("\n".join(prompt_ids))]}
+
+
+def _hashed(text: str) -> str:
+    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
 
 def check_identity(saved: Mapping[str, Any] | None, now: Mapping[str, Any], path: str, *, named: bool) -> None:
@@ -45,7 +57,7 @@ def check_identity(saved: Mapping[str, Any] | None, now: Mapping[str, Any], path
     """
     afresh = "; set it back, or start afresh in another trainer.default_local_dir or with trainer.resume_mode=disable"
     for key, value in (saved or {}).items():
-        if key not in now or now[key] == value or (named and key in METHOD_KEYS):
+        if key not in now or now[key] == value or (named and key in (*METHOD_KEYS, JUDGE_TEMPLATE)):
             continue
         if key == "data.train_files":
             changed = f"{value[0]} prompts" if value[0] != now[key][0] else "other prompts, or another order"

@@ -8,7 +8,7 @@ import numpy as np
 
 from recipe.zppo.advantage import group_statistics
 from recipe.zppo.config.schema import ZPPOConfig
-from recipe.zppo.judge import Verdict
+from recipe.zppo.judge import Verdict, is_free_form
 from recipe.zppo.methods import DEFAULT_KINDS, METHODS
 from recipe.zppo.replay_buffer import PromptReplayBuffer
 from recipe.zppo.step import is_off_policy, is_trivial
@@ -36,7 +36,7 @@ def step_metrics(result: StepResult, report: Any, buffer: PromptReplayBuffer, co
     metrics |= _batch_metrics([group for group in result.groups if not is_off_policy(group)], config, kinds)
     metrics |= _count_metrics(result)
     if config.judge.enable:
-        metrics |= _judge_metrics(result)
+        metrics |= _judge_metrics(result, config.judge.route)
     metrics |= _time_metrics(result)
     if report is not None:
         metrics |= {f"zppo/buffer/{name}": value for name, value in buffer.metrics().items()}
@@ -116,13 +116,21 @@ def _count_metrics(result: StepResult) -> dict[str, float | None]:
     return metrics
 
 
-def _judge_metrics(result: StepResult) -> dict[str, float | None]:
+def _judge_metrics(result: StepResult, route: str) -> dict[str, float | None]:
     """Verdicts on rollouts that are in the step's groups and answers, and rollouts lost for want of one."""
-    rollouts = [rollout for group in result.groups if not is_off_policy(group) for rollout in group.rollouts]
-    rollouts += [rollout for answers in result.teacher.values() for rollout in answers.rollouts]
+    groups = [*result.groups, *result.source_plain.values()]
+    marked = {group.question.prompt_id for group in groups if is_free_form(group.question.data)}
+    graded = [(group.question.prompt_id, group.rollouts) for group in result.groups if not is_off_policy(group)]
+    graded += [(prompt_id, answers.rollouts) for prompt_id, answers in result.teacher.items()]
+    rollouts = [rollout for _, each in graded for rollout in each]
     verdicts = Counter(rollout.verdict for rollout in rollouts if rollout.verdict)
+    free_form = verdicts.total()
+    if route == "unresolved":
+        free_form = sum(bool(rollout.verdict) for prompt_id, each in graded if prompt_id in marked for rollout in each)
     return {
         "zppo/judge/verdicts": verdicts.total(),
+        "zppo/judge/free_form": free_form,
+        "zppo/judge/unresolved": verdicts.total() - free_form,
         **{f"zppo/judge/{verdict}": verdicts[verdict] for verdict in Verdict},
         "zppo/judge/failed": result.counts["rollouts/judge"] + sum(a.unjudged for a in result.teacher.values()),
         "zppo/tokens/judge": sum(rollout.judge_tokens for rollout in rollouts),

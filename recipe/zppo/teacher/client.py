@@ -12,24 +12,16 @@ from recipe.zppo.compression import after_thinking, bounded_tail, parse_summary,
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import JudgeError, PromptTooLongError, RewardError, RewardFunctionError, RolloutError, ZPPOError
 from recipe.zppo.hints import leaks
-from recipe.zppo.judge import Judgement, final_answer, judge_messages, parse_verdict
+from recipe.zppo.judge import Judgement, judge_messages, parse_verdict, with_question
 from recipe.zppo.media import parts as media
-from recipe.zppo.prompts import question_text
 from recipe.zppo.reward import extract_answer, gold_answer
 from recipe.zppo.sanitize import sanitize
 from recipe.zppo.teacher.generate import Generate
+from recipe.zppo.teacher.own_template import load_judge_template
 from recipe.zppo.teacher.slots import Work
 from recipe.zppo.types import Candidate, Hint, TeacherAnswers, TeacherRollout
 
 logger = logging.getLogger(__name__)
-
-QUESTION_TEXT = "question_text"
-"""Key in a row's data: the plain question as text, whatever the prompt adds to it. The judge reads it."""
-
-
-def with_question(row: dict[str, Any]) -> dict[str, Any]:
-    """The row, with the text of its question."""
-    return row | {QUESTION_TEXT: question_text(row["raw_prompt"])}
 
 
 class Student(Protocol):
@@ -55,6 +47,7 @@ class TeacherClient:
         self.special_tokens = tuple(student.tokenizer.all_special_tokens)
         if generate is not None:
             self.special_tokens += generate.special_tokens
+        self.judge_template = load_judge_template(config.judge.template if config.judge.enable else None)
 
     async def solve(self, data: dict[str, Any], messages: list[dict], seeds: Sequence[int]) -> TeacherAnswers:
         """Fresh teacher rollouts of a question, graded as the student's are. Requests may fail."""
@@ -83,19 +76,25 @@ class TeacherClient:
         )
 
     async def judge(self, data: dict[str, Any], response: str) -> Judgement:
-        """The verdict on a response to a free-form row, which carries the plain question as `QUESTION_TEXT`.
+        """The verdict on a response to a row, which carries the text of the plain question (`with_question`).
 
         Raises:
             JudgeError: no verdict after all tries, or the teacher counts as dead. It is never taken for a wrong answer.
-            RewardFunctionError: the row's gold answer is not a text.
+            RewardFunctionError: the row's gold answer is not a text, or its options are none.
         """
         settings = self.config.judge
         try:
-            reference = gold_answer(data["reward_model"]["ground_truth"])
+            messages = judge_messages(
+                data,
+                response,
+                self.judge_template,
+                whole=settings.response == "whole",
+                max_tokens=settings.max_answer_tokens,
+                tokenizer=self.student.tokenizer,
+                special_tokens=self.special_tokens,
+            )
         except RewardError as error:
             raise RewardFunctionError(f"row {data.get('row')} can't be judged: {error}") from error
-        answer = final_answer(response, settings.max_answer_tokens, self.student.tokenizer)
-        messages = judge_messages(data[QUESTION_TEXT], reference, answer, special_tokens=self.special_tokens)
         try:
             reply, num_tokens = await self._ask(messages, 0, settings.max_tokens, Work.VERDICT)
         except Exception as error:  # whatever the servers raise

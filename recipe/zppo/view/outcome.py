@@ -205,9 +205,11 @@ def teacher(rows: Sequence[Row]) -> Teacher | None:
 
 @dataclass(frozen=True)
 class Judge:
-    """Verdicts on free-form answers in training."""
+    """Verdicts in training."""
 
     verdicts: int
+    unresolved: int
+    """On rows that are not free-form; 0 also for a run from before they were counted."""
     correct: int
     malformed: int
     """Replies that were no verdict; they count as wrong."""
@@ -220,7 +222,7 @@ def judge(rows: Sequence[Row]) -> Judge | None:
     """None for a run without."""
     if not any("zppo/judge/verdicts" in row for row in rows):
         return None
-    names = ("judge/verdicts", "judge/correct", "judge/malformed", "judge/failed", "tokens/judge")
+    names = ("judge/verdicts", "judge/unresolved", "judge/correct", "judge/malformed", "judge/failed", "tokens/judge")
     return Judge(*(int(total(rows, f"zppo/{name}")) for name in names))
 
 

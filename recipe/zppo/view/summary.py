@@ -42,7 +42,7 @@ def print_summary(summary: Summary, console: Console) -> None:
         "Distillation": _distillation_lines(summary.distillation) if summary.distillation else (),
         "Left out of the updates": _left_out_lines(summary.left_out) if summary.left_out else (),
         "Teacher": _teacher_lines(summary, summary.teacher) if summary.teacher else (),
-        "Judge of free-form answers": _judge_lines(summary.judge) if summary.judge else (),
+        "Judge": _judge_lines(summary.judge) if summary.judge else (),
         "Time and tokens": _time_lines(summary),
         "Where things lie": [f"{_PLACES.get(name, name):<20}{path}" for name, path in summary.places.items()],
     }
@@ -157,7 +157,9 @@ def _judge_lines(judge: outcome.Judge) -> Iterator[str]:
     if judge.verdicts:
         yield f"{judge.verdicts} verdicts, {judge.tokens:,} tokens; {_share(judge.correct, judge.verdicts)} correct"
     else:
-        yield "not asked: no free-form answer came up"
+        yield "not asked: no free-form answer came up, and nothing else was to be judged"
+    if judge.unresolved:
+        yield f"{_share(judge.unresolved, judge.verdicts)} on what the reward function left open"
     if judge.malformed:
         yield f"{_share(judge.malformed, judge.verdicts)} malformed, which counts as wrong"
     if judge.failed:
