@@ -33,6 +33,7 @@ def finished(world, tmp_path_factory):
             f"zppo.teacher.base_url={server.url}",
             "zppo.teacher.path=Teacher-27B",
             "zppo.judge.enable=true",
+            "zppo.judge.validation_route=unresolved",
             "zppo.reformulation.fraction=1.0",
             "trainer.val_before_train=true",
             "trainer.total_training_steps=2",
@@ -42,12 +43,10 @@ def finished(world, tmp_path_factory):
         )
         training.requests = list(server.requests)
     training.teacher = teacher
-    training.free_form = {
-        row["prompt_id"]
-        for file in files
-        for row in pq.read_table(file).to_pylist()
-        if row["extra_info"]["answer_type"] == "free_form"
-    }
+    rows = [row for file in files for row in pq.read_table(file).to_pylist()]
+    free_form = [row for row in rows if row["extra_info"]["answer_type"] == "free_form"]
+    training.free_form = {row["prompt_id"] for row in free_form}
+    training.free_form_questions = {row["prompt"][0]["content"] for row in free_form}
     return training
 
 
@@ -60,7 +59,7 @@ def test_free_form_rows_are_judged_and_no_others_and_the_metrics_say_so(finished
         counts = check_routing(lines, finished.free_form, finished.teacher)
         metrics = finished.metrics()[step]
         assert {name: metrics[f"zppo/judge/{name}"] for name in counts} == counts
-        assert metrics["zppo/judge/verdicts"] == sum(counts.values()) > 0
+        assert metrics["zppo/judge/free_form"] == metrics["zppo/judge/verdicts"] == sum(counts.values()) > 0
         assert metrics["zppo/judge/failed"] == 0 and metrics["zppo/tokens/judge"] > 0
         for name, count in counts.items():
             totals[name] += count
@@ -95,6 +94,7 @@ def test_validation_asks_the_judge_what_the_rule_leaves(finished):
     assert 0 < judged < 1 and 0 <= accuracy < 1
     first = finished.teacher.judged[: round(judged * metrics["zppo/validation/price_list/questions"])]
     assert first and all(answer != reference for _, reference, answer, _ in first)
+    assert {question in finished.free_form_questions for question, *_ in first} == {True, False}
     malformed = sum(reply == "It is correct." for *_, reply in first) / metrics["zppo/validation/price_list/questions"]
     assert metrics["val-aux/price_list/judge_malformed/mean@1"] == pytest.approx(malformed)
 

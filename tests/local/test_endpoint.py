@@ -4,6 +4,7 @@ import pytest
 from aiohttp import web
 
 from recipe.zppo.errors import RolloutError
+from recipe.zppo.reward import extract_answer, is_correct
 from recipe.zppo.view.outcome import judge
 from tests.teacher.fake_endpoint import FakeEndpoint
 from tests.teacher.world_teacher import WorldTeacher, check_routing, with_free_form_rows
@@ -46,6 +47,10 @@ def test_teacher_and_judge_behind_http(train, files):
             totals[name] += count
             assert metrics[step][f"zppo/judge/{name}"] == count
         assert metrics[step]["zppo/judge/verdicts"] == sum(counts.values())
+        assert (metrics[step]["zppo/judge/free_form"], metrics[step]["zppo/judge/unresolved"]) == (
+            sum(counts.values()),
+            0,
+        )
         assert metrics[step]["zppo/tokens/judge"] >= sum(counts.values())
         assert metrics[step]["zppo/judge/failed"] == metrics[step]["zppo/rollouts/failed_judge"] == 0
         for group in trainer.results[step].groups:
@@ -61,6 +66,33 @@ def test_teacher_and_judge_behind_http(train, files):
     first = len(trainer.val_data) // 2
     asked = [answer == reference for _, reference, answer, _ in teacher.judged[:first]]
     assert asked and not any(asked[: min(4, len(asked))])
+
+
+def test_a_judge_gets_what_the_reward_function_leaves_open(train, world):
+    teacher, all_rows = WorldTeacher(world.train_file, world.val_file), "zppo.judge.validation_route=unresolved"
+    with FakeEndpoint(teacher) as server:
+        trainer = train(
+            *("method=grpo", f"zppo.teacher.base_url={server.url}", "zppo.teacher.path=teacher"),
+            *("zppo.judge.enable=true", "zppo.judge.route=unresolved", all_rows, "zppo.judge.response=whole"),
+            *("trainer.val_before_train=true", "trainer.total_training_steps=1"),
+        )
+    metrics, kinds = trainer.metrics(), set()
+    for group in trainer.results[1].groups:
+        gold = group.question.data["reward_model"]["ground_truth"]
+        for rollout in group.rollouts:
+            right = bool(rollout.answer) and is_correct(rollout.answer, gold)
+            assert (rollout.verdict == "") == right
+            assert rollout.reward == (right or rollout.verdict == "correct")
+            kinds.add(rollout.verdict)
+    assert {"", "wrong"} <= kinds
+    assert metrics[1]["zppo/judge/unresolved"] == metrics[1]["zppo/judge/verdicts"] > 0
+    assert metrics[1]["zppo/judge/free_form"] == 0
+    # Each wrong response once, in validation and in training, and as it was written.
+    shown = [response for _, _, response, _ in teacher.judged]
+    assert len(shown) > metrics[1]["zppo/judge/verdicts"]
+    assert any("\\boxed{" in response for response in shown)
+    open_ones = [(extract_answer(response), gold) for _, gold, response, _ in teacher.judged]
+    assert not any(answer and is_correct(answer, gold) for answer, gold in open_ones)
 
 
 def test_a_judge_on_the_teacher_of_this_process_for_a_method_without_teacher(train, files):

@@ -12,9 +12,12 @@ from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
 from recipe.zppo.config.compose import compose
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import RewardFunctionError
+from recipe.zppo.judge import with_question
 from recipe.zppo.on_verl.grading import GradingMixin
 from recipe.zppo.on_verl.guards.reward_workers import RewardWorkers
 from recipe.zppo.on_verl.text_rewards import ResponseText, use_text_rewards
+from recipe.zppo.teacher.client import TeacherClient
+from recipe.zppo.teacher.generate import Reply
 
 FUNCTION = """
 import json
@@ -136,6 +139,58 @@ def test_a_reward_manager_of_ones_own_reads_prompts_and_raw_responses(graded):
     output, _ = graded(lambda worker: score(worker, "1"), *own)
     info = output.extra_fields["reward_extra_info"]
     assert (info["prompt"], info["raw"], info["end"]) == ("<|vision_end|>", "1 <|im_end|>", "<|im_end|>")
+
+
+class Judge:
+    """A teacher's model that calls everything correct, and keeps what it was asked."""
+
+    special_tokens = ()
+
+    def __init__(self):
+        self.asked = []
+
+    async def __call__(self, messages, seed, max_tokens, work):
+        self.asked.append(messages[0]["content"])
+        return Reply('{"verdict": "correct"}', 3)
+
+
+FREE, RULE = {"answer_type": "free_form"}, {"level": 3}
+
+
+@pytest.mark.parametrize(
+    ("extra", "route", "validate", "text", "by_rule", "judged"),
+    [
+        (RULE, "free_form", False, "0", True, False),
+        (FREE, "free_form", False, "1", False, True),
+        (FREE, "free_form", True, "1", True, False),
+        (FREE, "free_form", True, "0", True, True),
+        (RULE, "free_form", True, "0", True, False),
+        (RULE, "unresolved", False, "1", True, False),
+        (RULE, "unresolved", False, "0", True, True),
+        (FREE, "unresolved", False, "1", True, False),
+        (RULE, "unresolved", True, "0", True, True),
+    ],
+)
+def test_the_reward_function_and_the_judge_take_turns(graded, tmp_path, extra, route, validate, text, by_rule, judged):
+    model = Judge()
+    (tmp_path / "calls.jsonl").touch()
+
+    async def scored(worker):
+        worker.teacher = TeacherClient(worker, model, worker.zppo)
+        output = AgentLoopOutput(prompt_ids=[5], response_ids=[5], response_mask=[1], metrics={})
+        row, response = ROW | {"extra_info": extra}, ResponseText(text, of_tokens=True)
+        return await worker._score([output], with_question(row), response, validate), output
+
+    keys = ("enable=true", f"route={route}", f"validation_route={route}")
+    (judgement, output), calls = graded(scored, *(f"zppo.judge.{key}" for key in keys))
+    assert (bool(calls), judgement is not None, len(model.asked)) == (by_rule, judged, judged)
+    assert output.reward_score == (1.0 if judged else float(text))
+    info = output.extra_fields["reward_extra_info"]
+    assert info["score"] == output.reward_score
+    assert info["answer"] == ("mine" if by_rule else "")  # what the reward function said stays
+    assert info.get("judged") == (float(judged) if validate else None)
+    if judged:
+        assert "<question>\n1 ?\n</question>" in model.asked[0] and f"<response>\n{text}\n" in model.asked[0]
 
 
 @pytest.mark.parametrize(

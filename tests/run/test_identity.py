@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from recipe.zppo.config.compose import compose
 from recipe.zppo.errors import CheckpointError
-from recipe.zppo.run.identity import DATA_KEYS, METHOD_KEYS, check_identity, run_identity
+from recipe.zppo.run.identity import DATA_KEYS, JUDGE_TEMPLATE, METHOD_KEYS, check_identity, run_identity
 
 IDS = ["a", "b", "c"]
 
@@ -35,6 +35,25 @@ def test_another_method_is_refused_unless_the_checkpoint_is_named(config, key: s
     ):
         check_identity(saved, now, "folder", named=False)
     check_identity(saved, now, "folder", named=True)
+
+
+def test_another_template_of_the_judge_is_refused_unless_the_checkpoint_is_named(config, tmp_path) -> None:
+    path, judged = tmp_path / "judge.txt", copy.deepcopy(config)
+    path.write_text("{question} {response} {gold}")
+    OmegaConf.update(judged, JUDGE_TEMPLATE, str(path))
+    assert run_identity(judged, IDS)[JUDGE_TEMPLATE] is None  # nobody judges
+    OmegaConf.update(judged, "zppo.judge.enable", True)
+    saved = run_identity(judged, IDS)
+    path.rename(tmp_path / "moved.txt")
+    OmegaConf.update(judged, JUDGE_TEMPLATE, str(tmp_path / "moved.txt"))
+    check_identity(saved, run_identity(judged, IDS), "folder", named=False)
+    (tmp_path / "moved.txt").write_text("Kindly: {question} {response} {gold}")
+    for now in (run_identity(judged, IDS), run_identity(config, IDS)):
+        with pytest.raises(CheckpointError, match=rf"^{JUDGE_TEMPLATE}: folder was written with a text with hash "):
+            check_identity(saved, now, "folder", named=False)
+        check_identity(saved, now, "folder", named=True)
+    del saved[JUDGE_TEMPLATE]  # from before there was the key
+    check_identity(saved, run_identity(judged, IDS), "folder", named=False)
 
 
 @pytest.mark.parametrize("ids", [["a", "b", "c", "d"], ["a", "c", "b"], ["a", "b"]])

@@ -30,7 +30,8 @@ class WorldTeacher:
                 re.search(rf"<{name}>\n(.*?)\n?</{name}>\n", content, re.DOTALL)[1]
                 for name in ("question", "reference", "response")
             )
-            reply = self.verdict(reference, answer)
+            boxed = extract_answer(answer)  # of a whole response
+            reply = self.verdict(reference, answer if boxed is None else boxed)
             self.judged.append((question, reference, answer, reply))
             return reply
         if content.startswith("Compress"):
