@@ -204,7 +204,7 @@ def options_text(row: Mapping[str, Any]) -> str:
         RewardError: they are neither a list of up to 26 texts (or numbers) nor a mapping of labels to such.
     """
     extra = row.get("extra_info")
-    value = extra.get("options") if isinstance(extra, Mapping) else None
+    value: Any = extra.get("options") if isinstance(extra, Mapping) else None
     value = value.tolist() if hasattr(value, "tolist") else value
     if value is None:
         return ""

@@ -8,6 +8,7 @@ from transformers import AutoTokenizer
 
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.dry_run.context import Contexts, contexts_of
+from recipe.zppo.judge import JUDGE
 from recipe.zppo.prompts import bcq_messages, ncq_messages
 from recipe.zppo.world.tokenizer import build_tokenizer
 
@@ -46,6 +47,23 @@ def test_prompts_of_the_greatest_length_are_as_long_as_planned(student: Path) ->
     assert abs(found["BCQ"] - QUESTION + 1 - length(bcq_messages(question, candidate, candidate)) + blank) <= 4
     ncq = length(ncq_messages(question, [], [candidate] * 4))
     assert abs(found["NCQ, 4 wrong"] - QUESTION + 1 - ncq + blank) <= 8
+
+
+def test_a_verdicts_prompt_has_room_for_question_response_gold_answer_and_template(student: Path, tmp_path) -> None:
+    def prompt(**judge) -> int:
+        found = contexts(student, judge={"enable": True, "max_answer_tokens": 50} | judge).budgets
+        (verdict,) = (budget for budget in found if budget.what == "verdict")
+        assert verdict.response == 512
+        return verdict.prompt
+
+    tokenizer = AutoTokenizer.from_pretrained(student)
+    ours = len(tokenizer.encode(JUDGE.text, add_special_tokens=False))
+    assert prompt() == QUESTION + 50 + 512 + ours
+    own = tmp_path / "judge.txt"
+    own.write_text("{question} {response} {gold}")
+    assert QUESTION + 50 + 512 < prompt(template=str(own)) < prompt()
+    own.unlink()
+    assert prompt(template=str(own)) == prompt()  # the checks have said that it is missing
 
 
 def test_ncq_prompts_that_do_not_fit_are_said(student: Path) -> None:

@@ -1,7 +1,7 @@
 """What a step did to the hard questions, as numbers under ``zppo/``."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from recipe.zppo.judge import Verdict, is_free_form
 from recipe.zppo.methods import DEFAULT_KINDS, METHODS
 from recipe.zppo.replay_buffer import PromptReplayBuffer
 from recipe.zppo.step import is_off_policy, is_trivial
-from recipe.zppo.types import Group, Kind, StepResult
+from recipe.zppo.types import Group, Kind, Rollout, StepResult, TeacherRollout
 
 
 def step_metrics(result: StepResult, report: Any, buffer: PromptReplayBuffer, config: ZPPOConfig) -> dict[str, float]:
@@ -120,6 +120,7 @@ def _judge_metrics(result: StepResult, route: str) -> dict[str, float | None]:
     """Verdicts on rollouts that are in the step's groups and answers, and rollouts lost for want of one."""
     groups = [*result.groups, *result.source_plain.values()]
     marked = {group.question.prompt_id for group in groups if is_free_form(group.question.data)}
+    graded: list[tuple[str, Sequence[Rollout | TeacherRollout]]]
     graded = [(group.question.prompt_id, group.rollouts) for group in result.groups if not is_off_policy(group)]
     graded += [(prompt_id, answers.rollouts) for prompt_id, answers in result.teacher.items()]
     rollouts = [rollout for _, each in graded for rollout in each]
