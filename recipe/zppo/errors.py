@@ -41,7 +41,7 @@ class RolloutError(ZPPOError, RuntimeError):
 
 
 class JudgeError(RolloutError):
-    """The judge gave no verdict on a free-form answer: the rollout has no reward, and counts as failed."""
+    """The judge gave no verdict on an answer: the rollout has no reward, and counts as failed."""
 
 
 class WaitTimeoutError(ZPPOError, TimeoutError):

@@ -103,7 +103,7 @@ def graders(row: Mapping[str, Any], routes: Routes, *, validation: bool = False)
 FIELDS = ("question", "options", "response", "gold")
 _OPTIONAL = ("options",)
 
-# The rules are those of Fig. 9, the words are ours.
+# The rules follow Fig. 9, the words are ours.
 JUDGE = Template(
     None,
     "Compare a response to a question with the reference answer, and say whether its final answer is correct.\n"

@@ -19,7 +19,7 @@ def step_metrics(result: StepResult, report: Any, buffer: PromptReplayBuffer, co
     """All ZPPO metrics of one step; a mean over nothing is left out.
 
     Keys: ``zppo/accuracy/*`` plain accuracy of new and replayed questions; ``zppo/hard_share``;
-    ``zppo/{bcq,ncq}/*``; ``zppo/judge/*`` verdicts on free-form answers of student and teacher; ``zppo/teacher/*`` on
+    ``zppo/{bcq,ncq}/*``; ``zppo/judge/*`` verdicts on answers of student and teacher; ``zppo/teacher/*`` on
     the hard questions; ``zppo/buffer/*``; ``zppo/batch/*`` shares of the batch (Fig. 5), of trivial groups and of
     positive advantages (Fig. 22); ``zppo/compression/*``; ``zppo/tokens/*``; ``zppo/time_s/*``.
     """
