@@ -2,7 +2,11 @@
 
 import json
 import math
+import os
+import subprocess
 import sys
+from decimal import Decimal
+from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -11,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recipe.zppo import prompts
-from recipe.zppo.data import reasoning_gym as converter
 from recipe.zppo.data.reasoning_gym import Task, TaskError, convert, draw_splits, main
+from recipe.zppo.data.reasoning_gym_checks import accepts_own_answer
 from recipe.zppo.data.reasoning_gym_reward import compute_score
 from recipe.zppo.data.rows import SCHEMA
 from recipe.zppo.data.worked_answers import SOLVERS, WorkedAnswerError, worked_answer
@@ -110,6 +114,7 @@ def test_schema(reasoning_gym, tmp_path: Path) -> None:
     assert manifest["rows"]["train"] == {"chain_sum": 11, "leg_counting": 10, "word_sorting": 10}
     assert json.loads((tmp_path / "manifest.json").read_text()) == manifest
     assert manifest["reasoning_gym"] == reasoning_gym.__version__
+    assert manifest["reasoning_gym_package"] == version("reasoning-gym")
     assert pq.read_schema(tmp_path / "train.parquet").equals(SCHEMA)
     train = rows(tmp_path / "train.parquet")
     assert len({row["prompt_id"] for row in train + rows(tmp_path / "val.parquet")}) == 41
@@ -142,13 +147,22 @@ def test_the_same_command_writes_the_same_bytes(reasoning_gym, tmp_path: Path) -
     assert not set(questions(tmp_path / "a" / "train.parquet")) & set(questions(tmp_path / "c" / "train.parquet"))
 
 
+def test_the_hash_seed_of_the_command_plays_no_part(reasoning_gym, tmp_path: Path) -> None:
+    """The generator iterates over a set of letters."""
+    for seed in "12":
+        command = [sys.executable, "-m", "recipe.zppo.data.reasoning_gym", tmp_path / seed, "--task", "ransom_note"]
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        subprocess.run([*command, "--train", "9", "--val", "0"], env=environment, check=True, capture_output=True)
+    assert (tmp_path / "1" / "train.parquet").read_bytes() == (tmp_path / "2" / "train.parquet").read_bytes()
+
+
 def test_validation_does_not_depend_on_the_size_of_training(reasoning_gym, tmp_path: Path) -> None:
     convert(tmp_path / "a", TASKS, {"train": 9, "val": 9}, 0)
     convert(tmp_path / "b", TASKS, {"train": 90, "val": 9}, 0)
     assert rows(tmp_path / "a" / "val.parquet") == rows(tmp_path / "b" / "val.parquet")
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(st.integers(0, 2**40))
 def test_no_question_occurs_twice(seed: int) -> None:
     pytest.importorskip("reasoning_gym")
@@ -180,6 +194,23 @@ def test_unknown_task_or_setting(reasoning_gym, tmp_path: Path, capsys: pytest.C
     assert "reasoning-gym refuses {'min_terms': 9}: max_terms must be >= min_terms" in message
 
 
+def test_a_task_whose_grader_takes_wrong_answers_is_refused(reasoning_gym, tmp_path: Path, capsys) -> None:
+    message = refused(capsys, tmp_path / "out", "--task", "chain_sum", "--task", "game_of_life_halting")
+    reason = "its verifier accepts 'zzz' as the answer to every question"
+    assert message == f"zppo: task game_of_life_halting can't be trained on: {reason}\n"
+    assert not (tmp_path / "out").exists()
+
+
+def test_rows_carry_the_settings_of_their_verifier(reasoning_gym, tmp_path: Path) -> None:
+    """With six decimals an error of 0.0005 is wrong; by the task's default of three it would be within tolerance."""
+    convert(tmp_path, [Task.parse("decimal_arithmetic:min_num_decimal_places=6,max_num_decimal_places=6")], SIZES, 0)
+    for row in rows(tmp_path / "val.parquet"):
+        gold = row["reward_model"]["ground_truth"]
+        for error, right in (("0", 1), ("0.0000005", 1), ("0.0005", 0)):
+            response = f"\\boxed{{{Decimal(gold) + Decimal(error)}}}"
+            assert compute_score(row["data_source"], response, gold, row["extra_info"])["score"] == right
+
+
 @pytest.mark.parametrize("name", SOLVERS)
 def test_worked_answers_are_right_by_reasoning_gyms_own_verifier(reasoning_gym, name: str, tmp_path: Path) -> None:
     convert(tmp_path, [Task(name)], {"sft": 100}, 0)
@@ -199,4 +230,4 @@ def test_ungradable_questions_are_left_out_and_counted(reasoning_gym) -> None:
     """Some of this task's answers are longer than the reward reads."""
     splits, dropped = draw_splits([Task("palindrome_partitioning")], {"train": 20}, 0)
     assert len(splits["train"]) == 20 and dropped["palindrome_partitioning"] > 0
-    assert all(converter._accepts_own_answer(entry) for entry in splits["train"])
+    assert all(accepts_own_answer(entry) for entry in splits["train"])

@@ -87,6 +87,30 @@ def test_texts_are_compared_as_the_task_wants(reasoning_gym) -> None:
         assert score(f"\\boxed{{{wrong}}}", "AB", info) == 0
 
 
+def test_an_answer_is_no_program(reasoning_gym) -> None:
+    """Some verifiers evaluate it as Python, and would take what computes the answer, or does anything else."""
+    entry = {"question": "?", "answer": "1 2 3", "metadata": {}}
+    info = {"metadata": json.dumps({"task": "spiral_matrix", "grader": "verifier", "settings": {}, "entry": entry})}
+    assert score("\\boxed{1 2 3}", "1 2 3", info) == 1
+    entry = {"question": "?", "answer": "x**2 + x", "metadata": {}}
+    task = {"task": "polynomial_multiplication", "grader": "verifier", "settings": {}, "entry": entry}
+    info = {"metadata": json.dumps(task)}
+    for text, right in (
+        ("x + x**2", 1),
+        ("sum([x, x**2])", 0),
+        ("x + x**2 + 0*(0).real", 0),
+        ("(lambda: sum([x, x**2]))()", 0),
+    ):
+        assert score(f"\\boxed{{{text}}}", "x**2 + x", info) == right
+
+
+def test_a_row_without_the_settings_that_its_verifier_needs(reasoning_gym) -> None:
+    entry = {"question": "?", "answer": "1.234567", "metadata": {}}
+    old = {"metadata": json.dumps({"task": "decimal_arithmetic", "grader": "verifier", "entry": entry})}
+    with pytest.raises(RewardError, match="does not say how to grade it; make the file with"):
+        score("\\boxed{1.234567}", "1.234567", old)
+
+
 def test_partial_credit_is_none(reasoning_gym) -> None:
     assert score("\\boxed{a, b}", "a, b", VERIFIED) == 1
     verifier = reasoning_gym.get_score_answer_fn("word_sorting")

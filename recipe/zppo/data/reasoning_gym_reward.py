@@ -1,9 +1,10 @@
 """The reward of reasoning-gym's questions: 1 if the last box holds the right answer, else 0.
 
 The converter says in `extra_info.metadata` of each row who decides. `rule`: the paper's reward (`recipe.zppo.reward`),
-where the answer is a whole number and there is only one. `verifier`: the task's own verifier, whose partial credit
-counts as wrong; the paper's grading would be too lenient there, as it folds case, drops spaces and calculates, so that
-`BA` is `AB` and `5.72+1.42` is `7.14`. Rows of other data sources go to `recipe.zppo.reward`, so that one run may mix:
+where the answer is a whole number and there is only one. `verifier`: the task's own verifier with the settings of the
+row, in a process of bounded time and memory; partial credit counts as wrong. The paper's grading would be too lenient
+there, as it folds case, drops spaces and calculates, so that `BA` is `AB` and `5.72+1.42` is `7.14`. Rows of other
+data sources go to `recipe.zppo.reward`, so that one run may mix:
 
     reward.custom_reward_function.path=pkg://recipe.zppo.data.reasoning_gym_reward
 """
@@ -11,17 +12,24 @@ counts as wrong; the paper's grading would be too lenient there, as it folds cas
 import json
 import re
 from functools import lru_cache
+from importlib.util import find_spec
 from typing import Any
 
 from recipe.zppo import reward as paper_reward
+from recipe.zppo.bounded_grader import BoundedGrader
+from recipe.zppo.data import reasoning_gym_process as process
 from recipe.zppo.errors import RewardError
 
 PREFIX = "reasoning_gym/"
 RULE, VERIFIER = "rule", "verifier"
 
 _WHOLE_NUMBER = re.compile(r"-?\d{1,40}")
-_NUMBER_TASKS = frozenset({"chain_sum", "products"})
-"""Tasks with a verifier of their own that forgives ways of writing a number, which the paper's grading does too."""
+_NUMBER_TASKS = frozenset({"chain_sum", "gsm_symbolic", "products"})
+"""Tasks with a verifier of their own that forgives ways of writing a number, which the paper's grading does too. That
+of `gsm_symbolic` forgives a wrong sign as well."""
+
+_READ_SETTINGS = frozenset({"decimal_arithmetic", "polynomial_equations", "puzzle24", "time_intervals"})
+"""Tasks whose verifier depends on their settings, which rows of earlier versions of this package lack."""
 
 
 def grader_of(task: str, answer: str, *, one_answer: bool) -> str:
@@ -45,14 +53,17 @@ def compute_score(
     if metadata["grader"] == RULE:
         return paper_reward.compute_score(data_source, solution_str, ground_truth)
     answer = paper_reward.extract_answer(solution_str)
-    score = float(answer is not None and _verified(metadata["task"], answer, metadata["entry"]))
+    score = float(answer is not None and _verified(metadata["task"], answer, metadata))
     return {"score": score, "acc": score, "answer": answer or ""}
 
 
 def _metadata(data_source: str, extra_info: Any) -> dict[str, Any]:
     try:
         metadata = json.loads(extra_info["metadata"])
-        if metadata["grader"] == RULE or (metadata["grader"] == VERIFIER and metadata["task"] and metadata["entry"]):
+        if metadata["grader"] == RULE:
+            return metadata
+        complete = "settings" in metadata or metadata["task"] not in _READ_SETTINGS
+        if metadata["grader"] == VERIFIER and metadata["task"] and metadata["entry"] and complete:
             return metadata
     except (TypeError, KeyError, ValueError):
         pass
@@ -62,21 +73,25 @@ def _metadata(data_source: str, extra_info: Any) -> dict[str, Any]:
     )
 
 
-def _verified(task: str, answer: str, entry: dict[str, Any]) -> bool:
-    verifier = _verifier(task)
+def _verified(task: str, answer: str, metadata: dict[str, Any]) -> bool:
+    row = {"task": task, "settings": metadata.get("settings", {}), "entry": metadata["entry"]}
     try:
-        return verifier(answer, entry) == 1.0
-    except Exception:  # verifiers parse a model's text; one that they stumble on is not the answer
-        return False
+        return _verifier(task)(answer, json.dumps(row)) or False  # None: it took too long
+    except OSError as error:
+        raise RewardError(
+            f"task {task} is graded by reasoning-gym's verifier, whose process does not start; "
+            "python -c 'import reasoning_gym' says why"
+        ) from error
 
 
 @lru_cache
-def _verifier(task: str) -> Any:
-    try:
-        from reasoning_gym.factory import get_score_answer_fn
-    except ImportError as error:
+def _verifier(task: str) -> BoundedGrader:
+    if find_spec("reasoning_gym") is None:
         raise RewardError(
-            f"task {task} is graded by reasoning-gym's verifier, but reasoning-gym can't be imported ({error}); "
+            f"task {task} is graded by reasoning-gym's verifier, but reasoning-gym can't be imported; "
             "install it with: pip install 'open-zppo[recipes]'"
-        ) from error
-    return get_score_answer_fn(task)
+        )
+    return _helper
+
+
+_helper = BoundedGrader(process.command(process.VERIFY))
