@@ -1,5 +1,6 @@
 """Data that verl's users have, in the schemas of its usual copies; and that what comes out can be trained on."""
 
+import datetime
 import json
 from pathlib import Path
 
@@ -55,6 +56,60 @@ def test_gsm8k(tmp_path, capfd):
     said = capfd.readouterr().out
     counts = "2 rows; dropped: duplicate 1, no_answer 1; directives taken off 1 question(s)"
     assert f"{tmp_path / 'out' / 'train.parquet'}: {counts}" in said
+
+
+def verl_row(answer, **more) -> dict:
+    prompt = [{"role": "user", "content": f"Which is {answer}?"}]
+    return {"data_source": "mine", "prompt": prompt, "reward_model": {"style": "rule", "ground_truth": answer}, **more}
+
+
+def test_answers_in_jsonl_stay_the_texts_that_they_are(tmp_path, capfd):
+    """Arrow makes timestamps of the dates, and floats of large numbers, as `datasets` would in a run."""
+    answers = ["2024-01-31", "2024-02-01T10:00:00Z", 2**70, 3, 2.5, ["1"], float("nan"), ["1", "2"], "", None]
+    source = tmp_path / "src" / "mine.jsonl"
+    source.parent.mkdir()
+    source.write_text("\n".join(json.dumps(verl_row(answer)) for answer in answers) + "\n")
+    out = converted("verl", source, tmp_path / "out", "check_answers=false") / "mine.parquet"
+    kept = ["2024-01-31", "2024-02-01T10:00:00Z", str(2**70), "3", "2.5", "1"]
+    assert [row["reward_model"]["ground_truth"] for row in rows(out)] == kept
+    assert "6 rows; dropped: no_answer 4" in capfd.readouterr().out
+    data = OmegaConf.create({"train_files": str(out), "prompt_key": "prompt"})
+    assert check_training_files(data, "prompt_id", judged=False) == 6
+
+
+def test_a_json_list_whose_rows_have_other_columns(tmp_path):
+    source = tmp_path / "src" / "mine.json"
+    source.parent.mkdir()
+    source.write_text(json.dumps([verl_row("1"), verl_row("2", ability="math")]))
+    out = converted("verl", source, tmp_path / "out") / "mine.parquet"
+    assert [row["ability"] for row in rows(out)] == [None, "math"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"prompt": []}\n{oops', "mine.jsonl: line 2 is not JSON: "),
+        ("[1]", "mine.jsonl: row 0 is not an object with columns"),
+        ('[{"a": 1}, {"a": "b"}]', "mine.jsonl: its rows don't fit one table: "),
+        ('{"prompt": []}', "mine.jsonl: column reward_model is missing"),
+    ],
+)
+def test_json_that_is_no_table(tmp_path, capfd, text, message):
+    (tmp_path / "mine.jsonl").write_text(text)
+    source, out = tmp_path / "mine.jsonl", tmp_path / "out"
+    assert message in refusal(capfd, "name=verl", f"source={source}", f"out={out}")
+
+
+def test_answers_of_other_types_are_dropped_by_name(tmp_path, capfd):
+    """A date was a text once, and nobody knows in which form."""
+    day, source = datetime.date(2024, 1, 31), tmp_path / "src" / "mine.parquet"
+    source.parent.mkdir()
+    pq.write_table(pa.Table.from_pylist([verl_row(day), verl_row(day)]), source)
+    message = refusal(capfd, "name=verl", f"source={source}", f"out={tmp_path / 'out'}")
+    assert message.endswith("mine.parquet: no row is left: answer_is_date 2")
+    write(tmp_path / "math" / "train.parquet", {"problem": ["a?", "b?"], "answer": [day, day]})
+    message = refusal(capfd, "name=math", f"source={tmp_path / 'math'}", f"out={tmp_path / 'out'}")
+    assert message.endswith("no row is left: no_answer 2")
 
 
 def test_math_with_solutions_or_answers(tmp_path):

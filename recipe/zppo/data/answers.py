@@ -1,6 +1,7 @@
 """Gold answers: what they are compared by, and whether that can work."""
 
 import re
+from decimal import Decimal
 from typing import Any
 
 from recipe.zppo.data.rows import FREE_FORM, RULE
@@ -14,11 +15,14 @@ _FORMULA = re.compile(r"[\\=^_{}]|\d\s*[-+*/]\s*\d")
 
 
 def clean_answer(value: Any) -> str:
-    """The answer as text, out of its box if it is in one; "" if there is none."""
-    if value is None or isinstance(value, bool | dict):
-        return ""
+    """The answer as text, out of its box if it is in one; "" if there is none, or none that was written as text.
+
+    A date or time is what some reader made of a text, in which of its forms nobody knows.
+    """
     if isinstance(value, list | tuple):
         return clean_answer(value[0]) if len(value) == 1 else ""
+    if not isinstance(value, str | int | float | Decimal) or isinstance(value, bool) or value != value:
+        return ""
     text = str(value).strip()
     if _WHOLE_BOX.fullmatch(text):
         text = (extract_answer(text) or text).strip()

@@ -55,7 +55,7 @@ def reasons(result: Result) -> str:
 
 def _verl_files(settings: ConvertSettings, out: Path) -> list[Result]:
     if settings.source is None:
-        raise BuildError("source: needed with name=verl; a parquet file, or a folder of them")
+        raise BuildError("source: needed with name=verl; a parquet, .json or .jsonl file, or a folder of parquet files")
     source = Path(settings.source).expanduser()
     files = sorted(source.glob("*.parquet")) if source.is_dir() else [source]
     if not source.exists() or not files:
@@ -65,8 +65,9 @@ def _verl_files(settings: ConvertSettings, out: Path) -> list[Result]:
     results = []
     for file in files:
         strip, check = settings.strip_directives, settings.check_answers
-        read, tally = convert_file(file, out / file.name, strip=strip, check_answers=check, limit=settings.limit)
-        results.append(Result(out / file.name, read - sum(tally.dropped.values()), tally))
+        target = out / f"{file.stem}.parquet"
+        read, tally = convert_file(file, target, strip=strip, check_answers=check, limit=settings.limit)
+        results.append(Result(target, read - sum(tally.dropped.values()), tally))
     return results
 
 

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from recipe.zppo.data.answers import is_gradable
 from recipe.zppo.data.converters import Tally
 from recipe.zppo.data.directives import strip_directives
 from recipe.zppo.data.errors import BuildError
+from recipe.zppo.data.json_rows import ENDINGS, read_json_rows
 from recipe.zppo.data.parquet import ROWS_PER_GROUP, readable_disk_errors
 from recipe.zppo.data.rows import IMAGE, text_id
 from recipe.zppo.data.sources import require, user_text
@@ -29,6 +31,8 @@ def convert_file(
 ) -> tuple[int, Tally]:
     """Writes the file's rows with `prompt_id`; the number of rows read, and what became of them.
 
+    A JSON or JSONL source becomes parquet, with its gold answers as the texts that they are.
+
     All other columns stay as they are, pictures and metadata of the schema included. Ids that are there are kept, and
     those that lack are computed. A row that the file has twice is written once.
 
@@ -39,12 +43,7 @@ def convert_file(
     tally = Tally()
     seen: set = set()
     read = 0
-    try:
-        parquet = pq.ParquetFile(source)
-    except (pa.ArrowException, OSError) as error:
-        raise BuildError(f"source={source}: can't be read: {str(error).splitlines()[0]}") from error
-    with parquet:
-        schema = parquet.schema_arrow
+    with _opened(source) as (schema, found):
         require(schema, ["prompt", "reward_model.ground_truth"], f"source={source}")
         has_id = PROMPT_ID in schema.names
         wanted = schema if has_id else schema.append(pa.field(PROMPT_ID, pa.string()))
@@ -57,7 +56,7 @@ def convert_file(
         def fill(temporary: str) -> None:
             nonlocal read
             with pq.ParquetWriter(temporary, wanted, compression="zstd") as writer:
-                for batch in _batches(parquet, source, limit):
+                for batch in _batches(found, source, limit):
                     read += len(batch)
                     if not writes_ids and batch.column(PROMPT_ID).null_count:
                         raise BuildError(
@@ -89,10 +88,25 @@ def _holds_text(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
 
 
-def _batches(parquet: pq.ParquetFile, source: Path, limit: int | None) -> Iterator[pa.RecordBatch]:
+@contextmanager
+def _opened(source: Path) -> Iterator[tuple[pa.Schema, Iterable[pa.RecordBatch]]]:
+    """The source's schema and its rows."""
+    if source.suffix in ENDINGS:
+        table = read_json_rows(source)
+        yield table.schema, table.to_batches(ROWS_PER_GROUP)
+        return
+    try:
+        parquet = pq.ParquetFile(source)
+    except (pa.ArrowException, OSError) as error:
+        raise BuildError(f"source={source}: can't be read: {str(error).splitlines()[0]}") from error
+    with parquet:
+        yield parquet.schema_arrow, parquet.iter_batches(ROWS_PER_GROUP)
+
+
+def _batches(found: Iterable[pa.RecordBatch], source: Path, limit: int | None) -> Iterator[pa.RecordBatch]:
     left = limit
     try:
-        for batch in parquet.iter_batches(ROWS_PER_GROUP):
+        for batch in found:
             if left is not None:
                 batch = batch.slice(0, left)
                 left -= len(batch)
@@ -126,10 +140,12 @@ def _kept(
 def _reason(row: Mapping[str, Any], check_answers: bool) -> str | None:
     if not isinstance(row["prompt"], list) or not user_text(row["prompt"]).strip():
         return "no_question"
+    gold = (row["reward_model"] or {}).get("ground_truth")
     try:
-        answer = gold_answer((row["reward_model"] or {}).get("ground_truth"))
+        answer = gold_answer(gold)
     except RewardError:
-        return "no_answer"
+        empty = gold is None or isinstance(gold, str | list)
+        return "no_answer" if empty else f"answer_is_{type(gold).__name__}"
     if check_answers and not is_free_form(row) and not is_gradable(answer):
         return "ungradable_answer"
     if "images" in row and "videos" not in row:

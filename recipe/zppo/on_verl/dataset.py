@@ -14,6 +14,7 @@ from recipe.zppo import prompts
 from recipe.zppo.errors import DataError, ZPPOError, first_line
 from recipe.zppo.media import parts as media
 from recipe.zppo.media.columns import left_encoded, with_one_form
+from recipe.zppo.on_verl.joined_files import with_common_types
 
 
 class ZPPODataset(RLHFDataset):
@@ -27,13 +28,15 @@ class ZPPODataset(RLHFDataset):
     num_dropped = 0
 
     def _read_files_and_tokenize(self) -> None:
-        """verl's reading, for files that need not have the same form of images, or any.
+        """verl's reading, for files that need not have the same types, nor the same form of images, or any.
 
         Raises:
             DataError: the files' columns are of different types.
         """
         frames = [left_encoded(_load(file)) for file in self.data_files]
-        for column in (self.image_key, self.video_key):
+        media_columns = (self.image_key, self.video_key)
+        frames = with_common_types(frames, list(self.data_files), skipped=media_columns)
+        for column in media_columns:
             frames = with_one_form(frames, column)
         try:
             dataframe = datasets.concatenate_datasets(frames)

@@ -1,14 +1,19 @@
 """Checks of the data files: that every row has a question and an answer, and every training row an id of its own.
 
+An answer is of a type that the reward function reads, and files that are given together have columns that go together.
+
 Only the needed columns are read, in batches. Row numbers in messages count from 0 within their file.
 """
 
+import datetime
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pyarrow as pa
 import pyarrow.json
 import pyarrow.parquet as pq
@@ -16,24 +21,28 @@ from omegaconf import DictConfig, ListConfig
 
 from recipe.zppo.config.engine import shown
 from recipe.zppo.config.schema import DataConfig
-from recipe.zppo.errors import ConfigError, RewardError
+from recipe.zppo.errors import ConfigError, DataError, RewardError
 from recipe.zppo.judge import is_free_form, options_text
+from recipe.zppo.on_verl.joined_files import common_features
+from recipe.zppo.reward import gold_answer
 
 ANSWER = "reward_model.ground_truth"
+CONVERTER = "python -m recipe.zppo.data.convert name=verl source=FILE out=FOLDER"
 ROWS_PER_BATCH = 4096
 
 
-def check_training_files(data: DictConfig, prompt_id_key: str, judged: bool) -> int | None:
+def check_training_files(data: DictConfig, prompt_id_key: str, judged: bool, own_reward: bool = True) -> int | None:
     """Number of training rows; None where a file is remote and so was not read.
 
     The id column may be absent while it has its default name: the data set then makes ids of its own.
 
     Args:
         judged: there is a judge for rows with a free-form answer.
+        own_reward: answers are graded by a reward function of ours, not by one that may know other types of them.
 
     Raises:
         ConfigError: a file is missing, empty, unreadable or lacks a column; a row lacks question, answer, id or judge;
-            two rows share an id.
+            two rows share an id; the files' columns are of types that can't be joined.
     """
     seen: dict[Any, tuple[str, int]] = {}
     num_rows: int | None = 0
@@ -42,7 +51,7 @@ def check_training_files(data: DictConfig, prompt_id_key: str, judged: bool) -> 
             num_rows = None
             continue
         duplicates: list[tuple[int, Any, tuple[str, int]]] = []
-        for number, row in _checked_rows(file, "data.train_files", data.prompt_key, prompt_id_key, judged):
+        for number, row in _checked_rows(file, "data.train_files", data.prompt_key, prompt_id_key, judged, own_reward):
             num_rows = None if num_rows is None else num_rows + 1
             prompt_id = row.get(prompt_id_key)
             if not _is_id(prompt_id):
@@ -57,15 +66,47 @@ def check_training_files(data: DictConfig, prompt_id_key: str, judged: bool) -> 
                 f"data.train_files: {file} row {number} repeats {prompt_id_key}={shown(prompt_id)} of {where} "
                 f"({len(duplicates)} repeated in all); every prompt needs an id of its own"
             )
+    _check_types(data, "train_files")
     return num_rows
 
 
-def check_validation_files(data: DictConfig, judged: bool) -> None:
+def check_validation_files(data: DictConfig, judged: bool, own_reward: bool = True) -> None:
     """Like `check_training_files`, for validation rows, which need no id."""
     for file in _files(data, "val_files"):
         if not _is_remote(file):
-            for _ in _checked_rows(file, "data.val_files", data.prompt_key, None, judged):
+            for _ in _checked_rows(file, "data.val_files", data.prompt_key, None, judged, own_reward):
                 pass
+    _check_types(data, "val_files")
+
+
+def _check_types(data: DictConfig, key: str) -> None:
+    """Raises `ConfigError` for a column of short floats, and for files whose columns can't be joined."""
+    files = local_files(data, key)
+    for file in files:
+        kind = _answer_field(pq.read_schema(file)) if file.endswith(".parquet") else None
+        if kind in (pa.float16(), pa.float32()):
+            raise ConfigError(
+                f"data.{key}: {file}: {ANSWER} is a {kind.bit_width}-bit float, in which 0.3 is not 0.3; "
+                "make it text or float64"
+            )
+    if len(files) < 2:
+        return
+    schemas = {file: _schema(file) for file in files}
+    try:
+        features = {file: datasets.Features.from_arrow_schema(schema) for file, schema in schemas.items()}
+        common_features(features, skipped=[data.get("image_key") or "images", data.get("video_key") or "videos"])
+    except DataError as error:
+        raise ConfigError(f"data.{key}: {error}") from error
+
+
+def _answer_field(schema: pa.Schema) -> pa.DataType | None:
+    top, _, inner = ANSWER.partition(".")
+    kind = schema.field(top).type
+    return kind.field(inner).type if pa.types.is_struct(kind) and kind.get_field_index(inner) >= 0 else None
+
+
+def _schema(file: str) -> pa.Schema:
+    return pq.read_schema(file) if file.endswith(".parquet") else read_json_table(file).schema
 
 
 def local_files(data: DictConfig, key: str) -> list[str]:
@@ -86,7 +127,7 @@ def _is_remote(file: str) -> bool:
 
 
 def _checked_rows(
-    file: str, key: str, prompt_key: str, id_key: str | None, judged: bool
+    file: str, key: str, prompt_key: str, id_key: str | None, judged: bool, own_reward: bool
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Each row's number and needed columns; raises at the end for the rows without question, answer, id or judge."""
     lacking: dict[str, list[int]] = defaultdict(list)
@@ -94,8 +135,8 @@ def _checked_rows(
     for number, row in enumerate(_read(file, key, [prompt_key, "reward_model"], id_key)):
         if not _has_question(row[prompt_key]):
             lacking[f"question ({prompt_key} has no user message with text)"].append(number)
-        if not _has_answer(row["reward_model"]):
-            lacking[f"answer ({ANSWER} is empty)"].append(number)
+        if problem := _answer_problem(row["reward_model"], own_reward):
+            lacking[problem].append(number)
         if id_key in row and not _is_id(row[id_key]):
             lacking[f"id ({id_key} must be a text or a whole number)"].append(number)
         if not judged and is_free_form(row):
@@ -192,9 +233,31 @@ def _has_question(messages: Any) -> bool:
     return bool(user) and bool(user[-1].strip() if isinstance(user[-1], str) else user[-1])
 
 
-def _has_answer(reward_model: Any) -> bool:
+def _answer_problem(reward_model: Any, own_reward: bool) -> str:
+    """What a row lacks for its answer to be compared; empty if nothing."""
     answer = reward_model.get("ground_truth") if isinstance(reward_model, dict) else None
-    return bool(answer.strip()) if isinstance(answer, str) else answer is not None and answer != []
+    if answer is None or answer == [] or (isinstance(answer, str) and not answer.strip()):
+        return f"answer ({ANSWER} is empty)"
+    if not own_reward:
+        return ""
+    value = answer[0] if isinstance(answer, list) and len(answer) == 1 else answer
+    if isinstance(value, datetime.date):
+        return (
+            f"answer that the reward can compare ({ANSWER} is a {type(value).__name__}, which readers of JSON make of "
+            f"texts such as 2024-01-31; make it text: {CONVERTER})"
+        )
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"answer ({ANSWER} is {value})"
+    if isinstance(value, float) and abs(value) >= 2**53:
+        return f"exact answer ({ANSWER} is {value}, too large for all digits of a float; make it text: {CONVERTER})"
+    try:
+        gold_answer(answer)
+    except RewardError:
+        return (
+            f"answer that the reward can compare ({ANSWER} is {shown(answer)} of the type {type(value).__name__}; "
+            "make it text, a number, or a list of one of them)"
+        )
+    return ""
 
 
 def _is_id(value: Any) -> bool:

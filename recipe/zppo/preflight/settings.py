@@ -100,9 +100,10 @@ def _failures(config: DictConfig, zppo: ZPPOConfig) -> Iterator[ConfigError]:
         lambda: check_judge_template(zppo),
         lambda: check_models(config, zppo),
         lambda: check_packing(config),
-        lambda: check_validation_files(config.data, zppo.judge.enable),
+        lambda: check_validation_files(config.data, zppo.judge.enable, has_own_reward(config)),
         lambda: check_enough_rows(
-            config, check_training_files(config.data, zppo.data.prompt_id_key, zppo.judge.enable)
+            config,
+            check_training_files(config.data, zppo.data.prompt_id_key, zppo.judge.enable, has_own_reward(config)),
         ),
         lambda: check_media(config, zppo),
         lambda: check_endpoint(zppo),
@@ -344,6 +345,11 @@ def check_reward_function(config: DictConfig) -> None:
     file = Path(str(path).removeprefix("file://")).expanduser()
     if "://" not in str(path).removeprefix("file://") and not file.is_file():
         raise ConfigError(f"reward.custom_reward_function.path: {path} does not exist")
+
+
+def has_own_reward(config: DictConfig) -> bool:
+    """Whether answers are graded by a reward function of ours: another may know gold answers of other types."""
+    return str(config.reward.custom_reward_function.path).startswith("pkg://recipe.zppo.")
 
 
 def _set_leaves(node: Any, path: str) -> list[str]:

@@ -1,0 +1,137 @@
+"""Gold answers of types that the reward can't compare, and files of different writers, before Ray starts."""
+
+import datetime
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from recipe.zppo.reward import compute_score
+from tests.runnable import BATCH, Run, row
+
+
+def table_of(answers: list[Any], kind: pa.DataType | None = None) -> pa.Table:
+    rows = [row(i) for i in range(len(answers))]
+    table = pa.Table.from_pylist(rows)
+    columns = [pa.array(["rule"] * len(rows)), pa.array(answers, kind)]
+    graded = pa.StructArray.from_arrays(columns, ["style", "ground_truth"])
+    return table.set_column(table.schema.get_field_index("reward_model"), "reward_model", graded)
+
+
+def parquet(run: Run, answers: list[Any], kind: pa.DataType | None = None) -> Path:
+    path = run.folder / "answers.parquet"
+    pq.write_table(table_of(answers, kind), path)
+    return path
+
+
+def jsonl(run: Run, answers: list[Any]) -> Path:
+    path = run.folder / "answers.jsonl"
+    rows = [row(i, reward_model={"style": "rule", "ground_truth": answer}) for i, answer in enumerate(answers)]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+DAY = datetime.date(2024, 1, 31)
+COLUMN = "reward_model.ground_truth"
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ([DAY] * BATCH, f"row 0 has no answer that the reward can compare ({COLUMN} is a date, which readers of JSON…"),
+        (
+            [b"7"] * BATCH,
+            f"row 0 has no answer that …{COLUMN} is b'7' of the type bytes; make it…",
+        ),
+        ([Decimal("3.50")] * BATCH, "row 0 has no answer that …of the type Decimal; make it text, …"),
+        ([datetime.time(1)] * BATCH, "row 0 has no answer that …of the type time; …"),
+        ([["1"]] * 3 + [["1", "2"]] + [["1"]] * 4, "row 3 has no answer that …of the type list; …"),
+        ([[["1"]]] * BATCH, "row 0 has no answer that …of the type list; …"),
+        ([[" "]] * BATCH, "row 0 has no answer that …"),
+        ([1.5, float("nan"), *[2.5] * 6], f"row 1 has no answer ({COLUMN} is nan); 1 such…"),
+        ([1.5, float("inf"), *[2.5] * 6], f"row 1 has no answer ({COLUMN} is inf); 1 such…"),
+        ([1.0, 2.0**70, *[2.5] * 6], f"row 1 has no exact answer ({COLUMN} is 1.1805916207174113e+21, too large…"),
+    ],
+)
+def test_refused(run: Run, answers: list[Any], message: str) -> None:
+    path = parquet(run, answers)
+    for key in ("data.train_files", "data.val_files"):
+        found = run.refused(f"{key}={path}")
+        start, *rest = message.split("…")
+        assert found.startswith(f"{key}: {path} {start}")
+        assert all(part in found for part in rest)
+    own = run.folder / "reward.py"
+    own.write_text("def compute_score(**_): return 0.0")
+    run.check(f"data.train_files={path}", f"reward.custom_reward_function.path={own}")
+
+
+@pytest.mark.parametrize("kind", [pa.float16(), pa.float32()])
+def test_short_floats(run: Run, kind: pa.DataType) -> None:
+    """0.3 comes out as 0.30000001192092896, which the reward tells from 0.3."""
+    path = parquet(run, [0.3] * BATCH, kind)
+    assert run.refused(f"data.train_files={path}").startswith(
+        f"data.train_files: {path}: {COLUMN} is a {kind.bit_width}-bit float, in"
+    )
+
+
+@pytest.mark.parametrize(
+    ("answers", "kind", "read"),
+    [
+        ([3.0, 2.5] * 4, None, "3"),
+        ([3] * BATCH, pa.int8(), "3"),
+        ([2**63] * BATCH, pa.uint64(), str(2**63)),
+        ([True] * BATCH, None, "True"),
+        (["a"] * BATCH, pa.large_string(), "a"),
+        (["a"] * BATCH, pa.string_view(), "a"),
+        (["a"] * BATCH, pa.dictionary(pa.int8(), pa.string()), "a"),
+        ([["a"]] * BATCH, pa.large_list(pa.string()), "a"),
+        ([["a"]] * BATCH, pa.list_(pa.string(), 1), "a"),
+    ],
+)
+def test_taken_and_graded(run: Run, answers: list[Any], kind: pa.DataType | None, read: str) -> None:
+    path = parquet(run, answers, kind)
+    run.check(f"data.train_files={path}")
+    (loaded,) = datasets.load_dataset("parquet", data_files=str(path), cache_dir=run.folder / "cache")["train"].take(1)
+    gold = loaded["reward_model"]["ground_truth"]
+    assert compute_score("", f"\\boxed{{{read}}}", gold)["score"] == 1
+    assert compute_score("", "\\boxed{17}", gold)["score"] == 0
+
+
+def test_dates_in_jsonl(run: Run) -> None:
+    """`datasets` would make timestamps of them in the run, as pyarrow does here."""
+    path = jsonl(run, ["2024-01-31"] * BATCH)
+    message = run.refused(f"data.train_files={path}")
+    assert message.startswith(f"data.train_files: {path} row 0 has no answer that the reward can compare")
+    assert "python -m recipe.zppo.data.convert name=verl" in message and f"{BATCH} such row(s)" in message
+    run.check(f"data.train_files={jsonl(run, ['2024-01-31'] * (BATCH - 1) + ['May'])}")
+
+
+def test_large_numbers_in_jsonl(run: Run) -> None:
+    assert "row 0 has no exact answer" in run.refused(f"data.train_files={jsonl(run, [2**70] * BATCH)}")
+    run.check(f"data.train_files={jsonl(run, [2**62] * BATCH)}")
+
+
+def test_files_of_pandas_and_of_datasets_go_together(run: Run) -> None:
+    first, second = run.folder / "pandas.parquet", run.folder / "datasets.parquet"
+    pd.DataFrame([row(i) for i in range(BATCH)]).to_parquet(first)
+    datasets.Dataset.from_list([row(i) for i in range(BATCH, 2 * BATCH)]).to_parquet(second)
+    run.check(f"data.train_files=[{first},{second}]", f"data.val_files=[{second},{first}]")
+
+
+def test_files_that_do_not_go_together(run: Run) -> None:
+    numbers = run.folder / "numbers.parquet"
+    datasets.Dataset.from_list(
+        [row(i, prompt_id=f"n{i}", reward_model={"style": "rule", "ground_truth": i}) for i in range(BATCH)]
+    ).to_parquet(numbers)
+    for key in ("train_files", "val_files"):
+        message = run.refused(f"data.{key}=[{run.data},{numbers}]")
+        assert message == (
+            f"data.{key}: {run.data} and {numbers} do not go together: {COLUMN} is string in one and int64 in the "
+            "other; write them with one type"
+        )
