@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recipe.zppo.candidates import Draft
 from recipe.zppo.compression import (
     Fallback,
     after_thinking,
     bounded_tail,
-    normalized_answer,
+    folded_answer,
     parse_summary,
     why_not_used,
 )
@@ -77,6 +78,10 @@ def test_a_megabyte_of_tags_is_parsed_in_linear_time(unit):
 ORIGINAL = "<think>long</think> so \\boxed{ \\text{Two}  apples}"
 
 
+def draft(text, correct=True, *gold):
+    return Draft(text, "teacher" if correct else "student", 0, correct, gold)
+
+
 @pytest.mark.parametrize(
     ("original", "summary", "result"),
     [
@@ -84,8 +89,6 @@ ORIGINAL = "<think>long</think> so \\boxed{ \\text{Two}  apples}"
         (ORIGINAL, " \\boxed{2}, no \\boxed{TWO APPLES} ", None),
         (ORIGINAL, "short. \\boxed{2}", Fallback.ANSWER_CHANGED),
         (ORIGINAL, "short, no box", Fallback.ANSWER_CHANGED),
-        ("it never ends", "no box either", None),
-        ("it never ends", "invented \\boxed{3}", Fallback.ANSWER_CHANGED),
         (ORIGINAL, None, Fallback.NO_SUMMARY),
         (ORIGINAL, " \n", Fallback.NO_SUMMARY),
         ("it never ends", "...", Fallback.NO_SUMMARY),
@@ -93,8 +96,50 @@ ORIGINAL = "<think>long</think> so \\boxed{ \\text{Two}  apples}"
         (ORIGINAL, "x" * 30 + "\\boxed{two apples}", None),
     ],
 )  # fmt: skip
-def test_what_is_accepted_and_why_not(original, summary, result):
-    assert why_not_used(original, summary, 48, len) == result
+@pytest.mark.parametrize("correct", [True, False])
+def test_what_is_accepted_and_why_not(original, summary, result, correct):
+    assert why_not_used(draft(original, correct), summary, 48, len) == result
+
+
+@pytest.mark.parametrize(
+    ("answer", "other"),
+    [("\\frac{1}{2}", "\\dfrac{1}{2}"), ("x = 3", "x=3"), ("1,000", "1000"), ("50\\%", "50"), ("0.5", "\\frac12")],
+)
+def test_answers_are_compared_as_the_grader_does(answer, other):
+    for first, second in ((answer, other), (other, answer)):
+        for correct in (True, False):
+            assert why_not_used(draft(f"\\boxed{{{first}}}", correct, "7"), f"\\boxed{{{second}}}", 48, len) is None
+
+
+def test_the_grader_is_asked_in_both_directions(monkeypatch):
+    asked = []
+    monkeypatch.setattr("recipe.zppo.compression.is_correct", lambda *pair: asked.append(pair) or pair == ("a", "b"))
+    assert why_not_used(draft("\\boxed{a}"), "\\boxed{b}", 48, len) is None
+    assert asked == [("b", "a"), ("a", "b")]
+
+
+@pytest.mark.parametrize(
+    ("text", "correct", "summary", "result"),
+    [
+        # a wrong one without a box: any wrong answer will do
+        ("it never ends", False, "invented \\boxed{3}", None),
+        ("it never ends", False, "invented \\boxed{ 42.0 }", Fallback.NOW_RIGHT),
+        ("it never ends", False, "no box either", Fallback.NO_BOX),
+        ("it never ends", False, "no box either" * 10, Fallback.TOO_LONG),
+        # a right one without: a judge or a reward function of the run's own may have called it so
+        ("it is forty-two", True, "so \\boxed{42}", None),
+        ("it is forty-two", True, "so \\boxed{41}", Fallback.ANSWER_CHANGED),
+        ("it is forty-two", True, "no box either", Fallback.NO_BOX),
+        # what the grader takes for the answer of a wrong response and for the right one as well
+        ("\\boxed{2^{41}+1}", False, "\\boxed{2^{41+1}}", Fallback.NOW_RIGHT),
+        # word for word is never wrong: the reward may ask for more than an answer
+        ("\\boxed{42} in the wrong place", False, "\\boxed{42}", None),
+    ],
+)
+def test_a_wrong_candidate_is_never_made_right(monkeypatch, text, correct, summary, result):
+    same = {("2^{41+1}", "2^{41}+1"), ("2^{41+1}", "42"), ("42.0", "42"), ("42", "42")}
+    monkeypatch.setattr("recipe.zppo.compression.is_correct", lambda *pair: tuple(s.strip() for s in pair) in same)
+    assert why_not_used(draft(text, correct, "42"), summary, 48, len) == result
 
 
 @pytest.mark.parametrize(
@@ -117,12 +162,12 @@ def test_a_summary_of_megabytes_is_refused_without_counting_its_tokens():
     def count(text):
         raise AssertionError("tokenized")
 
-    assert why_not_used("none", "x" * 10_000_000, 512, count) is Fallback.TOO_LONG
+    assert why_not_used(draft("none"), "x" * 10_000_000, 512, count) is Fallback.TOO_LONG
 
 
-def test_answers_are_compared_without_case_space_and_text_commands():
-    assert normalized_answer("\\boxed{\\text{ A\n b}  \\mathrm{CM}}") == "a b \\mathrm{cm}"
-    assert normalized_answer("no box") is None
+def test_answers_are_folded_without_case_space_and_text_commands():
+    assert folded_answer("\\text{ A\n b}  \\mathrm{CM}") == "a b \\mathrm{cm}"
+    assert folded_answer(None) == ""
 
 
 @given(st.text(max_size=60), st.integers(1, 80))

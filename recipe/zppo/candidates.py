@@ -1,21 +1,45 @@
 """Candidates of reformulated questions: whose responses are shown, in what order (Algorithm 1, step 4)."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from random import Random
+from typing import Any
 
+from recipe.zppo.errors import RewardError
 from recipe.zppo.randomness import generator
+from recipe.zppo.reward import gold_answer
 from recipe.zppo.types import Group, TeacherRollout
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A response chosen as candidate, not yet compressed. ``index`` is its place among its source's rollouts."""
+    """A response chosen as candidate, not yet compressed. ``index`` is its place among its source's rollouts.
+
+    ``gold`` are answers that are right, so that a summary can be held against them; no prompt shows them.
+    """
 
     text: str
     source: str
     index: int
     correct: bool
+    gold: tuple[str, ...] = field(default=(), repr=False)
+
+
+def gold_texts(data: Mapping[str, Any]) -> tuple[str, ...]:
+    """The gold answer of a data row: every text in it where only the run's own reward function knows its form."""
+    value = (data.get("reward_model") or {}).get("ground_truth")
+    try:
+        return () if value is None else (gold_answer(value),)
+    except RewardError:
+        return tuple(_texts_in(value))
+
+
+def _texts_in(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return [str(value)]
+    return [text for item in value for text in _texts_in(item)]
 
 
 def draw_candidates(
@@ -30,13 +54,14 @@ def draw_candidates(
     Raises:
         ValueError: there is no wrong rollout, or no correct response where one is needed.
     """
-    wrong = [Draft(r.text, "student", r.session, False) for r in sorted(plain.wrong, key=lambda r: r.session)]
+    gold = gold_texts(plain.question.data)
+    wrong = [Draft(r.text, "student", r.session, False, gold) for r in sorted(plain.wrong, key=lambda r: r.session)]
     if not wrong:
         raise ValueError(f"{plain.question.prompt_id} has no wrong rollout to show")
     if not right:
         return tuple(wrong)
     rng = generator(seed, "candidates", step, plain.question.prompt_id)
-    pair = [draw_correct(plain.question.prompt_id, helpers, rng), rng.choice(wrong)]
+    pair = [replace(draw_correct(plain.question.prompt_id, helpers, rng), gold=gold), rng.choice(wrong)]
     rng.shuffle(pair)
     return tuple(pair)
 

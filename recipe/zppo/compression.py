@@ -1,8 +1,8 @@
 """What becomes of the teacher's answer to a compression request (Fig. 16).
 
 A summary stands in for a rollout only if it ends where the rollout ended: its final answer must be the rollout's, or
-a BCQ would show a wrong "correct" candidate. Otherwise the rollout's own end is shown, bounded, and the reason is
-counted. Both are a model's text; `recipe.zppo.prompts` makes them safe.
+a BCQ would show a wrong "correct" candidate, or two right ones. Another one is asked for; in the end the rollout's own
+end is shown, bounded, and the reason is counted. Both are a model's text; `recipe.zppo.prompts` makes them safe.
 """
 
 import re
@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Protocol
 
-from recipe.zppo.reward import extract_answer
+from recipe.zppo.candidates import Draft
+from recipe.zppo.reward import extract_answer, is_correct
 
 
 class Fallback(StrEnum):
@@ -18,7 +19,11 @@ class Fallback(StrEnum):
 
     NO_SUMMARY = "no_summary"
     ANSWER_CHANGED = "answer_changed"
+    NOW_RIGHT = "now_right"
+    """It gives a wrong response the gold answer."""
     TOO_LONG = "too_long"
+    NO_BOX = "no_box"
+    """Neither has the response one. Fig. 16 asks for it, so another summary is asked for; the last one is shown."""
 
 
 class Tokenizer(Protocol):
@@ -65,32 +70,50 @@ def parse_summary(text: str) -> str | None:
 
 
 def why_not_used(
-    original_response: str, summary_text: str | None, max_tokens: int, count_tokens: Callable[[str], int]
+    draft: Draft, summary: str | None, max_tokens: int, count_tokens: Callable[[str], int]
 ) -> Fallback | None:
     """Why a result of `parse_summary` does not stand in for the response that was compressed; None if it does.
+
+    Compares answers as the reward does, which can take seconds.
 
     Args:
         max_tokens: most tokens of a candidate (512 in the paper).
         count_tokens: number of tokens of a text, for the model that reads the candidate.
 
     Returns:
-        the first reason: there is no summary; its boxed answer is not the response's (compared as by
-        `normalized_answer`; a response without a box must get a summary without one); it is too long.
+        the first reason: there is no summary; its boxed answer is not the response's; it makes a wrong response right;
+        it is too long; it has no box, like the response.
     """
-    if not summary_text or not any(map(str.isalnum, summary_text)):  # "...", as in the rules that it was given
+    if not summary or not any(map(str.isalnum, summary)):  # "...", as in the rules that it was given
         return Fallback.NO_SUMMARY
-    if normalized_answer(original_response) != normalized_answer(summary_text):
-        return Fallback.ANSWER_CHANGED
+    kept, shown = extract_answer(draft.text), extract_answer(summary)
+    if problem := _answer_problem(kept, shown, draft):
+        return problem
     # What cannot fit is not tokenized: a runaway summary may have megabytes.
-    if len(summary_text) > max_tokens * _CHARACTERS_A_TOKEN or count_tokens(summary_text) > max_tokens:
+    if len(summary) > max_tokens * _CHARACTERS_A_TOKEN or count_tokens(summary) > max_tokens:
         return Fallback.TOO_LONG
-    return None
+    return Fallback.NO_BOX if shown is None else None
 
 
-def normalized_answer(text: str) -> str | None:
-    """The boxed answer of a text, folded; `None` without a boxed answer."""
-    answer = extract_answer(text)
-    return None if answer is None else folded_answer(answer)
+def _answer_problem(kept: str | None, shown: str | None, draft: Draft) -> Fallback | None:
+    """What is wrong with the summary's answer ``shown``, where the response has ``kept``."""
+    if (kept is None) == (shown is None) and folded_answer(kept) == folded_answer(shown):
+        return None  # word for word, whatever the grader would say
+    if kept is not None:
+        if shown is None or not _is_same(shown, kept):
+            return Fallback.ANSWER_CHANGED
+    elif draft.correct and not _is_right(shown, draft):  # a judge may have called it so
+        return Fallback.ANSWER_CHANGED
+    return Fallback.NOW_RIGHT if not draft.correct and _is_right(shown, draft) else None
+
+
+def _is_same(answer: str, other: str) -> bool:
+    """To the grader, in either direction: which of the two stands for the gold answer should make no difference."""
+    return is_correct(answer, other) or is_correct(other, answer)
+
+
+def _is_right(answer: str | None, draft: Draft) -> bool:
+    return answer is not None and any(is_correct(answer, gold) for gold in draft.gold)
 
 
 def folded_answer(answer: str | None) -> str:

@@ -149,7 +149,8 @@ class Candidate:
     """A response as a reformulated prompt shows it.
 
     ``source`` is teacher or student; ``compression`` says how the text came about: ``teacher`` (its summary),
-    ``tail:<reason>`` (fall-back), ``truncate`` or ``none``.
+    ``tail:<reason>`` (fall-back), ``truncate`` or ``none``. ``rejected`` says of each summary that was not good enough
+    why; after it, another was asked for.
     """
 
     text: SafeText = field(repr=False)
@@ -159,6 +160,12 @@ class Candidate:
     compression: str
     teacher_tokens: int = 0
     """What the teacher wrote for it, also where that was then not used."""
+    rejected: tuple[str, ...] = ()
+
+    @property
+    def is_summary(self) -> bool:
+        """The teacher's words, not the response's own."""
+        return self.compression == "teacher"
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncIterator, Sequence
 
 from recipe.zppo.candidates import Draft
-from recipe.zppo.config.schema import ReformulationConfig, TeacherConfig, TimeoutsConfig, ZPPOConfig
+from recipe.zppo.config.schema import CompressionConfig, ReformulationConfig, TeacherConfig, TimeoutsConfig, ZPPOConfig
 from recipe.zppo.methods import WALK
 from recipe.zppo.rollout.pipeline import QuestionPipeline
 from recipe.zppo.types import (
@@ -30,6 +30,7 @@ def settings(
     rollout_s=5.0,
     step_s=20.0,
     teacher_s=5.0,
+    mixed_forms="drop",
 ) -> ZPPOConfig:
     """Without validation, so that a fraction may be larger than 1."""
     schedule = "next_step" if next_step else "same_step"
@@ -39,6 +40,7 @@ def settings(
         seed=1,
         reformulation=ReformulationConfig.model_construct(fraction=fraction, schedule=schedule, **chosen),
         teacher=TeacherConfig.model_construct(path="teacher", n_rollouts=2, step_timeout_s=teacher_s),
+        compression=CompressionConfig(mixed_forms=mixed_forms),
         timeouts=TimeoutsConfig(rollout_s=rollout_s, step_s=step_s),
     )
 
@@ -65,6 +67,7 @@ class SimulatedWorkers:
         self.openings: dict[str, Sequence[Opening]] = {}
         self.more_teachers: list[dict[str, int]] = []
         self.hints: dict[str, Hint] = {}
+        self.unsummarised = lambda draft: False
         self.fail: dict[str, list[RolloutFailure]] = {}
         self.hang_teacher: set[str] = set()
         self.hang_student: set[str] = set()
@@ -115,4 +118,8 @@ class SimulatedWorkers:
 
     async def compress(self, draft: Draft, *, seed: int, teacher: bool) -> Candidate:
         await self.pause()
-        return Candidate(f"<{draft.text}>", draft.source, draft.correct, "", "teacher" if teacher else "tail:late")
+        if not teacher or self.unsummarised(draft):
+            reason = "no_summary" if teacher else "late"
+            rejected = ("too_long", "no_summary") if teacher else ()
+            return Candidate(draft.text, draft.source, draft.correct, "", f"tail:{reason}", 3, rejected)
+        return Candidate(f"<{draft.text}>", draft.source, draft.correct, "", "teacher", 2)

@@ -6,6 +6,7 @@ import random
 import pytest
 
 from recipe.zppo.errors import CheckpointError, RewardFunctionError, RolloutError, WaitTimeoutError
+from recipe.zppo.methods.candidate_questions import FORMS, form_of
 from recipe.zppo.selection import HardQuestion, Reformulation, reformulation_cap, select_reformulations
 from recipe.zppo.types import Kind, RolloutFailure
 from tests.rollout.simulated import SimulatedWorkers, make_questions, pipeline_of, settings
@@ -119,6 +120,58 @@ async def test_next_step_teacher_that_is_slow_joins_the_running_batch():
     await asyncio.sleep(0.05)
     workers.teacher_gate.set()
     assert selected(await second) == set(expected(correct, teacher, 1))
+
+
+def half_of_them(draft):
+    """Which responses the teacher can't summarise: right and wrong ones, whatever their order."""
+    return sum(map(ord, draft.text)) % 2 == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_candidates_of_two_forms_are_not_shown_together(seed):
+    """The walk is the same whatever becomes of them: what is dropped leaves its place empty."""
+    correct, teacher = outcomes(seed)
+    shown = {}
+    for policy in ("show", "drop", "fall_back"):
+        workers = SimulatedWorkers(correct, teacher, seed)
+        workers.unsummarised = half_of_them
+        result = await pipeline_of(workers, mixed_forms=policy).run_step(7, make_questions(NAMES), len(NAMES))
+        shown[policy] = {(g.question.prompt_id, g.kind): g for g in result.reformulated}, result.counts
+    want = {(each.prompt_id, each.kind) for each in expected(correct, teacher, 7)}
+    groups, counts = shown["show"]
+    mixed = {key for key, g in groups.items() if key[1] is Kind.BCQ and len({c.is_summary for c in g.candidates}) == 2}
+    assert set(groups) == want and counts["mixed/show"] == len(mixed)
+    dropped, counts = shown["drop"]
+    assert set(dropped) == want - mixed and counts["mixed/drop"] == len(mixed)
+    fallen, counts = shown["fall_back"]
+    assert set(fallen) == want and counts["mixed/fall_back"] == counts["compression/tail:other_form"] == len(mixed)
+    for key in want:
+        before, after = groups[key].candidates, fallen[key].candidates
+        if key not in mixed:
+            assert dropped[key].candidates == after == before  # an NCQ has no right candidate to be told by its form
+            continue
+        assert [(c.text.strip("<>"), c.correct) for c in before] == [(c.text, c.correct) for c in after]
+        assert sorted(c.compression for c in after) == ["tail:no_summary", "tail:other_form"]
+
+
+def test_some_of_these_are_mixed():
+    forms = []
+    for seed in range(4):
+        workers = SimulatedWorkers(*outcomes(seed), seed)
+        workers.unsummarised = half_of_them
+        result = asyncio.run(pipeline_of(workers, mixed_forms="show").run_step(7, make_questions(NAMES), len(NAMES)))
+        forms += [form_of(g.candidates) for g in result.reformulated if g.kind is Kind.BCQ]
+    assert set(forms) == set(FORMS)
+
+
+async def test_summaries_that_were_not_good_enough_are_counted_once_a_response():
+    workers = SimulatedWorkers(dict.fromkeys(NAMES, 0), dict.fromkeys(NAMES, 2))
+    workers.unsummarised = lambda draft: draft.text.startswith(("T q1 ", "q1 0"))
+    pipeline = pipeline_of(workers, fraction=2.0, mixed_forms="show")
+    result = await pipeline.run_step(7, make_questions(NAMES), len(NAMES))
+    failed = {c.text for g in result.reformulated for c in g.candidates if not c.is_summary}
+    assert result.counts["summaries/asked_again"] == 2 * len(failed) > 0
+    assert result.counts["summaries/rejected_too_long"] == result.counts["summaries/rejected_no_summary"] == len(failed)
 
 
 @pytest.mark.parametrize("answered", [0, 1])

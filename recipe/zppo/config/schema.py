@@ -26,6 +26,10 @@ def candidates(config: "ZPPOConfig") -> bool:
     return any(METHODS[kind].fewest_candidates for kind in config.kinds)
 
 
+def pairs(config: "ZPPOConfig") -> bool:
+    return any(METHODS[kind].fewest_candidates == 2 for kind in config.kinds)
+
+
 def teacher_writes(config: "ZPPOConfig") -> bool:
     return candidates(config) or config.writes_hint
 
@@ -105,6 +109,15 @@ class CompressionConfig(Group):
     thinking: bool = key(False, used=teacher_writes)
     """Let the chat template open with reasoning before a summary or hint; it counts in `max_tokens`. What does not come
     to the end of its thoughts is no summary."""
+
+    attempts: int = key(3, ge=1, used=candidates)
+    """Summaries of one response that the teacher is asked for at most, each with a seed of its own: another one where
+    there was none, it had another answer, or it was too long. Only then the end of the response stands in."""
+
+    mixed_forms: Literal["drop", "fall_back", "show"] = key("drop", used=pairs)
+    """What becomes of a BCQ that would show a summary beside a response's own end, which would tell them apart: drop
+    leaves it out, and its place in the step stays empty; fall_back shows the ends of both; show shows it all the
+    same."""
 
 
 class DistillationConfig(Group):

@@ -58,7 +58,8 @@ class LocalWorkers:
         else:
             length = int(zppo.teacher.inference.get("max_model_len") or self.max_model_len)
             asked = [TeacherInProcess(teacher, zppo, self._template, length) for teacher in teachers]
-        self._teachers = [TeacherClient(self, generate, zppo) for generate in self._endpoints or asked or [None]]
+        generates, in_thread = self._endpoints or asked or [None], bool(self._endpoints)
+        self._teachers = [TeacherClient(self, generate, zppo, in_thread=in_thread) for generate in generates]
 
     async def close(self) -> None:
         for endpoint in self._endpoints:

@@ -19,11 +19,16 @@ class Visit(Protocol):
     step: int
     group_size: int
     prefix_fraction: float
+    mixed_forms: str
+    """`zppo.compression.mixed_forms`"""
     plain: Group | None
     helpers: Sequence[TeacherRollout]
 
     async def compressed(self, draft: Draft) -> Candidate:
         """The draft as a candidate text. Each response is compressed once in a step."""
+
+    async def uncompressed(self, draft: Draft) -> Candidate:
+        """The draft's own words: their bounded end, as where a summary could not be had."""
 
     async def hint(self, draft: Draft) -> Hint:
         """The teacher's hint from a correct response."""

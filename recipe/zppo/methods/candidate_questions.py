@@ -1,11 +1,20 @@
 """BCQ and NCQ: the question with responses to it as candidates (Algorithm 1, step 4)."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 
 from recipe.zppo import prompts
-from recipe.zppo.candidates import draw_candidates
+from recipe.zppo.candidates import Draft, draw_candidates
 from recipe.zppo.methods.base import Method, Visit
-from recipe.zppo.types import Group, Kind
+from recipe.zppo.types import Candidate, Group, Kind
+
+FORMS = ("summary", "raw", "mixed")
+
+
+def form_of(candidates: Sequence[Candidate]) -> str:
+    """Of `FORMS`: the teacher's summaries, the responses' own words, or some of both."""
+    forms = {candidate.is_summary for candidate in candidates}
+    return "mixed" if len(forms) > 1 else "summary" if True in forms else "raw"
 
 
 class CandidateQuestion(Method):
@@ -14,10 +23,17 @@ class CandidateQuestion(Method):
     async def prepare(self, group: Group, visit: Visit) -> bool:
         assert visit.plain is not None, "its responses are the candidates"
         drafts = draw_candidates(visit.plain, visit.helpers, right=self.needs_help, seed=visit.seed, step=visit.step)
-        group.candidates = tuple(await asyncio.gather(*(visit.compressed(draft) for draft in drafts)))
-        for candidate in group.candidates:
+        compressed = await asyncio.gather(*(visit.compressed(draft) for draft in drafts))
+        group.candidates = tuple(await self.shown(drafts, compressed, visit))
+        for candidate in group.candidates or compressed:
             visit.count(f"compression/{candidate.compression}")
-        return True
+        return bool(group.candidates)
+
+    async def shown(
+        self, drafts: Sequence[Draft], compressed: Sequence[Candidate], visit: Visit
+    ) -> Sequence[Candidate]:
+        """What of the candidates is shown; none, if the group is to be left out."""
+        return compressed
 
 
 class Bcq(CandidateQuestion):
@@ -28,8 +44,33 @@ class Bcq(CandidateQuestion):
     title = "BCQ (one candidate right, one wrong)"
     fewest_candidates = 2
 
+    async def shown(
+        self, drafts: Sequence[Draft], compressed: Sequence[Candidate], visit: Visit
+    ) -> Sequence[Candidate]:
+        """Two of one form: beside a tidy summary, a response's own words would tell which is which."""
+        if form_of(compressed) != "mixed":
+            return compressed
+        visit.count(f"mixed/{visit.mixed_forms}")
+        if visit.mixed_forms == "drop":
+            return ()
+        if visit.mixed_forms == "show":
+            return compressed
+        return [
+            await visit.uncompressed(draft) if candidate.is_summary else candidate
+            for draft, candidate in zip(drafts, compressed, strict=True)
+        ]
+
     def messages(self, group: Group, plain: Group | None) -> list[dict]:
         return prompts.bcq_messages(group.question.messages, *(candidate.text for candidate in group.candidates))
+
+    def metrics(self, groups: Sequence[Group], counts: Mapping[str, int]) -> dict[str, float | None]:
+        forms = [form_of(group.candidates) for group in groups]
+        name = f"zppo/{self.kind.value}"
+        return super().metrics(groups, counts) | {
+            **{f"{name}/form_{form}": forms.count(form) for form in FORMS},
+            f"{name}/mixed_dropped": counts.get("mixed/drop", 0),
+            f"{name}/mixed_fell_back": counts.get("mixed/fall_back", 0),
+        }
 
 
 class Ncq(CandidateQuestion):

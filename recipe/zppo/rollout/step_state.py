@@ -106,7 +106,7 @@ def check_settings(state: dict[str, Any], zppo: ZPPOConfig, group_size: int) -> 
 def unpack(state: dict[str, Any], work: StepWork) -> None:
     """Put the outcomes of ``state`` into fresh ``work``. Needs a running event loop."""
     for name, count in state.get("teacher_counts", {}).items():
-        if not name.startswith(("compression/", "hint/")):  # counted again when the prompts are made again
+        if not name.startswith(("compression/", "hint/", "mixed/")):  # counted again when the prompts are made again
             work.teacher_counts[name] = count
     for prompt_id, rollouts in state["plain"].items():
         uid = f"{work.step}.{work.order[prompt_id]:05d}.plain"

@@ -109,6 +109,7 @@ class _Visit:
         self._teacher, self._work, self._question = teacher, work, group.question
         self.seed, self.step = zppo.seed, work.step
         self.group_size, self.prefix_fraction = teacher.group_size, zppo.reformulation.prefix_fraction
+        self.mixed_forms = zppo.compression.mixed_forms
         self.plain = work.plain.get(prompt_id)
         self.helpers = work.teacher.get(prompt_id, TeacherAnswers()).rollouts
 
@@ -126,8 +127,16 @@ class _Visit:
             candidate = await self._teacher.in_time(self._work, compress(draft, seed=seed, teacher=True))
         except WaitTimeoutError:
             return await compress(draft, seed=seed, teacher=False)
-        self._work.teacher_counts["tokens"] += candidate.teacher_tokens
+        counts = self._work.teacher_counts
+        counts["tokens"] += candidate.teacher_tokens
+        counts["summaries/asked_again"] += min(len(candidate.rejected), self._teacher.zppo.compression.attempts - 1)
+        for reason in candidate.rejected:
+            counts[f"summaries/rejected_{reason}"] += 1
         return candidate
+
+    async def uncompressed(self, draft: Draft) -> Candidate:
+        candidate = await self._teacher.workers.compress(draft, seed=0, teacher=False)
+        return replace(candidate, compression="tail:other_form")
 
     async def hint(self, draft: Draft) -> Hint:
         seed = derive_seed(self.seed, "hint", self.step, self._question.prompt_id)

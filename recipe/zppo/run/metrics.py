@@ -107,6 +107,9 @@ def _count_metrics(result: StepResult) -> dict[str, float | None]:
         "zppo/rollouts/failed": result.counts["rollouts/failed"],
         "zppo/questions/failed": result.counts["questions/failed"],
     }
+    for name, count in result.counts.items():
+        if name.startswith("summaries/"):
+            metrics[f"zppo/compression/{name.removeprefix('summaries/')}"] = count
     for name, count in compressions.items():
         metrics[f"zppo/compression/{name.replace('tail:', 'fall_back_')}"] = count
     for reason in ("too_long", "timeout", "generation", "judge"):

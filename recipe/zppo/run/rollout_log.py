@@ -6,6 +6,7 @@ import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from recipe.zppo.methods.candidate_questions import form_of
 from recipe.zppo.prompts import question_text
 from recipe.zppo.reward import extract_answer
 from recipe.zppo.run.files import DispensableWrites, write_atomically
@@ -17,8 +18,9 @@ logger = logging.getLogger(__name__)
 class RolloutLog:
     """Writes ``<folder>/step_<n>.jsonl`` in the background; the file appears whole.
 
-    A line holds step, uid, prompt_id, kind (`types.Kind`), replayed, question, ground_truth, accuracy, candidates,
-    responses with their rewards, and for hard questions the teacher's rollouts. Texts are cut at ``text_limit``.
+    A line holds step, uid, prompt_id, kind (`types.Kind`), replayed, question, ground_truth, accuracy, candidates and
+    their form, responses with their rewards, and for hard questions the teacher's rollouts. Texts are cut at
+    ``text_limit``.
     A file that the disk refuses is missing, and counted by ``failed``; the run goes on.
     """
 
@@ -80,10 +82,12 @@ class RolloutLog:
                     "correct": candidate.correct,
                     "answer": candidate.answer,
                     "compression": candidate.compression,
+                    **({"rejected": list(candidate.rejected)} if candidate.rejected else {}),
                     "text": self._cut(candidate.text),
                 }
                 for candidate in group.candidates
             ],
+            **({"form": form_of(group.candidates)} if group.candidates else {}),
             "responses": [
                 {
                     "reward": rollout.reward,

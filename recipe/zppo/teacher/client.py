@@ -2,18 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 from recipe.zppo import prompts
-from recipe.zppo.candidates import Draft
-from recipe.zppo.compression import after_thinking, bounded_tail, parse_summary, why_not_used
+from recipe.zppo.candidates import Draft, gold_texts
+from recipe.zppo.compression import Fallback, after_thinking, bounded_tail, parse_summary, why_not_used
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import JudgeError, PromptTooLongError, RewardError, RewardFunctionError, RolloutError, ZPPOError
 from recipe.zppo.hints import leaks
 from recipe.zppo.judge import Judgement, judge_messages, parse_verdict, with_question
 from recipe.zppo.media import parts as media
+from recipe.zppo.randomness import derive_seed
 from recipe.zppo.reward import extract_answer, gold_answer
 from recipe.zppo.sanitize import sanitize
 from recipe.zppo.teacher.generate import Generate
@@ -39,10 +40,12 @@ class TeacherClient:
 
     Args:
         generate: asks the teacher's model; None where there is no teacher.
+        in_thread: compare answers, which can take seconds, beside the event loop. Not where requests that arrive
+            together are to be answered together.
     """
 
-    def __init__(self, student: Student, generate: Generate | None, config: ZPPOConfig):
-        self.student, self.generate, self.config = student, generate, config
+    def __init__(self, student: Student, generate: Generate | None, config: ZPPOConfig, *, in_thread: bool = True):
+        self.student, self.generate, self.config, self.in_thread = student, generate, config, in_thread
         # Candidates go into the student's prompt; no special token of either model may come with them.
         self.special_tokens = tuple(student.tokenizer.all_special_tokens)
         if generate is not None:
@@ -102,19 +105,39 @@ class TeacherClient:
         return Judgement(parse_verdict(reply), num_tokens)
 
     async def compress(self, draft: Draft, seed: int, teacher: bool) -> Candidate:
-        """The draft as a candidate: the teacher's summary (Fig. 16) if it keeps the answer, else the bounded tail."""
+        """The draft as a candidate: the teacher's summary (Fig. 16) if it keeps the answer, else the bounded tail.
+
+        A summary that does not do is asked for again, with a seed that follows from ``seed``, up to
+        `zppo.compression.attempts` times in all. Failed requests are not: `RequestGate` has tried them again already.
+        """
         if not teacher or self.generate is None or self.config.compression.mode != "teacher":
             return self.without_teacher(draft, "late")
         messages = prompts.compression_messages(draft.text, special_tokens=self.special_tokens)
-        try:
-            reply, num_tokens = await self._say(messages, seed)
-            summary, limit = parse_summary(reply) or "", self.config.reformulation.max_candidate_tokens
-            reason = why_not_used(draft.text, summary, limit, lambda text: len(self._encode(text)))
-        except Exception as error:  # whatever the servers raise: the run goes on with the tail, counted
-            logger.warning("compression failed: %s", error)
-            return self.without_teacher(draft, "request_failed")
-        candidate = self.without_teacher(draft, reason) if reason else self._candidate(draft, summary, "teacher")
-        return replace(candidate, teacher_tokens=num_tokens)
+        rejected: list[str] = []
+        usable, reason, tokens = "", None, 0
+        for attempt in range(self.config.compression.attempts):
+            try:
+                reply, num_tokens = await self._say(messages, derive_seed(seed, attempt) if attempt else seed)
+                summary = parse_summary(reply) or ""
+                reason = await self._why_not_used(draft, summary)
+            except Exception as error:  # whatever the servers raise: the run goes on with the tail, counted
+                logger.warning("compression failed: %s", error)
+                reason = "request_failed"
+                break
+            tokens += num_tokens
+            if reason in (None, Fallback.NO_BOX):
+                usable = summary
+            if reason is None:
+                break
+            rejected.append(reason.value)
+        candidate = self._candidate(draft, usable, "teacher") if usable else self.without_teacher(draft, str(reason))
+        return replace(candidate, teacher_tokens=tokens, rejected=tuple(rejected))
+
+    async def _why_not_used(self, draft: Draft, summary: str) -> Fallback | None:
+        arguments = draft, summary, self.config.reformulation.max_candidate_tokens, lambda text: len(self._encode(text))
+        if self.in_thread:
+            return await asyncio.to_thread(why_not_used, *arguments)
+        return why_not_used(*arguments)
 
     def without_teacher(self, draft: Draft, reason: str) -> Candidate:
         """Compression mode ``none`` or ``truncate``, and the fall-back of ``teacher``."""
@@ -139,11 +162,7 @@ class TeacherClient:
             logger.warning("hint failed: %s", error)
             return Hint("", "failed")
         hint = sanitize(reply, self.special_tokens).strip()
-        try:
-            gold = [gold_answer(data["reward_model"]["ground_truth"])]
-        except RewardError:  # an answer in a form that only the run's own reward function knows
-            gold = _texts_in(data["reward_model"]["ground_truth"])
-        problem = "failed" if not hint else "leak" if any(leaks(hint, text) for text in ["", *gold]) else ""
+        problem = "failed" if not hint else "leak" if any(leaks(hint, text) for text in ["", *gold_texts(data)]) else ""
         return Hint(hint, problem, num_tokens)
 
     async def _say(self, messages: list[dict], seed: int, *, whole: bool = False) -> tuple[str, int]:
@@ -167,11 +186,3 @@ class TeacherClient:
         """Text and number of its tokens: the student's for the same text where the teacher's were not counted."""
         text, num_tokens = await self.generate(messages, seed, max_tokens, work)
         return text, len(self._encode(text)) if num_tokens is None else num_tokens
-
-
-def _texts_in(value: Any) -> list[str]:
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        return [str(value)]
-    return [text for item in value for text in _texts_in(item)]
