@@ -140,11 +140,11 @@ async def test_candidates_of_two_forms_are_not_shown_together(seed):
     want = {(each.prompt_id, each.kind) for each in expected(correct, teacher, 7)}
     groups, counts = shown["show"]
     mixed = {key for key, g in groups.items() if key[1] is Kind.BCQ and len({c.is_summary for c in g.candidates}) == 2}
-    assert set(groups) == want and counts["mixed/show"] == len(mixed)
+    assert set(groups) == want and counts["mixed/bcq_show"] == len(mixed)
     dropped, counts = shown["drop"]
-    assert set(dropped) == want - mixed and counts["mixed/drop"] == len(mixed)
+    assert set(dropped) == want - mixed and counts["mixed/bcq_drop"] == len(mixed)
     fallen, counts = shown["fall_back"]
-    assert set(fallen) == want and counts["mixed/fall_back"] == counts["compression/tail:other_form"] == len(mixed)
+    assert set(fallen) == want and counts["mixed/bcq_fall_back"] == counts["compression/tail:other_form"] == len(mixed)
     for key in want:
         before, after = groups[key].candidates, fallen[key].candidates
         if key not in mixed:
@@ -194,11 +194,17 @@ async def test_pending_reformulations_survive_a_restart(answered):
         await pipeline.load_state_dict(state, {q.prompt_id: q for q in make_questions(NAMES)})
         return await pipeline.run_step(2, make_questions(NAMES), len(NAMES))
 
-    workers = SimulatedWorkers(correct, teacher)
+    def counted(result):
+        return {
+            name: n for name, n in result.counts.items() if name.startswith(("compression/", "mixed/", "summaries/"))
+        }
+
+    workers, fresh = SimulatedWorkers(correct, teacher), SimulatedWorkers(correct, teacher)
+    workers.unsummarised = fresh.unsummarised = half_of_them
     state, went_on = await before(workers)
-    fresh = SimulatedWorkers(correct, teacher)
     resumed = await after(fresh, state)
     assert [(g.uid, g.candidates) for g in resumed.groups] == [(g.uid, g.candidates) for g in went_on.groups]
+    assert counted(resumed) == counted(went_on) and counted(resumed)["mixed/bcq_drop"]
     asked = {name for event, name in fresh.log if event == "start teacher"}
     hard = {name for name in NAMES if correct[name] < 2}
     assert hard <= asked  # step 2 asks for its own hard questions

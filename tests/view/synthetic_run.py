@@ -58,6 +58,8 @@ def write_run(
         else:
             reformulated = [_group(g.question, kind, step, CHANCES[kind], rng) for g in hard[:2] for kind in kinds]
         counts = Counter({"compression/teacher": 20, "compression/tail:answer_changed": 2})
+        counts |= {"mixed/bcq_drop": int(step == 3 and Kind.BCQ in config.kinds)}
+        counts |= {"summaries/asked_again": 2, "summaries/rejected_too_long": 2}
         counts |= {"hint/leak": step % 3, "hint/failed": int(step == 5)}
         counts |= {"teacher/0/asked": 9, "teacher/0/solved": 5, "teacher/1/asked": 4, "teacher/1/solved": 1}
         result = StepResult(
@@ -111,6 +113,8 @@ def _group(question: Question, kind: Kind, step: int, chance: float, rng: random
         group.rollouts.append(Rollout(session, f"{uid}_{session}_0", "text", reward, "1", 10, 22))
     if kind in (Kind.BCQ, Kind.NCQ):
         group.candidates = (Candidate("text", "student", False, "2", "teacher"),)
+    if kind is Kind.BCQ:
+        group.candidates += (Candidate("text", "teacher", True, "1", "teacher"),)
     return group
 
 

@@ -76,6 +76,16 @@ def test_hints_that_gave_the_answer_away_are_counted():
     assert outcome.kinds(rows) == ("hint",)
 
 
+def test_the_forms_of_candidates_are_counted():
+    rows = [
+        {"step": 1, "zppo/bcq/form_summary": 3.0, "zppo/bcq/form_raw": 0.0, "zppo/bcq/mixed_dropped": 1.0},
+        {"step": 2, "zppo/bcq/form_summary": 1.0, "zppo/bcq/form_mixed": 2.0, "zppo/bcq/mixed_fell_back": 4.0},
+    ]
+    found = outcome.reformulations(rows, "bcq")
+    assert (found.forms, found.mixed_dropped, found.mixed_fell_back) == ({"summary": 4, "mixed": 2}, 1, 4)
+    assert outcome.kinds(rows) == ("bcq",)  # also if all were dropped
+
+
 def test_kinds_are_those_that_a_run_has_built_or_tried_to():
     none = {"zppo/bcq/count": 0.0, "zppo/bcq/failed": 0.0, "zppo/ncq/count": 0.0, "zppo/prefix/count": 0.0}
     assert outcome.kinds([{"step": 1} | none]) == ()

@@ -63,6 +63,21 @@ def words_of(out: str) -> str:
     return out[: out.index("Where things lie")].lower()
 
 
+def test_the_forms_of_candidates_agree_with_the_rollouts(finished_run: Path, tmp_path: Path, capsys):
+    groups = groups_of(finished_run)
+    forms = [group["form"] for group in groups if group["kind"] == "bcq"]
+    assert forms and set(forms) == {"summary"} and not any("form" in each for each in groups if each["kind"] == "plain")
+    _, shown, _ = run(capsys, str(finished_run))
+    assert f"candidates: {len(forms)} of two summaries (python -m recipe.zppo.cue_audit" in shown
+    assert "dropped: 1 with one summary and one response's own words" in shown
+    assert "24 summaries asked for again" in shown
+    row = {"step": 1, "zppo/bcq/count": 3, "zppo/bcq/accuracy": 0.5, "zppo/bcq/form_raw": 2, "zppo/bcq/form_mixed": 1}
+    (tmp_path / "metrics.jsonl").write_text(json.dumps(row | {"zppo/bcq/mixed_fell_back": 2}))
+    _, shown, _ = run(capsys, str(tmp_path))
+    assert "candidates: 2 of two responses' own words, 1 of one of each (" in shown
+    assert "own words of both instead of one summary: 2" in shown
+
+
 def test_a_run_is_told_only_what_it_has(finished_run, hint_run, prefix_run, distilled_run, capsys):
     """Words of the kinds and extensions, over all runs: each where it belongs and nowhere else."""
     runs = {"zppo": finished_run, "hint": hint_run, "prefix": prefix_run, "distilled": distilled_run}

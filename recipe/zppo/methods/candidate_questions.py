@@ -50,7 +50,7 @@ class Bcq(CandidateQuestion):
         """Two of one form: beside a tidy summary, a response's own words would tell which is which."""
         if form_of(compressed) != "mixed":
             return compressed
-        visit.count(f"mixed/{visit.mixed_forms}")
+        visit.count(f"mixed/{self.kind.value}_{visit.mixed_forms}")
         if visit.mixed_forms == "drop":
             return ()
         if visit.mixed_forms == "show":
@@ -68,8 +68,8 @@ class Bcq(CandidateQuestion):
         name = f"zppo/{self.kind.value}"
         return super().metrics(groups, counts) | {
             **{f"{name}/form_{form}": forms.count(form) for form in FORMS},
-            f"{name}/mixed_dropped": counts.get("mixed/drop", 0),
-            f"{name}/mixed_fell_back": counts.get("mixed/fall_back", 0),
+            f"{name}/mixed_dropped": counts.get(f"mixed/{self.kind.value}_drop", 0),
+            f"{name}/mixed_fell_back": counts.get(f"mixed/{self.kind.value}_fall_back", 0),
         }
 
 

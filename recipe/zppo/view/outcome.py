@@ -7,9 +7,10 @@ teacher): what cannot be known is None, never 0.
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from recipe.zppo.methods import DEFAULT_KINDS, METHODS, WALK
+from recipe.zppo.methods.candidate_questions import FORMS
 from recipe.zppo.run.folder import Row
 
 STEP_PARTS = {
@@ -147,6 +148,11 @@ class Reformulations:
     """Without a rollout, or without the hint."""
     leaked: int = 0
     """Hints dropped because they gave the answer away."""
+    forms: dict[str, int] = field(default_factory=dict)
+    """Groups by the form of their two candidates (`FORMS`)."""
+    mixed_dropped: int = 0
+    mixed_fell_back: int = 0
+    """Pairs that came out as a summary beside a response's own end."""
 
 
 def reformulations(rows: Sequence[Row], kind: str) -> Reformulations:
@@ -158,12 +164,15 @@ def reformulations(rows: Sequence[Row], kind: str) -> Reformulations:
         not_fitting=int(total(rows, f"{name}/does_not_fit")),
         failed=int(total(rows, f"{name}/failed")),
         leaked=int(total(rows, f"{name}/leaked")),
+        forms={form: n for form in FORMS if (n := int(total(rows, f"{name}/form_{form}")))},
+        mixed_dropped=int(total(rows, f"{name}/mixed_dropped")),
+        mixed_fell_back=int(total(rows, f"{name}/mixed_fell_back")),
     )
 
 
 def kinds(rows: Sequence[Row]) -> tuple[str, ...]:
     """Those of `KINDS` that the run has built or tried to build."""
-    counts = ("count", "does_not_fit", "failed", "leaked")
+    counts = ("count", "does_not_fit", "failed", "leaked", "mixed_dropped")
     return tuple(k for k in KINDS if any(row.get(f"zppo/{k}/{name}") for row in rows for name in counts))
 
 
@@ -182,6 +191,8 @@ class Teacher:
     compressions: int
     fall_backs: dict[str, int]
     """Compressions that fell back on the tail of the response, by reason."""
+    asked_again: int
+    """Further summaries asked for, since the one before would not do."""
 
 
 def teacher(rows: Sequence[Row]) -> Teacher | None:
@@ -199,6 +210,7 @@ def teacher(rows: Sequence[Row]) -> Teacher | None:
         hidden_share=max(0.0, 1 - exposed / seconds) if seconds else None,
         compressions=int(total(rows, "zppo/compression/count")),
         fall_backs={key.removeprefix(prefix): n for key in keys if (n := int(total(rows, key)))},
+        asked_again=int(total(rows, "zppo/compression/asked_again")),
     )
     return outcome if outcome.asked or outcome.compressions else None
 

@@ -110,6 +110,14 @@ def _reformulation_lines(summary: Summary) -> Iterator[str]:
         if kind.not_fitting or kind.failed:
             without = "without hint or answers" if method.writes_hint else "without answers"
             yield f"  lost: {kind.not_fitting} too long for the context, {kind.failed} {without}"
+        if kind.forms:
+            names = {"summary": "two summaries", "raw": "two responses' own words", "mixed": "one of each"}
+            forms = ", ".join(f"{kind.forms[form]} of {text}" for form, text in names.items() if form in kind.forms)
+            yield f"  candidates: {forms} (python -m recipe.zppo.cue_audit: can they be told by their looks?)"
+        if kind.mixed_dropped:
+            yield f"  dropped: {kind.mixed_dropped} with one summary and one response's own words"
+        if kind.mixed_fell_back:
+            yield f"  own words of both instead of one summary: {kind.mixed_fell_back}"
         if kind.leaked:
             yield f"  dropped: {kind.leaked} that gave the answer away"
 
@@ -147,6 +155,7 @@ def _teacher_lines(summary: Summary, teacher: outcome.Teacher) -> Iterator[str]:
         yield (
             f"{teacher.compressions} candidates made, {fall_backs} ({fall_backs / teacher.compressions:.1%}) by falling"
             f" back on the end of the response{f': {reasons}' if reasons else ''}"
+            f"{f'; {teacher.asked_again} summaries asked for again' if teacher.asked_again else ''}"
         )
     if teacher.failed_requests or teacher.late:
         cause = f"; last cause: {summary.teacher_error}" if summary.teacher_error else ""
