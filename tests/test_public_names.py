@@ -15,7 +15,7 @@ NAMES = (
     "recipe.zppo.reward:compute_score",
     "recipe.zppo.bootstrap:bootstrap_difference",
 )
-COMMANDS = ("candidate_match", "compare", "merge_adapter", "plots", "summary", "wait_for_nodes", "watch")
+COMMANDS = ("candidate_match", "compare", "cue_audit", "merge_adapter", "plots", "summary", "wait_for_nodes", "watch")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -224,7 +224,7 @@ def test_a_batch_is_padded_to_equal_parts(groups: int, padded: int, per_rank: in
 def papers_work(**changes) -> Workload:
     base = Workload(
         steps=200, updates_per_step=4, prompts=384, replayed=96, extra_groups=96, group_size=8, response=12_288,
-        teacher_rollouts=480 * 4, teacher_response=12_288, summaries=96 * 8, summary=512,
+        teacher_rollouts=480 * 4, teacher_response=12_288, summaries=96 * 8 * 3, summary=512,
     )  # fmt: skip
     return dataclasses.replace(base, **changes)
 
@@ -233,7 +233,7 @@ def test_the_papers_step() -> None:
     work = papers_work()
     assert (work.groups, work.rollouts) == (576, 4608)
     assert work.student_tokens == 4608 * 12_288
-    assert work.teacher_tokens == 1920 * 12_288 + 768 * 512
+    assert work.teacher_tokens == 1920 * 12_288 + 2304 * 512
 
 
 def logs_to(folder: str | None = "out/rollouts", text_limit: int | None = 65_536) -> ZPPOConfig:
