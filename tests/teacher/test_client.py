@@ -153,6 +153,14 @@ def test_how_often_it_is_asked_for_is_a_setting(tokenizer):
     assert len(compress(tokenizer, DRAFT, OTHER, attempts=5)[1]) == 5
 
 
+def test_at_temperature_0_it_is_not_asked_for_again(tokenizer):
+    """The same would come back."""
+    model = Says(OTHER)
+    greedy = client(tokenizer, model, teacher=CONFIG["teacher"] | {"temperature": 0.0})
+    assert asyncio.run(greedy.compress(DRAFT, 3, True)).rejected == ("answer_changed",)
+    assert len(model.asked) == 1
+
+
 @pytest.mark.parametrize("in_thread", [True, False])
 def test_answers_are_compared_beside_the_event_loop_where_others_wait(tokenizer, monkeypatch, in_thread):
     threads = []

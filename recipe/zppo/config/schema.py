@@ -112,7 +112,8 @@ class CompressionConfig(Group):
 
     attempts: int = key(3, ge=1, used=candidates)
     """Summaries of one response that the teacher is asked for at most, each with a seed of its own: another one where
-    there was none, it had another answer, or it was too long. Only then the end of the response stands in."""
+    there was none, it had another answer, or it was too long. Only then the end of the response stands in. At
+    temperature 0 one is asked for."""
 
     mixed_forms: Literal["drop", "fall_back", "show"] = key("drop", used=pairs)
     """What becomes of a BCQ that would show a summary beside a response's own end, which would tell them apart: drop
@@ -379,6 +380,11 @@ class ZPPOConfig(Group):
     def compresses(self) -> bool:
         """The teacher summarises candidates."""
         return self.compression.mode == "teacher" and any(METHODS[kind].fewest_candidates for kind in self.kinds)
+
+    @property
+    def summaries_asked(self) -> int:
+        """Of one response at most. At temperature 0 another one would be the same."""
+        return self.compression.attempts if self.teacher.temperature else 1
 
     @property
     def writes_hint(self) -> bool:

@@ -91,7 +91,7 @@ def workload_of(config: DictConfig, zppo: ZPPOConfig, rows: int | None) -> Workl
     methods = [METHODS[kind] for kind in zppo.kinds]
     shown = max((method.most_candidates(config.actor_rollout_ref.rollout.n) for method in methods), default=0)
     # Instances share one cap, and each shows a pair, or all wrong rollouts of a group.
-    summaries = cap * shown * zppo.compression.attempts if zppo.compresses else cap * zppo.writes_hint
+    summaries = cap * shown * zppo.summaries_asked if zppo.compresses else cap * zppo.writes_hint
     return Workload(
         steps=steps,
         updates_per_step=zppo.updates_per_step,

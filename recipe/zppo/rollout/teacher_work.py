@@ -129,7 +129,7 @@ class _Visit:
             return await compress(draft, seed=seed, teacher=False)
         counts = self._work.teacher_counts
         counts["tokens"] += candidate.teacher_tokens
-        counts["summaries/asked_again"] += min(len(candidate.rejected), self._teacher.zppo.compression.attempts - 1)
+        counts["summaries/asked_again"] += min(len(candidate.rejected), self._teacher.zppo.summaries_asked - 1)
         for reason in candidate.rejected:
             counts[f"summaries/rejected_{reason}"] += 1
         return candidate

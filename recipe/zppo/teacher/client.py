@@ -114,8 +114,9 @@ class TeacherClient:
             return self.without_teacher(draft, "late")
         messages = prompts.compression_messages(draft.text, special_tokens=self.special_tokens)
         rejected: list[str] = []
-        usable, reason, tokens = "", None, 0
-        for attempt in range(self.config.compression.attempts):
+        reason: Fallback | str | None = None
+        usable, tokens = "", 0
+        for attempt in range(self.config.summaries_asked):
             try:
                 reply, num_tokens = await self._say(messages, derive_seed(seed, attempt) if attempt else seed)
                 summary = parse_summary(reply) or ""
@@ -129,7 +130,7 @@ class TeacherClient:
                 usable = summary
             if reason is None:
                 break
-            rejected.append(reason.value)
+            rejected.append(str(reason))
         candidate = self._candidate(draft, usable, "teacher") if usable else self.without_teacher(draft, str(reason))
         return replace(candidate, teacher_tokens=tokens, rejected=tuple(rejected))
 

@@ -72,7 +72,7 @@ def read_pairs(groups: Iterable[dict[str, Any]]) -> list[Pair]:
             continue
         summaries = {candidate["compression"] == "teacher" for candidate in candidates}
         form = "mixed" if len(summaries) > 1 else "summary" if True in summaries else "raw"
-        features = tuple(_features(candidate, place) for place, candidate in enumerate(candidates))
+        features = _features(candidates[0], 0), _features(candidates[1], 1)
         pairs.append(Pair(str(group["prompt_id"]), features, bool(candidates[0]["correct"]), form))
     return pairs
 
