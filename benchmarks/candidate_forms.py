@@ -5,7 +5,8 @@ Each rule is then applied to the same pairs and the same summaries: which forms 
 `recipe.zppo.cue_audit` can tell from the looks. Pairs are added to ``OUT/pairs.jsonl``, so that commands with several
 values of zppo.seed add up; without overrides, what is there is reported.
 
-``strict`` is the rule up to version 0.1.0: one summary, used if its boxed text is the response's.
+``truncate`` shows no summary; ``strict`` is the rule up to version 0.1.0: one summary, used if its boxed text is the
+response's; ``graded`` is today's.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ from rich.console import Console
 from rich.table import Table
 
 from recipe.zppo.candidates import Draft, draw_candidates
-from recipe.zppo.compression import Fallback, bounded_tail, folded_answer
+from recipe.zppo.compression import Fallback, folded_answer
 from recipe.zppo.config.compose import compose
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ZPPOError
 from recipe.zppo.local.trainer import LocalTrainer
 from recipe.zppo.reward import extract_answer
+from recipe.zppo.sanitize import sanitize
 from recipe.zppo.teacher.client import TeacherClient
 from recipe.zppo.types import Kind, StepResult
 from recipe.zppo.view.cue_audit import audit, read_pairs
@@ -48,7 +50,7 @@ class Watched(LocalTrainer):
 
         async def why_not_used(draft: Draft, summary: str) -> Fallback | None:
             reason = await ask(draft, summary)
-            self.summaries.setdefault(draft, []).append((summary, reason))
+            self.summaries.setdefault(draft, []).append((sanitize(summary, client.special_tokens), reason))
             return reason
 
         return why_not_used
@@ -58,7 +60,7 @@ class Watched(LocalTrainer):
 
     def _keep_books(self, result: StepResult) -> None:
         super()._keep_books(result)
-        limit = self.zppo.reformulation.max_candidate_tokens
+        client = self.workers._teachers[0]
         for group in result.reformulated:
             if group.kind is not Kind.BCQ:
                 continue
@@ -66,8 +68,7 @@ class Watched(LocalTrainer):
             plain, helpers = result.source_plain[prompt_id], result.teacher[prompt_id].rollouts
             drafts = draw_candidates(plain, helpers, right=True, seed=self.zppo.seed, step=result.step)
             sides = [
-                asdict(draft)
-                | {"tail": bounded_tail(draft.text, limit, self.workers.tokenizer), "summaries": self.summaries[draft]}
+                asdict(draft) | {"tail": client.without_teacher(draft, "").text, "summaries": self.summaries[draft]}
                 for draft in drafts
                 if draft in self.summaries  # else the request has failed
             ]
@@ -123,12 +124,12 @@ def report(lines: list[dict[str, Any]], console: Console) -> None:
             console.print(f"{'right' if correct else 'wrong'}, summary {attempt + 1}: {dict(reasons)}", highlight=False)
         no_box = sum(extract_answer(side["text"]) is None for side in sides)
         console.print(f"  responses without a box: {no_box} of {len(sides)}", highlight=False)
-    rules: dict[str, Any] = {"strict": strict}
+    rules: dict[str, Any] = {"truncate": lambda side: None, "strict": strict}
     for attempts in (1, 2, 3):
         rules[f"graded, {attempts} asked"] = lambda side, attempts=attempts: graded(side, attempts)
     table = Table("rule", "mixed forms", "pairs", "summary", "raw", "mixed", "length", "form", "box", "opening", "all")
     for name, rule in rules.items():
-        for mixed_forms in ("show", "drop", "fall_back"):
+        for mixed_forms in ("show", "drop", "fall_back") if name != "truncate" else ("show",):
             pairs = read_pairs(shown(lines, rule, mixed_forms))
             forms = Counter(pair.form for pair in pairs)
             try:

@@ -14,7 +14,9 @@ from recipe.zppo.errors import CheckpointError
 from recipe.zppo.local.__main__ import main
 from tests.local.conftest import overrides, read_metrics
 
-RESUMED = ("zppo.reformulation.schedule=next_step", "trainer.total_training_steps=4")
+# Hot: summaries are asked for again.
+STEPS = ("trainer.total_training_steps=4", "zppo.teacher.temperature=1.8")
+RESUMED = ("zppo.reformulation.schedule=next_step", *STEPS)
 
 
 def story(folder) -> list:
@@ -23,14 +25,20 @@ def story(folder) -> list:
     return [chosen, [(folder / f"rollouts/step_{step:06d}.jsonl").read_text() for step in (1, 2, 3, 4)]]
 
 
+def asked_again(folder) -> float:
+    return sum(row.get("zppo/compression/asked_again", 0) for row in read_metrics(folder).values())
+
+
 def test_same_seed_same_run(train, tmp_path):
     for name in ("one", "two"):
-        train("trainer.total_training_steps=4", folder=name)
+        train(*STEPS, folder=name)
     assert story(tmp_path / "one") == story(tmp_path / "two")
+    assert asked_again(tmp_path / "one")
 
 
 def test_kill_9_and_resume(train, world, tmp_path):
     train(*RESUMED, folder="undisturbed")
+    assert asked_again(tmp_path / "undisturbed")
     killed = tmp_path / "killed"
     server = multiprocessing.get_context("forkserver")
     server.set_forkserver_preload(["tests.local.conftest"])  # a new Python for each would import for seconds
