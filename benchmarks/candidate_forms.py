@@ -119,7 +119,7 @@ def shown(lines: list[dict[str, Any]], rule: Any, mixed_forms: str) -> Iterator[
 def report(lines: list[dict[str, Any]], console: Console) -> None:
     for correct in (True, False):
         sides = [side for line in lines for side in line["sides"] if side["correct"] is correct]
-        for attempt in range(max(len(side["summaries"]) for side in sides)):
+        for attempt in range(max((len(side["summaries"]) for side in sides), default=0)):
             reasons = Counter(str(s["summaries"][attempt][1]) for s in sides if len(s["summaries"]) > attempt)
             console.print(f"{'right' if correct else 'wrong'}, summary {attempt + 1}: {dict(reasons)}", highlight=False)
         no_box = sum(extract_answer(side["text"]) is None for side in sides)
