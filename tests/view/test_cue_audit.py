@@ -70,6 +70,10 @@ def test_a_question_is_not_known_by_heart() -> None:
     assert shares["opening"] == Proportion(0.5, 60)
 
 
+def test_words_that_no_other_candidate_opens_with_tell_nothing() -> None:
+    assert audit(read_pairs(pairs("names", questions=60)))["opening"] == Proportion(0.5, 60)
+
+
 def test_questions_count_once_however_often_they_came() -> None:
     often = [line for line in pairs("length", 60) for _ in range(4)]
     assert audit(read_pairs(often))["length"].whole == 60

@@ -14,6 +14,7 @@ Reads the rollout files of the run. Exit status 2, with one line, where there ar
 import argparse
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +36,9 @@ MIN_QUESTIONS = 50
 """Of fewer, the interval would reach 14 points to either side."""
 
 FOLDS = 10
+
+MIN_OPENINGS = 5
+"""Words that fewer candidates open with are left out: what is learnt from them holds for no other candidate."""
 
 GROUPS = {
     "length": "characters, words and lines",
@@ -105,8 +109,8 @@ def audit(pairs: Sequence[Pair]) -> dict[str, Proportion]:
         RunFolderError: fewer questions than `MIN_QUESTIONS`.
         MissingScikitLearnError: see there.
     """
-    questions = np.array([pair.question for pair in pairs])
-    if (number := len(set(questions))) < MIN_QUESTIONS:
+    names, questions = np.unique([pair.question for pair in pairs], return_inverse=True)
+    if (number := len(names)) < MIN_QUESTIONS:
         raise RunFolderError(
             f"{number} questions with a right and a wrong candidate are too few to tell a cue from chance; "
             f"it takes {MIN_QUESTIONS}"
@@ -114,8 +118,8 @@ def audit(pairs: Sequence[Pair]) -> dict[str, Proportion]:
     shares = {}
     for name, cues in {**{name: [name] for name in GROUPS}, "all": list(GROUPS)}.items():
         hits = _guesses(pairs, cues, questions)
-        by_question = [hits[questions == question].mean() for question in np.unique(questions)]
-        shares[name] = Proportion(float(np.mean(by_question)), len(by_question))
+        by_question = np.bincount(questions, hits) / np.bincount(questions)
+        shares[name] = Proportion(float(by_question.mean()), number)
     return shares
 
 
@@ -130,7 +134,7 @@ def _guesses(pairs: Sequence[Pair], cues: Sequence[str], questions: np.ndarray) 
     except ImportError as error:
         raise MissingScikitLearnError("the audit needs scikit-learn: pip install 'open-zppo[audit]'") from error
 
-    differences = [_difference(pair, cues) for pair in pairs]
+    differences = _without_rare([_difference(pair, cues) for pair in pairs])
     swapped = [{name: -value for name, value in each.items()} for each in differences]
     right = np.array([pair.first_is_right for pair in pairs])
     hits = np.empty(len(pairs))
@@ -150,6 +154,12 @@ def _guesses(pairs: Sequence[Pair], cues: Sequence[str], questions: np.ndarray) 
 def _difference(pair: Pair, cues: Sequence[str]) -> Features:
     first, second = ({name: v for cue in cues for name, v in features[cue].items()} for features in pair.features)
     return {name: first.get(name, 0.0) - second.get(name, 0.0) for name in first | second}
+
+
+def _without_rare(differences: list[Features]) -> list[Features]:
+    seen = Counter(name for each in differences for name in each)
+    kept = [{name: value for name, value in each.items() if seen[name] >= MIN_OPENINGS} for each in differences]
+    return [{"nothing": 0.0} | each for each in kept]  # scikit-learn wants a column
 
 
 def is_cue(share: Proportion) -> bool:
