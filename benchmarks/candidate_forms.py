@@ -1,9 +1,9 @@
 r"""What candidates of BCQs look like under each rule: ``python -m benchmarks.candidate_forms OUT [override ...]``.
 
-Rolls out the steps of a run of `recipe.zppo.local`, without updates, and keeps every summary that the teacher wrote.
-Each rule is then applied to the same pairs and the same summaries: which forms come out, and what the audit of
-`recipe.zppo.cue_audit` can tell from the looks. Pairs are added to ``OUT/pairs.jsonl``, so that commands with several
-values of zppo.seed add up; without overrides, what is there is reported.
+Rolls out the steps of a run of `recipe.zppo.local`, without BCQ answers and updates, and keeps every summary that the
+teacher wrote. Each rule is then applied to the same pairs and the same summaries: which forms come out, and what the
+audit of `recipe.zppo.cue_audit` can tell from the looks. Pairs are added to ``OUT/pairs.jsonl`` step by step, so that
+commands with several values of zppo.seed add up; without overrides, what is there is reported.
 
 ``truncate`` shows no summary; ``strict`` is the rule up to version 0.1.0: one summary, used if its boxed text is the
 response's; ``graded`` is today's.
@@ -29,21 +29,34 @@ from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ZPPOError
 from recipe.zppo.local.trainer import LocalTrainer
 from recipe.zppo.reward import extract_answer
+from recipe.zppo.rollout.step_state import StepWork
 from recipe.zppo.sanitize import sanitize
 from recipe.zppo.teacher.client import TeacherClient
-from recipe.zppo.types import Kind, StepResult
+from recipe.zppo.types import Group, StepResult
 from recipe.zppo.view.cue_audit import audit, read_pairs
 
 
 class Watched(LocalTrainer):
-    """Rolls out and learns nothing; one line a pair goes to ``lines``."""
+    """Rolls out and learns nothing; one line a pair is added to ``file``."""
+
+    file: Path
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self.lines: list[dict[str, Any]] = []
+        self.groups: list[tuple[StepWork, Group]] = []
         self.summaries: dict[Draft, list[tuple[str, Fallback | None]]] = {}
         for client in self.workers._teachers:
             client._why_not_used = self._watch(client)
+        self.pipeline.teacher.prepare = self._prepare(self.pipeline.teacher.prepare)
+
+    def _prepare(self, prepare: Any) -> Any:
+        async def prepared(work: StepWork, group: Group) -> bool:
+            """The candidates are there, and there is nothing to answer."""
+            if await prepare(work, group):
+                self.groups.append((work, group))
+            return False
+
+        return prepared
 
     def _watch(self, client: TeacherClient) -> Any:
         ask = client._why_not_used
@@ -60,12 +73,10 @@ class Watched(LocalTrainer):
 
     def _keep_books(self, result: StepResult) -> None:
         super()._keep_books(result)
-        client = self.workers._teachers[0]
-        for group in result.reformulated:
-            if group.kind is not Kind.BCQ:
-                continue
+        client, lines = self.workers._teachers[0], []
+        for work, group in self.groups:
             prompt_id = group.question.prompt_id
-            plain, helpers = result.source_plain[prompt_id], result.teacher[prompt_id].rollouts
+            plain, helpers = work.plain[prompt_id], work.teacher[prompt_id].rollouts
             drafts = draw_candidates(plain, helpers, right=True, seed=self.zppo.seed, step=result.step)
             sides = [
                 asdict(draft) | {"tail": client.without_teacher(draft, "").text, "summaries": self.summaries[draft]}
@@ -73,8 +84,11 @@ class Watched(LocalTrainer):
                 if draft in self.summaries  # else the request has failed
             ]
             if len(sides) == 2:
-                self.lines.append({"prompt_id": prompt_id, "sides": sides, "right": group.accuracy})
+                lines.append(json.dumps({"prompt_id": prompt_id, "sides": sides}) + "\n")
+        with self.file.open("a") as file:
+            file.writelines(lines)
         self.summaries.clear()
+        self.groups.clear()
 
 
 def strict(side: dict[str, Any]) -> str | None:
@@ -153,9 +167,8 @@ def main(out: str, *overrides: str) -> None:
         where = [f"trainer.default_local_dir={folder}/run", "trainer.resume_mode=disable", "zppo.export.hf_model=false"]
         config = compose(["platform=cpu", *overrides, *fixed, *off, *where])
         trainer = Watched(config, validate_zppo(config.zppo))
+        trainer.file = file
         trainer.fit()
-        with file.open("a") as lines:
-            lines.writelines(json.dumps(line) + "\n" for line in trainer.lines)
     report([json.loads(line) for line in file.read_text().splitlines()], Console(width=160))
 
 
