@@ -15,7 +15,7 @@ from recipe.zppo.hints import leaks
 from recipe.zppo.judge import Judgement, judge_messages, parse_verdict, with_question
 from recipe.zppo.media import parts as media
 from recipe.zppo.randomness import derive_seed
-from recipe.zppo.reward import extract_answer, gold_answer
+from recipe.zppo.reward import extract_answer
 from recipe.zppo.sanitize import sanitize
 from recipe.zppo.teacher.generate import Generate
 from recipe.zppo.teacher.own_template import load_judge_template
