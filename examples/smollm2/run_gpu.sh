@@ -55,7 +55,7 @@ train "${PYTHON}" -m verl.trainer.main_zppo \
     transfer_queue.backend.SimpleStorage.num_data_storage_units=1 \
     data.train_batch_size=64 \
     actor_rollout_ref.actor.optim.lr=1.0e-5 \
-    actor_rollout_ref.actor.fsdp_config.model_dtype=float32 \
+    zppo.optimizer=fp32 \
     actor_rollout_ref.rollout.gpu_memory_utilization=0.4 \
     zppo.teacher.inference.gpu_memory_utilization=0.4 \
     trainer.total_training_steps=100 \

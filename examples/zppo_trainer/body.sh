@@ -54,7 +54,7 @@ TRAINER=(
     trainer.default_local_dir="${RUN_DIR}"
     # a step of the paper's takes 20 to 33 minutes; a checkpoint one or two
     trainer.save_freq="${SAVE_FREQ:-5}"
-    # each has weights and optimiser: 14 GB at 2B, 57 GB at 9B on FSDP
+    # each has weights and optimiser: 18 GB at 2B, 75 GB at 9B on FSDP
     trainer.max_actor_ckpt_to_keep="${KEEP_CHECKPOINTS:-2}"
 )
 

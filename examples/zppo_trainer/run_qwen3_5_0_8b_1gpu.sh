@@ -43,7 +43,7 @@ DATA=(
 ACTOR=(
     actor_rollout_ref.model.path="${MODEL_PATH}"
     actor_rollout_ref.actor.ppo_max_token_len_per_gpu=16384
-    # one rank holds all of the training state, 10 GB, half of it the optimiser's; that leaves while vLLM is awake
+    # one rank holds all of the training state, 8.5 GB, 5.1 of them the optimiser's; that leaves while vLLM is awake
     actor_rollout_ref.actor.fsdp_config.optimizer_offload=true
 )
 

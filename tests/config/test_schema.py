@@ -54,7 +54,7 @@ def test_defaults_are_table_8() -> None:
     assert (zppo.teacher.temperature, zppo.teacher.top_p, zppo.teacher.top_k) == (1.0, 1.0, -1)
     assert (actor.clip_ratio_low, actor.clip_ratio_high, actor.clip_ratio_c) == (0.2, 0.28, 10.0)
     assert (actor.loss_agg_mode, actor.use_kl_loss, actor.entropy_coeff) == ("token-mean", False, 0)
-    assert (actor.optim.optimizer_impl, actor.optim.optimizer) == ("torchao.optim", "_AdamW")
+    assert (zppo.optimizer, actor.optim.optimizer_impl, actor.optim.optimizer) == ("anyprecision", "optimi", "AdamW")
     assert (actor.optim.lr, list(actor.optim.betas)) == (1e-6, [0.9, 0.999])
     assert (actor.optim.weight_decay, actor.optim.clip_grad, actor.optim.lr_scheduler_type) == (0.1, 1.0, "constant")
     assert (config.trainer.n_gpus_per_node, zppo.teacher.n_gpus_per_node) == (6, 2)

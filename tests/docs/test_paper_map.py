@@ -2,7 +2,6 @@
 
 import ast
 import functools
-import inspect
 import re
 from pathlib import Path
 
@@ -129,18 +128,21 @@ def test_adamw_as_table_8_has_it() -> None:
     from verl.workers.config.optimizer import build_optimizer
 
     fsdp, megatron = (config.actor_rollout_ref.actor for config in configs())
-    assert fsdp.optim.override_optimizer_config.bf16_stochastic_round
-    assert inspect.signature(torch.optim.AdamW).parameters["eps"].default == 1e-8
-    # torchao comes with the extra `gpu` only; torch's AdamW takes the same keys and makes its state alike
     weight = torch.nn.Parameter(torch.ones(4, dtype=getattr(torch, fsdp.fsdp_config.model_dtype)))
-    optim = OmegaConf.merge(
-        fsdp.optim, {"optimizer_impl": "torch.optim", "optimizer": "AdamW", "override_optimizer_config": None}
-    )
-    adamw = build_optimizer([weight], optim)
+    adamw = build_optimizer([weight], OmegaConf.create(OmegaConf.to_container(fsdp.optim, resolve=True)))
     weight.grad = torch.ones_like(weight)
     adamw.step()
     (group,), state = adamw.param_groups, adamw.state[weight]
-    assert (group["lr"], tuple(group["betas"]), group["weight_decay"], group["eps"]) == (1e-6, (0.9, 0.999), 0.1, 1e-8)
-    assert state["exp_avg"].dtype == state["exp_avg_sq"].dtype == torch.bfloat16
+    assert (group["lr"], group["beta1"], group["beta2"], group["weight_decay"], group["eps"]) == (
+        1e-6,
+        0.9,
+        0.999,
+        0.1,
+        1e-8,
+    )
+    assert group["kahan_sum"] and not group["decouple_lr"]
+    assert {key: value.dtype for key, value in state.items()} == dict.fromkeys(
+        ("exp_avg", "exp_avg_sq", "kahan_comp"), torch.bfloat16
+    )
     assert (megatron.optim.optimizer, megatron.optim.main_grads_dtype) == ("adam", "fp32")
     assert megatron.megatron.use_distributed_optimizer  # a precision-aware optimizer is one

@@ -5,12 +5,13 @@ import dataclasses
 import pytest
 from omegaconf import OmegaConf
 
+from recipe.zppo.config.compose import compose
 from recipe.zppo.config.hardware import GB
 from recipe.zppo.config.model_shape import ModelShape, shape_of
 from recipe.zppo.config.schema import LoggingConfig, ZPPOConfig
 from recipe.zppo.dry_run.disk import Disk, _written, checkpoints_kept, disk_of, rollout_bytes
 from recipe.zppo.dry_run.divisibility import Batch, serving_problems, training_problems
-from recipe.zppo.dry_run.engine import Serving, Training
+from recipe.zppo.dry_run.engine import Serving, Training, training_of
 from recipe.zppo.dry_run.machine import Accelerator, parse_accelerators
 from recipe.zppo.dry_run.memory import checkpoint_bytes, host_memory, resident, serving_memory, training_memory
 from recipe.zppo.dry_run.verdicts import disk_verdicts, memory_verdicts, serving_verdicts
@@ -42,6 +43,22 @@ def served(**changes) -> Serving:
 
 
 # ---- memory
+
+
+@pytest.mark.parametrize(
+    ("name", "engine", "found"),
+    [
+        # weight, gradient, and what the optimiser keeps of one parameter
+        ("anyprecision", "dp", (2, 2, 2 + 2 + 2)),
+        ("stochastic", "dp", (2, 2, 2 + 2)),
+        ("fp32", "dp", (4, 4, 4 + 4)),
+        ("anyprecision", "megatron", (2, 4, 4 + 2 + 2)),
+        ("fp32", "megatron", (2, 4, 4 + 4 + 4)),
+    ],
+)
+def test_bytes_of_a_parameter_by_optimizer(name: str, engine: str, found: tuple[int, int, int]) -> None:
+    training = training_of(compose([f"zppo.optimizer={name}", f"model_engine={engine}"]))
+    assert (training.weight, training.gradient, training.state) == found
 
 
 def test_fsdp_splits_weights_gradients_and_states_over_its_shards() -> None:

@@ -46,6 +46,19 @@ def test_in_fp32_there_is_no_second_copy() -> None:
     assert all(weight is parameter for weight, parameter in zip(master.weights, layer.parameters(), strict=True))
 
 
+def test_a_model_in_fp32_is_what_weights_in_bf16_can_hold() -> None:
+    layer = torch.nn.Linear(4, 2)
+    drawn = layer.weight.detach().clone()
+    master = MasterWeights(layer, torch.bfloat16)
+    assert torch.equal(layer.weight, drawn.bfloat16().float()) and not torch.equal(layer.weight, drawn)
+    layer(torch.ones(1, 4)).sum().backward()
+    master.take_gradients()
+    torch.optim.SGD(master.weights, lr=0.5).step()
+    master.give_to_model()
+    assert {weight.dtype for weight in master.weights} == {torch.bfloat16}
+    assert torch.equal(layer.weight, (drawn.bfloat16() - 0.5).float())
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_saved_state_goes_on(dtype: torch.dtype) -> None:
     whole, _ = trained(dtype, 30)

@@ -18,6 +18,11 @@ def test_a_lora_student_is_refused(world, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+def test_rounding_by_chance_is_refused(world, tmp_path, capsys):
+    assert launch(compose(overrides(world, tmp_path / "run", "zppo.optimizer=stochastic"))) == 2
+    assert "zppo.optimizer: recipe.zppo.local keeps no random state" in capsys.readouterr().err
+
+
 def test_validation_only_trains_nothing(train):
     trainer = train("trainer.val_only=true", "trainer.val_before_train=true", "zppo.export.hf_model=true")
     (row,) = trainer.metrics().values()

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from recipe.zppo.errors import CheckpointError
 from recipe.zppo.local.__main__ import main
@@ -78,6 +79,23 @@ def test_another_seed_or_method_is_refused(train):
         train("zppo.seed=1", "trainer.total_training_steps=3")
     with pytest.raises(CheckpointError, match=r"^zppo\.reformulation\.ncq: .* was written with True, now it is False"):
         train("zppo.reformulation.ncq=false", "trainer.total_training_steps=3")
+
+
+def test_bf16_weights_with_kahan_summation_resume_exactly_and_with_their_optimizer_only(train, tmp_path):
+    name, states = "zppo.optimizer=anyprecision", []
+    for folder, steps in (("whole", (2,)), ("halves", (1, 2))):
+        for step in steps:
+            trainer = train(
+                name, f"trainer.total_training_steps={step}", "actor_rollout_ref.actor.optim.lr=1e-3", folder=folder
+            )
+        state = trainer.learner.optimizer.state
+        states.append([t for weight in trainer.learner.master.weights for t in (weight, *state[weight].values())])
+    assert {tensor.dtype for tensor in states[0]} == {torch.bfloat16}
+    assert all(torch.equal(one, other) for one, other in zip(*states, strict=True))
+    with pytest.raises(
+        CheckpointError, match=r"^zppo\.optimizer: .* was written with anyprecision, now it is fp32; set"
+    ):
+        train("trainer.total_training_steps=3", folder="halves")
 
 
 def test_what_the_local_back_end_cannot_do_is_one_line(world, tmp_path):

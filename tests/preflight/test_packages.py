@@ -53,6 +53,14 @@ def test_megatron_needs_its_bridge_and_transformer_engine(installed: set[str]) -
     check_packages(megatron)
 
 
+def test_stochastic_rounding_needs_torchao(installed: set[str]) -> None:
+    config = composed("platform=cpu", "zppo.optimizer=stochastic")
+    with pytest.raises(ConfigError, match=r"^zppo.optimizer: stochastic needs torchao, .*: pip install torchao$"):
+        check_packages(config)
+    installed.add("torchao")
+    check_packages(config)
+
+
 def test_the_cpu_needs_none(installed: set[str]) -> None:
     check_packages(composed("platform=cpu"))
 

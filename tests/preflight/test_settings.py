@@ -15,6 +15,7 @@ from tests.runnable import BATCH, Run, row, write_rows
 CONTEXT, TEACHER_CONTEXT = "actor_rollout_ref.rollout.max_model_len", "zppo.teacher.inference.max_model_len"
 URL, OPENAI_ONLY = "zppo.teacher.base_url", "zppo.teacher.openai_fields_only"
 ENDPOINT, LEGACY = f"{URL}=http://127.0.0.1:9/v1", "verl's V1 trainer ignores this key; set reward.…"
+ACTOR, DTYPE, OVERRIDE = "actor_rollout_ref.actor", "fsdp_config.model_dtype", "optim.override_optimizer_config"
 MANAGER = "actor_rollout_ref.rollout.agent.agent_loop_manager_class"
 N, REWARD, RESUME = "actor_rollout_ref.rollout.n", "reward.custom_reward_function.path", "trainer.resume_from_path"
 NO_BCQ, PLAIN = "zppo.reformulation.bcq=false", "zppo.reformulation.enable=false"
@@ -134,6 +135,25 @@ CASES = [
     ("reward_model.model.path=x", f"reward_model.model.path: {LEGACY}"),
     ("sandbox_fusion.url=x", f"sandbox_fusion.url: {LEGACY}"),
     *((f"{key}=0.5", f"{key}: 0.5 would do nothing…") for key, _, _ in UNREAD),
+    # the optimiser, by its name and by verl's keys
+    ("zppo.optimizer=adamw", "zppo.optimizer: …"),
+    *(
+        (f"zppo.optimizer={name} {ACTOR}.{changed}", f"{ACTOR}.{message} contradicts zppo.optimizer={name}…", passes)
+        for name, changed, message, passes in (
+            ("anyprecision", f"{DTYPE}=fp32", f"{DTYPE}: fp32", f"zppo.optimizer=anyprecision {ACTOR}.{DTYPE}=bf16"),
+            ("stochastic", f"{DTYPE}=fp32", f"{DTYPE}: fp32", "zppo.optimizer=stochastic"),
+            ("fp32", f"{DTYPE}=bfloat16", f"{DTYPE}: bfloat16", f"zppo.optimizer=fp32 {ACTOR}.{DTYPE}=float32"),
+            ("fp32", "optim.optimizer=SGD", "optim.optimizer: SGD", "zppo.optimizer=fp32"),
+            (
+                "anyprecision",
+                f'{OVERRIDE}={{{{"kahan_sum":true,"decouple_lr":true,"triton":false}}}}',
+                f"{OVERRIDE}.decouple_lr: True",
+                f'{ACTOR}.{OVERRIDE}={{{{"kahan_sum":true,"decouple_lr":false,"triton":false,"eps":1.0e-7}}}}',
+            ),
+            ("anyprecision", f"{OVERRIDE}=null", f"{OVERRIDE}.kahan_sum: None", "zppo.seed=1"),
+            ("stochastic", f"{OVERRIDE}=null", f"{OVERRIDE}.bf16_stochastic_round: None", "zppo.seed=1"),
+        )
+    ),
     # settings that conflict
     ("trainer.use_v1=false", "trainer.use_v1: …"),
     ("trainer.v1.trainer_mode=sync", "trainer.v1.trainer_mode: …"),

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from recipe.zppo.config.compose import compose
 from recipe.zppo.errors import CheckpointError
-from recipe.zppo.run.identity import DATA_KEYS, JUDGE_TEMPLATE, METHOD_KEYS, check_identity, run_identity
+from recipe.zppo.run.identity import DATA_KEYS, JUDGE_TEMPLATE, METHOD_KEYS, STATE_KEYS, check_identity, run_identity
 
 IDS = ["a", "b", "c"]
 
@@ -19,7 +19,7 @@ def config():
 
 def test_every_key_is_there(config) -> None:
     found = run_identity(config, IDS)
-    assert all(found[key] is not None for key in (*METHOD_KEYS, *DATA_KEYS))
+    assert all(found[key] is not None for key in (*METHOD_KEYS, *DATA_KEYS, *STATE_KEYS))
     check_identity(found, run_identity(copy.deepcopy(config), list(IDS)), "folder", named=False)
 
 
@@ -54,6 +54,13 @@ def test_another_template_of_the_judge_is_refused_unless_the_checkpoint_is_named
         check_identity(saved, now, "folder", named=True)
     del saved[JUDGE_TEMPLATE]  # from before there was the key
     check_identity(saved, run_identity(judged, IDS), "folder", named=False)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_another_optimizer_is_refused(config, named: bool) -> None:
+    saved = run_identity(config, IDS)
+    with pytest.raises(CheckpointError, match=r"^zppo.optimizer: folder was written with fp32, now it is stochastic; "):
+        check_identity(saved, saved | {"zppo.optimizer": "stochastic"}, "folder", named=named)
 
 
 @pytest.mark.parametrize("ids", [["a", "b", "c", "d"], ["a", "c", "b"], ["a", "b"]])

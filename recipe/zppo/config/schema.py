@@ -332,6 +332,11 @@ class ZPPOConfig(Group):
     """Where mean and deviation of the two-step advantage are taken: over the step's whole batch, or in each of its
     mini-batches. The first step, the mean of a group, is over the whole group either way."""
 
+    optimizer: Literal["anyprecision", "stochastic", "fp32"] = key("anyprecision", paper="AnyPrecisionAdamW, Table 8")
+    """The student's AdamW, with the type of its weights: anyprecision has bf16 weights and moments and Kahan summation;
+    stochastic the same without the sum, rounding by chance; fp32 has weights and moments in fp32, and is what
+    platform=cpu takes. docs/guides/optimizer.md compares them."""
+
     advantage_norm: Literal["without_zero", "with_zero", "none"] = key(
         "without_zero", paper="S in Eqs. 2 to 6; Fig. 6", used=rewards
     )

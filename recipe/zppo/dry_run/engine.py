@@ -38,7 +38,7 @@ class Training:
     weight: int
     gradient: int
     state: float
-    """Adam's moments, and the fp32 copy of the weights where the engine has one."""
+    """Adam's moments, and beside them the fp32 copy of the weights (Megatron) or the buffer of Kahan summation."""
     param_offload: bool
     optimizer_offload: bool
     lora_rank: int
@@ -112,9 +112,9 @@ def training_of(config: DictConfig) -> Training:
         context=int(fsdp.get("ulysses_sequence_parallel_size", 1) or 1),
         shards=ranks if size < 0 or size >= ranks else size,
         weight=element,
-        # FSDP keeps gradients, and Adam its two moments, in the type of the weights that it is given.
+        # FSDP keeps gradients, and Adam its moments and buffers, in the type of the weights that it is given.
         gradient=element,
-        state=2 * element,
+        state=(3 if config.zppo.optimizer == "anyprecision" else 2) * element,
         param_offload=bool(fsdp.param_offload or fsdp.get("offload_policy", False)),
         optimizer_offload=bool(fsdp.optimizer_offload or fsdp.get("offload_policy", False)),
         checkpointing=bool(model.enable_gradient_checkpointing),

@@ -8,6 +8,8 @@ import torch
 from omegaconf import DictConfig
 from torch.nn import functional as F
 from verl.utils.config import omega_conf_to_dataclass
+from verl.utils.torch_dtypes import PrecisionType
+from verl.workers.config.optimizer import build_optimizer
 
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.jsd import token_jsd
@@ -34,8 +36,15 @@ class Learner:
                 "recipe.zppo.local has a constant learning rate only, as the paper (actor.optim.lr_scheduler_type, "
                 "lr_warmup_steps); use verl.trainer.main_zppo for others"
             )
-        self.master = MasterWeights(model)
-        self.optimizer = torch.optim.AdamW(
+        self.master = MasterWeights(
+            model, PrecisionType.to_dtype(config.actor_rollout_ref.actor.fsdp_config.model_dtype)
+        )
+        self.optimizer = self._optimizer(optim)
+
+    def _optimizer(self, optim: Any) -> torch.optim.Optimizer:
+        if optim.optimizer_impl != "torch.optim":
+            return build_optimizer(self.master.weights, optim)
+        return torch.optim.AdamW(
             self.master.weights, lr=optim.lr, betas=tuple(optim.betas), weight_decay=optim.weight_decay, foreach=True
         )
 

@@ -31,6 +31,11 @@ def launch(config: DictConfig) -> int:
             raise ConfigError(
                 "actor_rollout_ref.model.lora_rank: recipe.zppo.local trains all weights; use verl.trainer.main_zppo"
             )
+        if config.zppo.optimizer == "stochastic":
+            raise ConfigError(
+                "zppo.optimizer: recipe.zppo.local keeps no random state, so stochastic would not resume exactly; set it "
+                "to fp32 or anyprecision, or use verl.trainer.main_zppo"
+            )
     except ZPPOError as error:
         print(f"zppo: {error}", file=sys.stderr)
         return 2

@@ -72,9 +72,12 @@ class CheckpointMixin:
             path = trainer.resume_from_path
             if not is_complete(path):
                 raise CheckpointError(f"trainer.resume_from_path={path} is not a complete ZPPO checkpoint")
+        state = None if path is None else self._own_state(path)
         super()._load_checkpoint()
-        if path is not None:
-            self._load_zppo(path)
+        if state is not None:
+            self.buffer.load_state_dict(state["buffer"])
+            self.pending_state = state["pending"]
+            self.metrics_log.restored = state["metrics"]
 
     def _leave_behind(self) -> None:
         """Killed and started again by `auto`, the run shall not take up what an earlier one saved beyond its beginning.
@@ -90,7 +93,8 @@ class CheckpointMixin:
             step = int(path.rsplit("_", 1)[1]) if os.path.realpath(parent) == os.path.realpath(own) else 0
         self._write_tracker(step)
 
-    def _load_zppo(self, path: str) -> None:
+    def _own_state(self, path: str) -> dict[str, Any]:
+        """What verl does not keep; checked before verl's engines load what they could not take up."""
         state = torch.load(os.path.join(path, STATE_FILE), weights_only=False)
         if state["format"] != _FORMAT:
             raise CheckpointError(f"{path} has format {state['format']}, this version reads {_FORMAT}")
@@ -100,10 +104,9 @@ class CheckpointMixin:
                 f"set zppo.seed={state['seed']} or start afresh with trainer.resume_mode=disable"
             )
         named = self.config.trainer.resume_mode == "resume_path"
-        check_identity(state.get("identity"), self._identity(), path, named=named)
-        self.buffer.load_state_dict(state["buffer"])
-        self.pending_state = state["pending"]
-        self.metrics_log.restored = state["metrics"]
+        saved = {"zppo.optimizer": _unnamed_optimizer(self.config)} | (state.get("identity") or {})
+        check_identity(saved, self._identity(), path, named=named)
+        return state
 
     def _identity(self) -> dict[str, Any]:
         return run_identity(self.config, self.questions.prompt_ids)
@@ -122,6 +125,13 @@ class CheckpointMixin:
             path = Path(folder, f"global_step_{step}")
             (path / COMPLETE_FILE).unlink(missing_ok=True)
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _unnamed_optimizer(config: Any) -> str:
+    """The optimiser of a checkpoint from before it had a name."""
+    if config.trainer.device == "cpu":
+        return "fp32"
+    return "anyprecision" if config.actor_rollout_ref.actor.strategy == "megatron" else "stochastic"
 
 
 @contextmanager

@@ -48,6 +48,11 @@ def check_packages(config: DictConfig) -> None:
     Raises:
         ConfigError: there are such.
     """
+    optimizer = str(config.actor_rollout_ref.actor.optim.get("optimizer_impl", ""))
+    if optimizer.startswith("torchao") and not _installed("torchao"):
+        raise ConfigError(
+            f"zppo.optimizer: {config.zppo.optimizer} needs torchao, which is not installed here: pip install torchao"
+        )
     if missing := missing_packages(config):
         strategy = config.actor_rollout_ref.actor.strategy
         raise ConfigError(

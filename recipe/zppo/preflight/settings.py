@@ -19,6 +19,7 @@ from recipe.zppo.preflight.endpoint import check_endpoint
 from recipe.zppo.preflight.lora import check_lora
 from recipe.zppo.preflight.media import check_media
 from recipe.zppo.preflight.models import check_models, check_packing
+from recipe.zppo.preflight.optimizer import check_optimizer
 from recipe.zppo.run.checkpoint_files import latest_complete
 from recipe.zppo.selection import reformulation_cap
 from recipe.zppo.teacher.own_template import load_judge_template
@@ -94,6 +95,7 @@ def _failures(config: DictConfig, zppo: ZPPOConfig) -> Iterator[ConfigError]:
         lambda: check_saving(config, zppo),
         lambda: check_teacher_pool(config, zppo),
         lambda: check_distillation(config, zppo),
+        lambda: check_optimizer(config, zppo),
         lambda: check_lora(config, zppo),
         lambda: check_key_is_not_logged(config, zppo),
         lambda: check_reward_function(config),

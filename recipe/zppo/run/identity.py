@@ -27,6 +27,9 @@ METHOD_KEYS = (
 DATA_KEYS = ("data.dataloader_num_workers",)
 """Verl's data loader restores its order for the same number of workers only."""
 
+STATE_KEYS = ("zppo.optimizer",)
+"""One optimiser can't take up another's state."""
+
 
 JUDGE_TEMPLATE = "zppo.judge.template"
 """Beside them: not the path, but a hash of the text; null for ours, and without a judge."""
@@ -34,7 +37,7 @@ JUDGE_TEMPLATE = "zppo.judge.template"
 
 def run_identity(config: DictConfig, prompt_ids: Sequence[str]) -> dict[str, Any]:
     """Plain values by key; of the data, number and hash of the prompt ids in their order."""
-    values = {key: OmegaConf.select(config, key) for key in (*METHOD_KEYS, *DATA_KEYS)}
+    values = {key: OmegaConf.select(config, key) for key in (*METHOD_KEYS, *DATA_KEYS, *STATE_KEYS)}
     judge = config.zppo.judge
     own = load_judge_template(judge.template).text if judge.enable and judge.template else None
     values[JUDGE_TEMPLATE] = None if own is None else f"a text with hash {_hashed(own)}"
