@@ -83,8 +83,8 @@ def displacement() -> None:
         cosine = torch.nn.functional.cosine_similarity(late.flatten(), reference.flatten(), dim=0)
         still = (early[large] == 0).double().mean()
         print(
-            f"{name:13s} after {EARLY} {early.mean() / lr:8.2f} ({early_sum:8.2f} with the buffer), of weights above 0.02 "
-            f"{still:6.1%} have not moved; after {UPDATES} {late.mean() / lr:8.2f} ({late_sum:8.2f}); "
+            f"{name:13s} after {EARLY} {early.mean() / lr:8.2f} ({early_sum:8.2f} with the buffer), of weights above "
+            f"0.02 {still:6.1%} have not moved; after {UPDATES} {late.mean() / lr:8.2f} ({late_sum:8.2f}); "
             f"cosine with fp32 {cosine:.3f}"
         )
 

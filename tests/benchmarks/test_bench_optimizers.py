@@ -45,6 +45,8 @@ def test_after_a_hundred_updates_most_is_in_the_buffer() -> None:
         visible, all_of_it = whole[name]
         assert all_of_it.mean().item() == pytest.approx(fp32, rel=0.02)
         assert visible.mean().item() == pytest.approx(-29, abs=1)
+        kept, weight = (all_of_it - visible) * bench.LR, start + visible * bench.LR
+        assert (kept.abs() <= 2**-8 * weight.abs() + 1e-9).all()  # half a step of bf16 at most
         assert (visible[start.abs() > 0.02] == 0).float().mean() > 0.98
     assert whole["nearest"][0].mean() > -1
 

@@ -33,8 +33,8 @@ def launch(config: DictConfig) -> int:
             )
         if config.zppo.optimizer == "stochastic":
             raise ConfigError(
-                "zppo.optimizer: recipe.zppo.local keeps no random state, so stochastic would not resume exactly; set it "
-                "to fp32 or anyprecision, or use verl.trainer.main_zppo"
+                "zppo.optimizer: recipe.zppo.local keeps no random state, so stochastic would not resume exactly; set "
+                "it to fp32 or anyprecision, or use verl.trainer.main_zppo"
             )
     except ZPPOError as error:
         print(f"zppo: {error}", file=sys.stderr)

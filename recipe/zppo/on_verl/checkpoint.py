@@ -103,8 +103,9 @@ class CheckpointMixin:
                 f"{path} was written with zppo.seed={state['seed']}, now it is {self.zppo.seed}: draws would differ; "
                 f"set zppo.seed={state['seed']} or start afresh with trainer.resume_mode=disable"
             )
-        named = self.config.trainer.resume_mode == "resume_path"
-        saved = {"zppo.optimizer": _unnamed_optimizer(self.config)} | (state.get("identity") or {})
+        config = self.config
+        named = config.trainer.resume_mode == "resume_path"
+        saved = {"zppo.optimizer": _unnamed_optimizer(config)} | (state.get("identity") or {})
         check_identity(saved, self._identity(), path, named=named)
         return state
 

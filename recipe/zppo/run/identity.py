@@ -30,7 +30,6 @@ DATA_KEYS = ("data.dataloader_num_workers",)
 STATE_KEYS = ("zppo.optimizer",)
 """One optimiser can't take up another's state."""
 
-
 JUDGE_TEMPLATE = "zppo.judge.template"
 """Beside them: not the path, but a hash of the text; null for ours, and without a judge."""
 
