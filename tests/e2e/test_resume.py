@@ -6,6 +6,7 @@ holds nothing but a status is the same with either back end: tests/local/test_re
 """
 
 import pytest
+import torch
 
 from tests.e2e.conftest import Training, check_parity
 
@@ -38,3 +39,14 @@ def test_kill_9_at_two_points_and_resume(training):
         assert {line["kind"] for line in reformulated} == {"bcq", "ncq"}
         assert {line["built_in_step"] for line in reformulated} == {step - 1}
     check_parity(killed, *SETTINGS, VALIDATED, alike=("actor/grad_norm",))
+
+
+def test_bf16_weights_with_kahan_summation_go_on_with_their_optimizer_only(training):
+    run: Training = training("anyprecision")
+    run.run(*SETTINGS, "zppo.optimizer=anyprecision", "trainer.total_training_steps=1")
+    assert {weight.dtype for weight in run.weights(1).values()} == {torch.bfloat16}
+    assert all(state["kahan_comp"].dtype == torch.bfloat16 for state in run.optimizer(1).values())
+    # the servers' policy is the trainer's: bf16 weights, computed with in fp32 by both
+    assert run.metrics()[1]["training/rollout_probs_diff_max"] < 1e-3
+    run.run(*SETTINGS, status=1)
+    assert "zppo.optimizer: " in (said := run.last_words()) and "was written with anyprecision, now it is fp32" in said
