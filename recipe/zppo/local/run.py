@@ -22,6 +22,11 @@ def launch(config: DictConfig) -> int:
             from recipe.zppo.dry_run.command import print_plan
 
             return print_plan(config)
+        if config.zppo.optimizer == "stochastic":
+            raise ConfigError(
+                "zppo.optimizer: recipe.zppo.local keeps no random state, so stochastic would not resume exactly; set "
+                "it to fp32 or anyprecision, or use verl.trainer.main_zppo"
+            )
         check(config)
         if config.trainer.resume_mode == "resume_path":
             raise ConfigError(
@@ -30,11 +35,6 @@ def launch(config: DictConfig) -> int:
         if config.actor_rollout_ref.model.lora_rank:
             raise ConfigError(
                 "actor_rollout_ref.model.lora_rank: recipe.zppo.local trains all weights; use verl.trainer.main_zppo"
-            )
-        if config.zppo.optimizer == "stochastic":
-            raise ConfigError(
-                "zppo.optimizer: recipe.zppo.local keeps no random state, so stochastic would not resume exactly; set "
-                "it to fp32 or anyprecision, or use verl.trainer.main_zppo"
             )
     except ZPPOError as error:
         print(f"zppo: {error}", file=sys.stderr)
