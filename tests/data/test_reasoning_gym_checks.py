@@ -1,9 +1,11 @@
 """Which tasks of reasoning-gym are taken."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from recipe.zppo.data import reasoning_gym_checks, reasoning_gym_table
 from recipe.zppo.data.reasoning_gym_checks import (
     CHECKED,
     NONSENSE,
@@ -14,7 +16,7 @@ from recipe.zppo.data.reasoning_gym_checks import (
     is_usable,
     texts,
 )
-from recipe.zppo.data.reasoning_gym_table import bounded_result, table
+from recipe.zppo.data.reasoning_gym_table import table
 from recipe.zppo.data.reasoning_gym_tasks import Generator, Task, TaskError, task_names
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "reasoning-gym.md"
@@ -73,9 +75,20 @@ def test_settings_that_a_row_cannot_hold() -> None:
         check_tasks([Task.parse("time_intervals:min_date=2020-01-01")])
 
 
-def test_a_result_in_bounded_time(reasoning_gym) -> None:
-    assert bounded_result("gcd", 0.01)["refusal"] == f"{CHECKED} questions and their checks take more than 0 s"
-    assert bounded_result("nothing", 60)["refusal"].startswith("reasoning-gym has no task 'nothing'")
+def test_verdicts_in_bounded_time(generators, monkeypatch) -> None:
+    monkeypatch.setattr(reasoning_gym_checks, "LIMIT_S", 0)
+    assert examine(Task("gcd"), *generators).refusal == f"grading {CHECKED} questions of it takes more than 0 s"
+
+
+def test_results_are_kept(reasoning_gym, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(reasoning_gym_table, "task_names", lambda: ["ab", "gcd", "nothing"])
+    results = tmp_path / "results.jsonl"
+    results.write_text(json.dumps({"task": "ab", "refusal": "kept"}) + "\n")
+    assert reasoning_gym_table.main([str(results)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2] == "| `ab` | no: kept | | | |" and lines[3].startswith("| `gcd` | yes | rule | 0 of ")
+    assert lines[4].startswith("| `nothing` | no: reasoning-gym has no task 'nothing'")
+    assert len(results.read_text().splitlines()) == 3
 
 
 def test_the_table() -> None:

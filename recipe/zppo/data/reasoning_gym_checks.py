@@ -3,6 +3,7 @@ graders tell a right answer from a wrong one.
 """
 
 import dataclasses
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,6 +16,8 @@ NONSENSE = ("zzz", "I do not know", "nan", "?", "[]", "{}")
 
 CHECKED, OTHERS = 20, 10
 """Questions of a task that are looked at, and gold answers of others that are tried on each."""
+
+LIMIT_S = 120  # for the verdicts of one task
 
 MOST_SHARED = 0.1
 """Share of others' gold answers that may be right. A question may have several right answers (`n_queens`, `jugs`), and
@@ -55,6 +58,8 @@ def check_tasks(tasks: Iterable[Task]) -> None:
 def examine(task: Task, first: Generator, second: Generator, seed: int = 0) -> Report:
     """The checks of a task, on its first questions; the two processes must make the same ones.
 
+    Everything is bounded: a question, a verdict, and all verdicts together.
+
     Raises:
         TaskError: reasoning-gym has no such task, or refuses its settings.
     """
@@ -66,26 +71,41 @@ def examine(task: Task, first: Generator, second: Generator, seed: int = 0) -> R
     if not entries:
         return Report("its questions have no gold answer")
     report = Report(graders={entry.grader for entry in entries})
-    entries = [entry for entry in entries if accepts_own_answer(entry)]
+    try:
+        _grade(entries, report, time.monotonic() + LIMIT_S)
+    except TimeoutError:
+        report.refusal = f"grading {len(entries)} questions of it takes more than {LIMIT_S} s"
+    return report
+
+
+def _grade(entries: list[Entry], report: Report, end: float) -> None:
+    """Fills the report; raises `TimeoutError` at `end`, in seconds of `time.monotonic`."""
+
+    def accepted(entry: Entry, answer: str) -> bool:
+        if time.monotonic() > end:
+            raise TimeoutError
+        return accepts(entry, answer)
+
+    entries = [entry for entry in entries if is_row(entry) and accepted(entry, entry.answer)]
     if not entries:
         report.refusal = "its verifier refuses its own gold answers"
-        return report
-    taken = [answer for answer in NONSENSE if all(accepts(entry, answer) for entry in entries)]
-    if taken:
-        report.refusal = f"its verifier accepts {taken[0]!r} as the answer to every question"
-        return report
-    entries = [entry for entry in entries if refuses_nonsense(entry)]
+        return
+    for answer in NONSENSE:
+        if all(accepted(entry, answer) for entry in entries):
+            report.refusal = f"its verifier accepts {answer!r} as the answer to every question"
+            return
     for number, entry in enumerate(entries):
+        if any(accepted(entry, answer) for answer in NONSENSE):
+            continue  # a question that is not usable
         others = [other.answer for other in (*entries[number + 1 :], *entries[:number])]
         others = [answer for answer in others if _folded(answer) != _folded(entry.answer)][:OTHERS]
         report.tried += len(others)
-        report.accepted += sum(accepts(entry, answer) for answer in others)
+        report.accepted += sum(accepted(entry, answer) for answer in others)
     if not report.tried:
         report.refusal = "all its questions have the same answer"
     elif report.accepted > MOST_SHARED * report.tried:
         share = f"{report.accepted} of {report.tried}"
         report.refusal = f"its verifier accepts the gold answers of other questions ({share})"
-    return report
 
 
 def texts(entries: Iterable[Entry | None]) -> list[tuple[str, str] | None]:
@@ -98,19 +118,20 @@ def is_usable(entry: Entry) -> bool:
 
     Some questions of good tasks take anything: a puzzle that is solved before the first move.
     """
-    return accepts_own_answer(entry) and refuses_nonsense(entry)
+    return accepts_own_answer(entry) and not any(accepts(entry, answer) for answer in NONSENSE)
 
 
 def accepts_own_answer(entry: Entry) -> bool:
+    return is_row(entry) and accepts(entry, entry.answer)
+
+
+def is_row(entry: Entry) -> bool:
+    """False for an empty answer, or a placeholder of an image in the question."""
     try:
         row(entry, 0, "")
-    except RowError:  # an empty answer, or a placeholder of an image in the question
+    except RowError:
         return False
-    return accepts(entry, entry.answer)
-
-
-def refuses_nonsense(entry: Entry) -> bool:
-    return not any(accepts(entry, answer) for answer in NONSENSE)
+    return True
 
 
 def accepts(entry: Entry, answer: str) -> bool:

@@ -1,50 +1,53 @@
 """Which tasks of reasoning-gym can be trained on: ``python -m recipe.zppo.data.reasoning_gym_table RESULTS.jsonl``.
 
-Examines every task with its default settings, as the converter does (`reasoning_gym_checks`), in a process of its own
-that is killed after `--limit` seconds. Results go to the file one by one, and what is there is not done again. At the
-end the Markdown table of `docs/reference/reasoning-gym.md` is printed.
+Examines every task with its default settings, as the converter does (`reasoning_gym_checks`). Results go to the file
+one by one, and what is there is not done again. At the end the Markdown table of `docs/reference/reasoning-gym.md` is
+printed.
 """
 
 import argparse
 import json
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from recipe.zppo.data.reasoning_gym_checks import CHECKED, examine, texts
-from recipe.zppo.data.reasoning_gym_tasks import HASH_SEED, Generator, Task, task_names
+from recipe.zppo.data.reasoning_gym_tasks import HASH_SEED, Generator, Task, TaskError, task_names
 from recipe.zppo.errors import ZPPOError
 
 
-def result_of(name: str) -> dict[str, Any]:
-    """A row of the table. Raises `TaskError` as `examine` does."""
-    task = Task(name)
-    with Generator() as first, Generator() as second, Generator(HASH_SEED + 1) as other:
-        report = examine(task, first, second)
-        here, there = (texts(made.entry(task, 0, index) for index in range(CHECKED)) for made in (first, other))
-    return {
-        "task": name,
-        "refusal": report.refusal,
-        "graders": sorted(report.graders),
-        "tried": report.tried,
-        "accepted": report.accepted,
-        "unhashed": sum(one == two for one, two in zip(here, there, strict=True)),
-    }
+class Examiner:
+    """Examines tasks one after the other, with three processes: two that must agree, one of another hash seed."""
 
+    def __init__(self) -> None:
+        self._generators: list[Generator] = []
 
-def bounded_result(name: str, limit: float) -> dict[str, Any]:
-    """`result_of`, or why there is none."""
-    command = (sys.executable, "-m", __spec__.name, "--one", name)
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
-    except subprocess.TimeoutExpired:
-        return {"task": name, "refusal": f"{CHECKED} questions and their checks take more than {limit:.0f} s"}
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["killed"]
-        return {"task": name, "refusal": lines[-1].removeprefix("zppo: ")}
-    return json.loads(done.stdout)
+    def result(self, name: str) -> dict[str, Any]:
+        """A row of the table."""
+        task = Task(name)
+        if not self._generators:
+            self._generators = [Generator(), Generator(), Generator(HASH_SEED + 1)]
+        first, second, other = self._generators
+        try:
+            report = examine(task, first, second)
+            here, there = (texts(made.entry(task, 0, index) for index in range(CHECKED)) for made in (first, other))
+        except TaskError as error:
+            self.close()  # a process may have ended
+            return {"task": name, "refusal": str(error)}
+        return {
+            "task": name,
+            "refusal": report.refusal,
+            "graders": sorted(report.graders),
+            "tried": report.tried,
+            "accepted": report.accepted,
+            "unhashed": sum(one == two for one, two in zip(here, there, strict=True)),
+        }
+
+    def close(self) -> None:
+        for generator in self._generators:
+            generator.close()
+        self._generators = []
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
@@ -61,28 +64,25 @@ def table(results: Sequence[dict[str, Any]]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog=f"python -m {__spec__.name}", description=__doc__.split("\n")[0])
-    parser.add_argument("results", type=Path, nargs="?", help="JSON lines, one a task")
-    parser.add_argument("--limit", type=float, default=120.0, help="seconds for a task")
-    parser.add_argument("--one", metavar="TASK", help="examine this task only, and print its result as JSON")
+    parser = argparse.ArgumentParser(
+        prog="python -m recipe.zppo.data.reasoning_gym_table", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("results", type=Path, help="JSON lines, one a task")
     options = parser.parse_args(arguments)
-    if (options.results is None) == (options.one is None):
-        parser.error("give RESULTS, or --one TASK")
+    done = options.results.read_text().splitlines() if options.results.exists() else []
+    results = {result["task"]: result for result in map(json.loads, done)}
+    examiner = Examiner()
     try:
-        if options.one:
-            print(json.dumps(result_of(options.one)))
-            return 0
-        names = task_names()
+        for name in task_names():
+            if name not in results:
+                results[name] = examiner.result(name)
+                with options.results.open("a") as file:
+                    file.write(json.dumps(results[name]) + "\n")
     except ZPPOError as error:
         print(f"zppo: {error}", file=sys.stderr)
         return 2
-    done = options.results.read_text().splitlines() if options.results.exists() else []
-    results = {result["task"]: result for result in map(json.loads, done)}
-    for name in names:
-        if name not in results:
-            results[name] = bounded_result(name, options.limit)
-            with options.results.open("a") as file:
-                file.write(json.dumps(results[name]) + "\n")
+    finally:
+        examiner.close()
     print(table(list(results.values())))
     return 0
 
