@@ -1,8 +1,8 @@
-"""`mathruler` in a process of its own, which ends where a pair of answers takes it too long.
+"""A grader in a process of its own, which ends where a pair of answers takes it too long.
 
 Answers are a model's text, and `mathruler` ends in `sympy.simplify` of what `eval` makes of them. Some never end there.
 Python can't be stopped from within, and verl calls reward functions from threads, so there is one helper process for
-each process that grades. It starts with the first pair (a second), and dies with its parent.
+each grader and each process that grades. It starts with the first pair (a second), and dies with its parent.
 """
 
 import json
@@ -19,13 +19,13 @@ from contextlib import suppress
 CPU_S = 1.0  # of the helper for one pair: time of the processor, so that a busy machine gives the same verdict
 WAIT_S, START_S = 60.0, 300.0  # by the clock
 MEMORY = 4 * 2**30  # bytes of addresses
-COMMAND = (sys.executable, "-P", os.path.abspath(__file__))
+COMMAND = (sys.executable, "-P", os.path.abspath(__file__))  # and the grader's name
 
 
 class BoundedGrader:
     """Asks a helper process that runs `serve`, and starts another when that has ended. May be used from threads."""
 
-    def __init__(self, command: Sequence[str] = COMMAND):
+    def __init__(self, command: Sequence[str]):
         self.command = command
         self.forget()
         os.register_at_fork(after_in_child=self.forget)
@@ -82,16 +82,23 @@ def serve(grade: Callable[[str, str], bool]) -> None:
         print(equal, file=answers, flush=True)
 
 
-_grader = BoundedGrader()
+_graders = {name: BoundedGrader([*COMMAND, name]) for name in ("mathruler", "careful")}
 
 
-def grade_answer(answer: str, gold: str) -> bool | None:
-    """`mathruler`'s verdict, from the helper of this process. See `BoundedGrader`."""
-    return _grader(answer, gold)
+def grade_answer(answer: str, gold: str, grader: str = "mathruler") -> bool | None:
+    """The verdict of `mathruler` or `recipe.zppo.careful`, from this process's helper. See `BoundedGrader`."""
+    return _graders[grader](answer, gold)
+
+
+def _load(name: str) -> Callable[[str, str], bool]:
+    if name == "mathruler":
+        from mathruler.grader import grade_answer as grade
+    else:
+        sys.path.append(os.path.abspath(f"{__file__}/../../.."))  # where `recipe` lies
+        from recipe.zppo.careful.compare import is_equal as grade
+    grade("x+1", "1+x")  # the first use imports
+    return grade
 
 
 if __name__ == "__main__":
-    from mathruler import grader
-
-    grader.grade_answer("x+1", "1+x")  # sympy's first use imports
-    serve(grader.grade_answer)
+    serve(_load(sys.argv[1]))

@@ -1,51 +1,82 @@
 """The outcome reward: 1 if the last boxed answer is right, else 0.
 
-`mathruler` extracts and compares. If that fails, degree and percent marks are stripped from both sides and the answers
-are compared once more.
+Two graders compare answers, one of them for a whole run (`zppo.reward.grader`):
 
-Answers are a model's text. One of more than `MAX_ANSWER` characters counts as none, and `bounded_grader` gives
-`mathruler` a second of the processor for a pair.
+- `paper`: `mathruler` extracts and compares. If that fails, degree and percent marks are stripped from both sides and
+  the answers are compared once more.
+- `careful`: `recipe.zppo.careful`, which is wrong less often. It also takes a box without braces.
+
+Whoever compares answers does it here. A process grades by `paper` until `use_grader` says otherwise.
+
+Answers are a model's text. One of more than `MAX_ANSWER` characters counts as none, and `bounded_grader` gives a
+grader a second of the processor for a pair.
 """
 
 import re
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from mathruler.grader import extract_boxed_content
 
 from recipe.zppo.bounded_grader import grade_answer
 from recipe.zppo.errors import RewardError
 
+Grader: TypeAlias = Literal["paper", "careful"]
+
 MAX_ANSWER = 512  # characters; the data set's own limit for a gold answer (App. B.1)
 
 _BOX = "\\boxed{"
+_BARE_BOX = re.compile(r"\\boxed\s+([^\s{}$]+)")
 _MARKS = re.compile(r"\^\s*\{\s*\\circ\s*\}|\^?\s*(?:\\(?:circ|deg|degrees?)(?![a-zA-Z])|[°∘])|\\?%")
+_chosen: Grader = "paper"
+
+
+def use_grader(grader: Grader) -> None:
+    """Let this process grade so from now on."""
+    global _chosen
+    _chosen = grader
 
 
 def compute_score(
-    data_source: str, solution_str: str, ground_truth: Any, extra_info: dict | None = None, **kwargs: Any
+    data_source: str,
+    solution_str: str,
+    ground_truth: Any,
+    extra_info: dict | None = None,
+    grader: Grader | None = None,
+    **kwargs: Any,
 ) -> dict[str, float | str]:
     """verl's reward function.
 
     Args:
         solution_str: the response, any text.
         ground_truth: the gold answer: a string or number, or a list or array of one.
+        grader: the process's, if it is None.
 
     Returns:
-        `score` and `acc`, both exactly 0.0 or 1.0, and `answer`, the extracted answer or "".
+        `score` and `acc`, both exactly 0.0 or 1.0; `answer`, the extracted answer or ""; and `doubtful`, 1.0 if the
+        paper's grader has decided and the careful one decides otherwise.
 
     Raises:
         RewardError: the gold answer is missing or of another type. No response raises.
     """
+    grader = grader or _chosen
     gold = gold_answer(ground_truth)
-    answer = extract_answer(solution_str)
-    score = float(answer is not None and is_correct(answer, gold))
-    return {"score": score, "acc": score, "answer": answer or ""}
+    answer = extract_answer(solution_str, grader)
+    score = float(answer is not None and is_correct(answer, gold, grader))
+    doubtful = float(answer is not None and grader == "paper" and is_doubtful(answer, gold))
+    return {"score": score, "acc": score, "answer": answer or "", "doubtful": doubtful}
 
 
-def extract_answer(text: str) -> str | None:
-    """The content of the last `\\boxed{...}`; `None` if there is none, or if it is empty, unclosed or too long."""
+def extract_answer(text: str, grader: Grader | None = None) -> str | None:
+    r"""The content of the last `\boxed{...}`; `None` if there is none, or if it is empty, unclosed or too long.
+
+    The careful grader takes the word behind a later `\boxed` without braces as well.
+    """
     start = text.rfind(_BOX)
+    if (grader or _chosen) == "careful":
+        last = text.rfind("\\boxed")
+        if last > start and (match := _BARE_BOX.match(text[last : last + MAX_ANSWER])):
+            return match[1].rstrip(".,;") or None
     if start < 0:
         return None
     box = text[start : start + len(_BOX) + MAX_ANSWER + 1]
@@ -55,15 +86,29 @@ def extract_answer(text: str) -> str | None:
     return answer or None
 
 
-@lru_cache(maxsize=4096)  # the rollouts of a question repeat their answers, and sympy takes milliseconds for each
-def is_correct(answer: str, gold: str) -> bool:
-    """Whether an extracted answer equals the gold one, marks of degree and percent apart."""
-    if answer == gold or grade_answer(answer, gold):
+def is_correct(answer: str, gold: str, grader: Grader | None = None) -> bool:
+    """Whether an extracted answer equals the gold one."""
+    return bool(verdict(answer, gold, grader or _chosen))
+
+
+def is_doubtful(answer: str, gold: str) -> bool:
+    """Whether the two graders differ. What the careful one does not finish in its time is not doubtful."""
+    careful = verdict(answer, gold, "careful")
+    return careful is not None and careful != bool(verdict(answer, gold, "paper"))
+
+
+@lru_cache(maxsize=8192)  # the rollouts of a question repeat their answers, and each pair takes milliseconds
+def verdict(answer: str, gold: str, grader: Grader) -> bool | None:
+    """A grader's; None where it took too long. Under `paper` the marks of degree and percent do not matter."""
+    if answer == gold:
         return True
+    if grader == "careful":
+        return grade_answer(answer, gold, "careful")
+    first = grade_answer(answer, gold)
     bare_answer, bare_gold = _MARKS.sub("", answer).strip(), _MARKS.sub("", gold).strip()
-    if not bare_answer or not bare_gold or (bare_answer, bare_gold) == (answer, gold):
-        return False
-    return bool(grade_answer(bare_answer, bare_gold))
+    if first or not bare_answer or not bare_gold or (bare_answer, bare_gold) == (answer, gold):
+        return first
+    return grade_answer(bare_answer, bare_gold)
 
 
 def gold_answer(ground_truth: Any) -> str:
