@@ -64,6 +64,10 @@ def test_threads_get_the_verdicts_on_their_own_pairs():
         assert list(threads.map(lambda pair: grade_answer(*pair), pairs)) == [i < 3 for i in range(60)]
 
 
+def test_the_careful_grader_has_a_helper_of_its_own():
+    assert [grade_answer("x²", "x^2", name) for name in ("careful", "mathruler")] == [True, False]
+
+
 def test_a_fork_has_a_helper_of_its_own():
     assert grade_answer("x+1", "1+x")
     with multiprocessing.get_context("fork").Pool(2) as pool:

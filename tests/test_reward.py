@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mathruler.grader import grade_answer
 
 from recipe.zppo.errors import RewardError
-from recipe.zppo.reward import MAX_ANSWER, compute_score, extract_answer, is_correct
+from recipe.zppo.reward import MAX_ANSWER, compute_score, extract_answer, is_correct, is_doubtful, use_grader
 
 
 def score(answer, gold):
@@ -114,3 +114,66 @@ ALPHABET = st.sampled_from([*"0159xyπ+-*/^(){}[].,!%°<=_ ", "\\frac", "\\sqrt"
 def test_no_text_raises(answer, gold):
     score(answer, gold)
     assert is_correct(answer, answer) or not answer.strip()
+
+
+@pytest.fixture
+def careful():
+    use_grader("careful")
+    yield
+    use_grader("paper")
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold", "paper", "careful"),
+    [
+        *[("hour", "second", True, False), ("3 2 1", "1 2 3", True, False), ("-5/4", "-2 3/4", True, False)],
+        *[("x²", "x^2", False, True), ("12\\%", "0.12", False, True), ("B. Paris", "B", False, True)],
+        *[("1/2", "0.5", True, True), ("7", "8", False, False)],
+    ],
+)
+def test_each_grader_has_its_verdict_and_a_difference_is_doubtful(answer, gold, paper, careful):
+    assert [is_correct(answer, gold, "paper"), is_correct(answer, gold, "careful")] == [paper, careful]
+    assert is_doubtful(answer, gold) is (paper != careful)
+    text = f"\\boxed{{{answer}}}"
+    for grader, right in (("paper", paper), ("careful", careful)):
+        result = compute_score("any", text, gold, grader=grader)
+        assert result["score"] == float(right)
+        assert result["doubtful"] == float(grader == "paper" and paper != careful)
+
+
+def test_what_has_no_box_is_not_doubtful():
+    assert compute_score("any", "x²", "x^2")["doubtful"] == 0.0
+
+
+def test_a_process_grades_by_the_grader_that_it_was_told(careful):
+    assert [is_correct("x²", "x^2"), is_correct("hour", "second")] == [True, False]
+    assert compute_score("any", "\\boxed{x²}", "x^2") == {"score": 1.0, "acc": 1.0, "answer": "x²", "doubtful": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("so \\boxed 7", "7"),
+        ("so $\\boxed 7$.", "7"),
+        ("\\boxed 7.", "7"),
+        ("\\boxed{1} no, \\boxed 7", "7"),
+        ("\\boxed 7 no, \\boxed{1}", "1"),
+        ("\\boxed{1}", "1"),
+        ("\\boxed", None),
+        ("\\boxed 7 and \\boxed{", None),
+    ],
+)
+def test_the_careful_grader_takes_a_box_without_braces(text, answer):
+    assert extract_answer(text, "careful") == answer
+    if answer == "7":
+        assert extract_answer(text, "paper") != "7"
+
+
+def test_the_log_is_not_flooded(caplog, capfd):
+    """pylatexenc warns of a formula that it can't read, where it is called; that is not in this process."""
+    broken = "\\frac"
+    assert not grade_answer(broken, "7") and caplog.records
+    caplog.clear()
+    for grader in ("paper", "careful"):
+        assert compute_score("any", f"\\boxed{{{broken}}}", "7", grader=grader)["score"] == 0.0
+    assert not caplog.records and tuple(capfd.readouterr()) == ("", "")

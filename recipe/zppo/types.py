@@ -69,6 +69,8 @@ class Rollout:
     verdict: str = ""
     """The judge's (`judge.Verdict`); empty where it was not asked."""
     judge_tokens: int = 0
+    doubtful: bool = False
+    """The careful grader would have given the other reward (`recipe.zppo.reward`)."""
 
     @property
     def correct(self) -> bool:

@@ -13,9 +13,11 @@ from recipe.zppo.config.compose import compose
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import RewardFunctionError
 from recipe.zppo.judge import with_question
+from recipe.zppo.on_verl.borrowed import get_custom_reward_fn
 from recipe.zppo.on_verl.grading import GradingMixin
 from recipe.zppo.on_verl.guards.reward_workers import RewardWorkers
 from recipe.zppo.on_verl.text_rewards import ResponseText, use_text_rewards
+from recipe.zppo.reward import use_grader
 from recipe.zppo.teacher.client import TeacherClient
 from recipe.zppo.teacher.generate import Reply
 
@@ -199,3 +201,28 @@ def test_the_reward_function_and_the_judge_take_turns(graded, tmp_path, extra, r
 def test_what_is_no_reward_names_its_row(graded, text, message):
     with pytest.raises(RewardFunctionError, match=message):
         graded(lambda worker: worker.grade(dict(ROW), text))
+
+
+@pytest.mark.parametrize(("manager", "grader"), [("naive", "careful"), ("dapo", "careful"), ("naive", "paper")])
+def test_reward_workers_grade_by_the_grader_of_the_config(qwen3_path, manager, grader):
+    """Theirs is another process: what this one was told before does not count."""
+    config = compose(
+        [
+            *("platform=cpu", f"actor_rollout_ref.model.path={qwen3_path}", f"zppo.teacher.path={qwen3_path}"),
+            *(f"reward.reward_manager.name={manager}", f"zppo.reward.grader={grader}"),
+        ]
+    )
+    use_grader("paper" if grader == "careful" else "careful")
+    try:
+        row = dict(ROW) | {"reward_model": {"ground_truth": "x^2"}}
+
+        async def graded():
+            return await Worker(config).grade(row, "\\boxed{x²}")
+
+        reward, _ = asyncio.run(graded())
+        assert reward == float(grader == "careful")
+        use_grader("careful" if grader == "paper" else "paper")
+        told = get_custom_reward_fn(config)  # as verl's remote manager sends it to its own processes
+        assert told("sums", "\\boxed{x²}", "x^2")["score"] == float(grader == "careful")
+    finally:
+        use_grader("paper")

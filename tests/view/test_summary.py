@@ -156,6 +156,29 @@ def test_a_run_under_way(broken_run: Path, tmp_path: Path):
     assert summary.Summary.of(summary.RunFolder(folder)).state == "stopped", "the number is another process's by now"
 
 
+def test_doubtful_rewards_in_words(finished_run: Path, tmp_path: Path, capsys):
+    _, out, _ = run(capsys, str(finished_run))
+    assert "Doubtful" not in out and json.loads(run(capsys, str(finished_run), "--json")[1])["doubtful"] is None
+    folder = shutil.copytree(finished_run, tmp_path / "run")
+    metrics = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    metrics[-1]["zppo/reward/doubtful"], metrics[-2]["zppo/reward/doubtful"] = 9.0, 3.0
+    (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in metrics))
+    last = max((folder / "rollouts").iterdir())
+    lines = [json.loads(line) for line in last.read_text().splitlines()]
+    for i, line in enumerate(lines[:10]):
+        text = f"{i}\x1b[31m\n" + "x" * 1000
+        line["responses"] = [line["responses"][0] | {"doubtful": True, "answer": text, "reward": float(i % 2)}] * 2
+    last.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    _, out, _ = run(capsys, str(folder))
+    _, count, *examples = out[out.index("Doubtful") : out.index("Time and tokens")].strip().splitlines()
+    assert count == "  12 would have been the other one by zppo.reward.grader=careful, such as"
+    assert len(examples) == 6 and all(len(line) < 120 and "\x1b" not in line for line in examples)
+    assert "'0 [31m xxx" in examples[0] and examples[0].endswith("...' was wrong, for '1'")
+    assert examples[1].endswith("...' was right, for '1'")
+    told = json.loads(run(capsys, str(folder), "--json")[1])["doubtful"]
+    assert told["count"] == 12 and [each["careful"] for each in told["examples"]] == [True, False] * 3
+
+
 def test_the_judge_in_words(finished_run: Path, tmp_path: Path, capsys):
     _, out, _ = run(capsys, str(finished_run))
     assert "Judge" not in out

@@ -211,6 +211,15 @@ class TeacherConfig(Group):
     700 for a 27B of 8 bits on 80 GB."""
 
 
+class RewardConfig(Group):
+    """The rule that compares a boxed answer with the gold one, in training, validation and the evaluation alike."""
+
+    grader: Literal["paper", "careful"] = key("paper", paper="mathruler in two passes, Table 8")
+    """paper is mathruler, then once more without marks of degree and percent; it takes many wrong answers for right
+    (`hour` for `second`) and right ones for wrong (`x²` for `x^2`). careful, beyond the paper, keeps structure and
+    order, and forgives forms; docs/guides/data.md compares the two. A reward function of your own does as it likes."""
+
+
 class JudgeConfig(Group):
     """The teacher as judge (App. B.2, App. D.1): of free-form rows, whose `extra_info.answer_type` is `free_form`, or
     of all that the reward function leaves open."""
@@ -362,6 +371,7 @@ class ZPPOConfig(Group):
     compression: CompressionConfig = key(CompressionConfig(), used=candidates)
     distillation: DistillationConfig = key(DistillationConfig(), used=lambda config: config.distillation.mode != "none")
     teacher: TeacherConfig = key(TeacherConfig(), used=lambda config: config.needs_teacher)
+    reward: RewardConfig = RewardConfig()
     judge: JudgeConfig = JudgeConfig()
     validation: ValidationConfig = ValidationConfig()
     timeouts: TimeoutsConfig = TimeoutsConfig()

@@ -51,10 +51,10 @@ def compute_score(
         return paper_reward.compute_score(data_source, solution_str, ground_truth, extra_info, **kwargs)
     metadata = _metadata(data_source, extra_info)
     if metadata["grader"] == RULE:
-        return paper_reward.compute_score(data_source, solution_str, ground_truth)
-    answer = paper_reward.extract_answer(solution_str)
+        return paper_reward.compute_score(data_source, solution_str, ground_truth, **kwargs)
+    answer = paper_reward.extract_answer(solution_str, kwargs.get("grader"))
     score = float(answer is not None and _verified(metadata["task"], answer, metadata))
-    return {"score": score, "acc": score, "answer": answer or ""}
+    return {"score": score, "acc": score, "answer": answer or "", "doubtful": 0.0}
 
 
 def _metadata(data_source: str, extra_info: Any) -> dict[str, Any]:

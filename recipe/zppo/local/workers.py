@@ -20,7 +20,7 @@ from recipe.zppo.local.models import LocalModel
 from recipe.zppo.local.packed_groups import Trajectory
 from recipe.zppo.local.teacher import TeacherInProcess
 from recipe.zppo.on_verl.borrowed import get_custom_reward_fn
-from recipe.zppo.reward import extract_answer
+from recipe.zppo.reward import extract_answer, use_grader
 from recipe.zppo.rollout.prefix import Given, OpeningTokens
 from recipe.zppo.sanitize import sanitize
 from recipe.zppo.teacher.client import TeacherClient
@@ -36,6 +36,7 @@ class LocalWorkers:
 
     def __init__(self, config: DictConfig, zppo: ZPPOConfig, student: LocalModel, teachers: Sequence[LocalModel]):
         self.config, self.zppo, self.student = config, zppo, student
+        use_grader(zppo.reward.grader)
         self.tokenizer = student.tokenizer
         rollout = config.actor_rollout_ref.rollout
         self.response_length = int(config.data.max_response_length)
@@ -111,15 +112,17 @@ class LocalWorkers:
             self.trajectories[key] = Trajectory(
                 prompt_ids, token_ids, loss_from, response.log_probs if response else []
             )
+            reward, doubtful = self._rewarded(question.data, text) if by.rule else (0.0, False)
             rollout = Rollout(
                 session=session,
                 key=key,
                 text=text,
-                reward=self.reward(question.data, text) if by.rule else 0.0,
+                reward=reward,
                 answer=sanitize(extract_answer(text) or "", self._teachers[0].special_tokens),
                 num_prompt_tokens=len(prompt_ids),
                 num_tokens=len(token_ids),
                 num_given=len(start.token_ids),
+                doubtful=doubtful,
             )
             if by.judge and not rollout.correct:
                 waiting.append(rollout)
@@ -134,7 +137,7 @@ class LocalWorkers:
         except JudgeError as error:
             return RolloutFailure(rollout.session, "judge", str(error))
         verdict, tokens = judgement.verdict.value, judgement.num_tokens
-        return replace(rollout, reward=judgement.reward, verdict=verdict, judge_tokens=tokens)
+        return replace(rollout, reward=judgement.reward, verdict=verdict, judge_tokens=tokens, doubtful=False)
 
     def prompt_ids(self, messages: list[dict]) -> list[int]:
         """Tokens of the prompt, the closer at its end.
@@ -174,6 +177,10 @@ class LocalWorkers:
 
     def reward(self, data: dict[str, Any], text: str) -> float:
         """Raises `RewardFunctionError` if the function fails, or gives something else than 0 or 1."""
+        return self._rewarded(data, text)[0]
+
+    def _rewarded(self, data: dict[str, Any], text: str) -> tuple[float, bool]:
+        """The reward, and whether the function calls it doubtful."""
         where = f"row {data.get('row')} (prompt_id {data.get('prompt_id')!r})"
         try:
             score = self._compute_score(
@@ -185,12 +192,13 @@ class LocalWorkers:
         except Exception as error:
             message = f"the reward function failed on {where}: {type(error).__name__}: {error}"
             raise RewardFunctionError(message) from error
+        doubtful = isinstance(score, dict) and score.get("doubtful") == 1
         score = score["score"] if isinstance(score, dict) else score
         if score not in (0, 1):
             raise RewardFunctionError(
                 f"the reward function gave {score!r} for {where}; ZPPO needs an outcome reward of exactly 0 or 1"
             )
-        return float(score)
+        return float(score), doubtful
 
     async def ask_teacher(self, question: Question, *, seeds: Sequence[int], teacher: int = 0) -> TeacherAnswers:
         return await self._teachers[teacher].solve(question.data, question.messages, seeds)

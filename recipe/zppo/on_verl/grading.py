@@ -49,6 +49,7 @@ class GradingMixin:
             final.extra_fields["reward_extra_info"] = {
                 "answer": extract_answer(response.text) or "",
                 **final.extra_fields.get("reward_extra_info", {}),
+                "doubtful": 0.0,
                 "score": judgement.reward,
                 "acc": judgement.reward,
             }

@@ -15,6 +15,8 @@ from verl import DataProto
 from verl.experimental.reward_loop.reward_manager.base import RawRewardFn, RewardManagerBase
 from verl.trainer.ppo.reward import resolve_reward_manager_cls
 
+from recipe.zppo.reward import use_grader
+
 TEXT = "zppo_text"
 """Field of a response on its way to a reward worker: its `ResponseText`."""
 
@@ -22,8 +24,15 @@ _CHOSEN = "chosen_reward_manager"
 
 
 def use_text_rewards(config: DictConfig) -> None:
-    """Put `TextRewardManager` before the reward manager of a composed config."""
+    """Put `TextRewardManager` before the reward manager of a composed config.
+
+    Ours of the reward functions are told the grader, too: verl's `remote` manager has processes of its own.
+    """
+    function = config.reward.custom_reward_function
     with open_dict(config.reward):
+        if (function.path or "").startswith("pkg://recipe.zppo."):
+            given = {"reward_kwargs": {"grader": config.zppo.reward.grader}}
+            config.reward.custom_reward_function = OmegaConf.merge(given, function)
         config.reward[_CHOSEN] = config.reward.reward_manager
         config.reward.reward_manager = OmegaConf.merge(
             config.reward.reward_manager,
@@ -51,6 +60,7 @@ class TextRewardManager(RewardManagerBase):
 
     def __init__(self, config: DictConfig, tokenizer: Any, compute_score: RawRewardFn, **options: Any):
         super().__init__(config, tokenizer, compute_score)
+        use_grader(config.zppo.reward.grader)
         config = copy.deepcopy(config)
         config.reward.reward_manager = config.reward[_CHOSEN]
         manager_cls = resolve_reward_manager_cls(config)

@@ -31,6 +31,7 @@ from recipe.zppo.on_verl.text_rewards import use_text_rewards
 from recipe.zppo.on_verl.validation_queue import ValidationQueue
 from recipe.zppo.randomness import generator
 from recipe.zppo.replay_buffer import PromptReplayBuffer
+from recipe.zppo.reward import use_grader
 from recipe.zppo.rollout.pipeline import QuestionPipeline
 from recipe.zppo.run import metrics as zppo_metrics
 from recipe.zppo.run.metrics_log import MetricsLog
@@ -51,6 +52,7 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
 
     def __init__(self, config: DictConfig):
         self.zppo = validate_zppo(config.zppo)
+        use_grader(self.zppo.reward.grader)
         os.makedirs(config.trainer.default_local_dir, exist_ok=True)
         self.status = StatusFile(os.path.join(config.trainer.default_local_dir, "status.json"))
         self.metrics_log = MetricsLog(self.zppo.logging.metrics_file)

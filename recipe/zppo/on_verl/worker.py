@@ -29,7 +29,7 @@ from recipe.zppo.on_verl.guards.reward_workers import RewardWorkers
 from recipe.zppo.on_verl.teacher_requests import TeacherServers
 from recipe.zppo.on_verl.text_rewards import ResponseText
 from recipe.zppo.randomness import derive_seed
-from recipe.zppo.reward import extract_answer
+from recipe.zppo.reward import extract_answer, use_grader
 from recipe.zppo.rollout.prefix import OpeningTokens
 from recipe.zppo.sanitize import sanitize
 from recipe.zppo.teacher.client import TeacherClient
@@ -53,6 +53,7 @@ class ZPPOAgentLoopWorker(GradingMixin, _AgentLoopWorkerTQ):
     def __init__(self, config: Any, llm_client: Any, teacher_client: dict | None, reward_handles: Sequence[Any]):
         super().__init__(config, llm_client, teacher_client, [RewardWorkers(reward_handles)])
         self.zppo = validate_zppo(config.zppo)
+        use_grader(self.zppo.reward.grader)
         rollout = config.actor_rollout_ref.rollout
         self.seeded = bool(rollout.full_determinism)
         self.sampling_params = {
@@ -200,6 +201,7 @@ class ZPPOAgentLoopWorker(GradingMixin, _AgentLoopWorkerTQ):
             num_given=len(given.token_ids) if given else 0,
             verdict=judgement.verdict.value if judgement else "",
             judge_tokens=judgement.num_tokens if judgement else 0,
+            doubtful=final.extra_fields["reward_extra_info"].get("doubtful") == 1,
         )
 
     def _refuse_placeholders(self, output: AgentLoopOutput, validate: bool) -> None:

@@ -19,6 +19,7 @@ METHOD_KEYS = (
     *(f"zppo.reformulation.{kind.value}" for kind in WALK),
     "zppo.distillation.mode",
     "zppo.judge.route",
+    "zppo.reward.grader",
     "data.train_batch_size",
     "actor_rollout_ref.rollout.n",
 )

@@ -19,9 +19,10 @@ def step_metrics(result: StepResult, report: Any, buffer: PromptReplayBuffer, co
     """All ZPPO metrics of one step; a mean over nothing is left out.
 
     Keys: ``zppo/accuracy/*`` plain accuracy of new and replayed questions; ``zppo/hard_share``;
-    ``zppo/{bcq,ncq}/*``; ``zppo/judge/*`` verdicts on answers of student and teacher; ``zppo/teacher/*`` on
-    the hard questions; ``zppo/buffer/*``; ``zppo/batch/*`` shares of the batch (Fig. 5), of trivial groups and of
-    positive advantages (Fig. 22); ``zppo/compression/*``; ``zppo/tokens/*``; ``zppo/time_s/*``.
+    ``zppo/reward/doubtful`` rewards on which the graders differ; ``zppo/{bcq,ncq}/*``; ``zppo/judge/*`` verdicts on
+    answers of student and teacher; ``zppo/teacher/*`` on the hard questions; ``zppo/buffer/*``;
+    ``zppo/batch/*`` shares of the batch (Fig. 5), of trivial groups and of positive advantages (Fig. 22);
+    ``zppo/compression/*``; ``zppo/tokens/*``; ``zppo/time_s/*``.
     """
     metrics: dict[str, float | None] = {}
     metrics |= _plain_metrics(result, config.threshold)
@@ -35,6 +36,8 @@ def step_metrics(result: StepResult, report: Any, buffer: PromptReplayBuffer, co
             metrics[f"zppo/teacher/{teacher}/{outcome}"] = result.counts[f"teacher/{teacher}/{outcome}"]
     metrics |= _batch_metrics([group for group in result.groups if not is_off_policy(group)], config, kinds)
     metrics |= _count_metrics(result)
+    if config.reward.grader == "paper":
+        metrics["zppo/reward/doubtful"] = sum(rollout.doubtful for group in result.groups for rollout in group.rollouts)
     if config.judge.enable:
         metrics |= _judge_metrics(result, config.judge.route)
     metrics |= _time_metrics(result)

@@ -95,6 +95,7 @@ class RolloutLog:
                     "num_tokens": rollout.num_tokens,
                     **({"num_given": rollout.num_given} if rollout.num_given else {}),
                     **({"verdict": rollout.verdict} if rollout.verdict else {}),
+                    **({"doubtful": True} if rollout.doubtful else {}),
                     "text": self._cut(rollout.text),
                 }
                 for rollout in group.rollouts

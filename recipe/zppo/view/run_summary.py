@@ -7,6 +7,7 @@ from typing import Any
 from recipe.zppo.run.folder import RunFolder, read_json_lines
 from recipe.zppo.run.processes import started_at
 from recipe.zppo.view import outcome
+from recipe.zppo.view.doubtful import Doubtful, doubtful_rewards
 
 NOISE_Z = 1.96
 """Standard errors beyond which a difference counts as more than noise (95%, two-sided)."""
@@ -35,6 +36,8 @@ class Summary:
     teachers: dict[int, outcome.TeacherShare]
     """Each of several teachers; empty if there is one."""
     judge: outcome.Judge | None
+    doubtful: Doubtful | None
+    """Rewards that the careful grader would have given otherwise, under the paper's; None if there are none."""
     rollouts_failed: int
     step_time: outcome.StepTime | None
     student_tokens: int
@@ -65,6 +68,7 @@ class Summary:
             teacher_error=_teacher_error(folder) if teacher and teacher.failed_requests else None,
             teachers=outcome.teachers(rows),
             judge=outcome.judge(rows),
+            doubtful=doubtful_rewards(folder, rows),
             rollouts_failed=int(outcome.total(rows, "zppo/rollouts/failed")),
             step_time=outcome.step_time(rows),
             student_tokens=int(outcome.total(rows, "zppo/tokens/student")),

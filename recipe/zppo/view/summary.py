@@ -18,6 +18,7 @@ from recipe.zppo.methods import METHODS
 from recipe.zppo.run.folder import RunFolder
 from recipe.zppo.types import Kind
 from recipe.zppo.view import outcome
+from recipe.zppo.view.doubtful import Doubtful
 from recipe.zppo.view.run_summary import NOISE_Z, Summary
 
 _PLACES = {"hf_model": "Hugging Face model", "lora_adapter": "LoRA adapter", "tensorboard": "TensorBoard"}
@@ -43,6 +44,7 @@ def print_summary(summary: Summary, console: Console) -> None:
         "Left out of the updates": _left_out_lines(summary.left_out) if summary.left_out else (),
         "Teacher": _teacher_lines(summary, summary.teacher) if summary.teacher else (),
         "Judge": _judge_lines(summary.judge) if summary.judge else (),
+        "Doubtful rewards": _doubtful_lines(summary.doubtful) if summary.doubtful else (),
         "Time and tokens": _time_lines(summary),
         "Where things lie": [f"{_PLACES.get(name, name):<20}{path}" for name, path in summary.places.items()],
     }
@@ -173,6 +175,13 @@ def _judge_lines(judge: outcome.Judge) -> Iterator[str]:
         yield f"{_share(judge.malformed, judge.verdicts)} malformed, which counts as wrong"
     if judge.failed:
         yield f"FAILED: {judge.failed} responses got no verdict and were left out"
+
+
+def _doubtful_lines(doubtful: Doubtful) -> Iterator[str]:
+    yield f"{doubtful.count} would have been the other one by zppo.reward.grader=careful, such as"
+    for example in doubtful.examples:
+        verdict = "right" if example.paper else "wrong"
+        yield f"  {example.prompt_id}: {example.answer!r} was {verdict}, for {example.gold!r}"
 
 
 def _time_lines(summary: Summary) -> Iterator[str]:
