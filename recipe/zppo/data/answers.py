@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from recipe.zppo.data.rows import FREE_FORM, RULE
-from recipe.zppo.reward import compute_score, extract_answer
+from recipe.zppo.reward import Grader, extract_answer, gold_answer, is_correct
 
 MAX_RULE_WORDS = 5
 """More words without a formula are prose, which no rule can compare."""
@@ -34,6 +34,7 @@ def answer_type(answer: str) -> str:
     return FREE_FORM if len(answer.split()) > MAX_RULE_WORDS and not _FORMULA.search(answer) else RULE
 
 
-def is_gradable(answer: str) -> bool:
-    """Whether our own grader accepts the gold answer in a box. Where it does not, no response is ever right."""
-    return compute_score("", f"\\boxed{{{answer}}}", answer)["score"] == 1.0
+def is_gradable(answer: str, grader: Grader = "paper") -> bool:
+    """Whether the grader accepts the gold answer in a box. Where it does not, no response is ever right."""
+    boxed = extract_answer(f"\\boxed{{{answer}}}", grader)
+    return boxed is not None and is_correct(boxed, gold_answer(answer), grader)

@@ -27,6 +27,7 @@ class ConvertSettings(Group):
     out: str = key(..., "folder for the files")
     source: str | None = key(None, "hub id, folder or parquet file; null: the usual one on the hub (needed for verl)")
     splits: Names | None = key(None, "such as [train,test]; null: those that there are (not for verl)")
+    grader: Literal["paper", "careful"] = key("paper", "the reward function's grader: zppo.reward.grader of the runs")
     strip_directives: bool = key(True, "take 'think step by step' and 'put it in a box' off the questions")
     check_answers: bool = key(True, "drop rows whose own gold answer the reward function would call wrong")
     limit: int | None = key(None, "rows to read of each split or file; null: all", ge=1)
@@ -64,9 +65,8 @@ def _verl_files(settings: ConvertSettings, out: Path) -> list[Result]:
         raise BuildError(f"out={out}: that is where the source is; give another folder")
     results = []
     for file in files:
-        strip, check = settings.strip_directives, settings.check_answers
-        target = out / f"{file.stem}.parquet"
-        read, tally = convert_file(file, target, strip=strip, check_answers=check, limit=settings.limit)
+        grader, target = settings.grader if settings.check_answers else None, out / f"{file.stem}.parquet"
+        read, tally = convert_file(file, target, strip=settings.strip_directives, grader=grader, limit=settings.limit)
         results.append(Result(target, read - sum(tally.dropped.values()), tally))
     return results
 
@@ -109,7 +109,7 @@ def _row(draft: Draft, converter: Converter, settings: ConvertSettings, split: s
         return "no_question"
     if not draft.answer:
         return "no_answer"
-    if settings.check_answers and not is_gradable(draft.answer):
+    if settings.check_answers and not is_gradable(draft.answer, settings.grader):
         return "ungradable_answer"
     pictures = []
     for image in draft.images:

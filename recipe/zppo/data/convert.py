@@ -4,6 +4,8 @@ import sys
 from collections.abc import Sequence
 
 from recipe.zppo.data.conversion import ConvertSettings, convert, reasons
+from recipe.zppo.data.gold_answers import compare_golds, told
+from recipe.zppo.data.progress import Progress
 from recipe.zppo.data.settings import read_settings
 from recipe.zppo.errors import ZPPOError
 
@@ -17,6 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = read_settings(ConvertSettings, sys.argv[1:] if arguments is None else arguments, USAGE)
         results = convert(settings)
+        golds = compare_golds([result.path for result in results], settings.grader, Progress())
     except ZPPOError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -27,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         dropped = f"; dropped: {reasons(result)}" if result.tally.dropped else ""
         changed = f"; directives taken off {result.tally.changed} question(s)" if result.tally.changed else ""
         print(f"{result.path}: {result.kept} rows{dropped}{changed}")
+    for line in told(golds):
+        print(line)
     return 0
 
 

@@ -20,6 +20,7 @@ from recipe.zppo.data.choose import Candidate, Chooser, order, rank
 from recipe.zppo.data.corpus_settings import CorpusSettings
 from recipe.zppo.data.errors import BuildError
 from recipe.zppo.data.examine import examine_unit, read_examined, write_shard
+from recipe.zppo.data.gold_answers import compare_golds
 from recipe.zppo.data.pool import Pool
 from recipe.zppo.data.progress import Progress
 from recipe.zppo.data.scan import READERS, read_scan, scan_unit
@@ -78,7 +79,9 @@ class _Build:
             hint = f"; sub-sets that are not listed: {', '.join(names)[:200]}" if names else ""
             raise BuildError(f"no row is left of {sum(self._read.values())}: {why}{hint}")
         files = self._write(choosers)
-        return self._report(choosers, files)
+        paths = [self._folder.out / name for name in files]
+        golds = compare_golds(paths, self._settings.grader, self._progress)
+        return self._report(choosers, files) | {"gold_answers": golds}
 
     def _cap(self, name: str) -> int:
         return {1: self._settings.tier1_cap, 2: self._settings.tier2_cap}[BY_NAME[name].tier]

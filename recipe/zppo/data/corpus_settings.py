@@ -29,6 +29,7 @@ class CorpusSettings(Group):
         "answers that no rule can grade: mark them for the judge, or drop them",
     )
     check_answers: bool = key(True, "drop rows whose own gold answer the reward function would call wrong")
+    grader: Literal["paper", "careful"] = key("paper", "the reward function's grader: zppo.reward.grader of the runs")
     strip_directives: bool = key(True, "take 'think step by step' and 'put it in a box' off the questions")
     subsets: Names | None = key(None, "canonical names, such as [ai2d,tqa]; null: all")
     split: str = key("train", "split of the sources, and name of the files")

@@ -6,6 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from recipe.zppo.data.gold_answers import told
+
 
 def print_report(report: Mapping[str, Any], out: str) -> None:
     """A line for each sub-set with its counts and reasons; what was read and not used below."""
@@ -30,6 +32,8 @@ def print_report(report: Mapping[str, Any], out: str) -> None:
         )
     if report["subsets_not_found"]:
         console.print(f"not found in the sources: {', '.join(report['subsets_not_found'])}", markup=False)
+    for line in told(report["gold_answers"]) if "gold_answers" in report else ():  # older builds have none
+        console.print(line, markup=False)
     console.print(f"{report['rows']} rows in {len(report['files'])} file(s) of {out}", markup=False)
 
 

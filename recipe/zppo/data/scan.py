@@ -90,7 +90,7 @@ def _reason(raw: RawRow, source: str, question: str, settings: CorpusSettings) -
         return "ungraded_kind"
     if raw.answer_type == FREE_FORM and settings.free_form == "drop":
         return "free_form"
-    if settings.check_answers and raw.answer_type == RULE and not is_gradable(raw.answer):
+    if settings.check_answers and raw.answer_type == RULE and not is_gradable(raw.answer, settings.grader):
         return "ungradable_answer"
     return None
 

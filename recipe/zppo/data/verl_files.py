@@ -20,14 +20,14 @@ from recipe.zppo.data.rows import IMAGE, text_id
 from recipe.zppo.data.sources import require, user_text
 from recipe.zppo.errors import RewardError
 from recipe.zppo.judge import is_free_form
-from recipe.zppo.reward import gold_answer
+from recipe.zppo.reward import Grader, gold_answer
 from recipe.zppo.run.files import write_atomically
 
 PROMPT_ID = "prompt_id"
 
 
 def convert_file(
-    source: Path, target: Path, *, strip: bool, check_answers: bool, limit: int | None
+    source: Path, target: Path, *, strip: bool, grader: Grader | None, limit: int | None
 ) -> tuple[int, Tally]:
     """Writes the file's rows with `prompt_id`; the number of rows read, and what became of them.
 
@@ -35,6 +35,9 @@ def convert_file(
 
     All other columns stay as they are, pictures and metadata of the schema included. Ids that are there are kept, and
     those that lack are computed. A row that the file has twice is written once.
+
+    Args:
+        grader: drops rows whose gold answer it would call wrong; None does not look.
 
     Raises:
         BuildError: the file can't be read or lacks a column of verl's schema, an id lacks in a column of numbers, or
@@ -63,7 +66,7 @@ def convert_file(
                             f"source={source}: {PROMPT_ID} is empty in some rows, and a column of type {id_field.type} "
                             "can't hold the ids that we give; fill it, make it text, or take the column out"
                         )
-                    kept = list(_kept(batch.to_pylist(), tally, seen, strip=strip, check_answers=check_answers))
+                    kept = list(_kept(batch.to_pylist(), tally, seen, strip=strip, grader=grader))
                     if not kept:
                         continue
                     numbers, prompts, ids = zip(*kept, strict=True)
@@ -117,12 +120,12 @@ def _batches(found: Iterable[pa.RecordBatch], source: Path, limit: int | None) -
 
 
 def _kept(
-    rows: list[dict[str, Any]], tally: Tally, seen: set, *, strip: bool, check_answers: bool
+    rows: list[dict[str, Any]], tally: Tally, seen: set, *, strip: bool, grader: Grader | None
 ) -> Iterator[tuple[int, Any, str]]:
     """(number, prompt, id) of each row that can be used."""
     for number, row in enumerate(rows):
         prompt = row["prompt"]
-        if reason := _reason(row, check_answers):
+        if reason := _reason(row, grader):
             tally.dropped[reason] += 1
             continue
         row_id = row.get(PROMPT_ID)
@@ -137,7 +140,7 @@ def _kept(
         yield number, bare, row_id
 
 
-def _reason(row: Mapping[str, Any], check_answers: bool) -> str | None:
+def _reason(row: Mapping[str, Any], grader: Grader | None) -> str | None:
     if not isinstance(row["prompt"], list) or not user_text(row["prompt"]).strip():
         return "no_question"
     gold = (row["reward_model"] or {}).get("ground_truth")
@@ -146,7 +149,7 @@ def _reason(row: Mapping[str, Any], check_answers: bool) -> str | None:
     except RewardError:
         empty = gold is None or isinstance(gold, str | list)
         return "no_answer" if empty else f"answer_is_{type(gold).__name__}"
-    if check_answers and not is_free_form(row) and not is_gradable(answer):
+    if grader and not is_free_form(row) and not is_gradable(answer, grader):
         return "ungradable_answer"
     if "images" in row and "videos" not in row:
         contents = [message.get("content") for message in row["prompt"]]
