@@ -5,7 +5,7 @@ import re
 from recipe.zppo.careful import value
 from recipe.zppo.careful.forms import Form, Items, Matrix, Quantity, Reals, Relation, Words
 from recipe.zppo.careful.parts import bare, brackets_of, list_items, split, without_separators
-from recipe.zppo.careful.reals import INFINITY, TURNED, as_reals, between, bounds, reals_without, united
+from recipe.zppo.careful.reals import INFINITY, TURNED, as_reals, between, bounds, common, reals_without, united
 from recipe.zppo.careful.syntax import FUNCTIONS, NotRead, read
 from recipe.zppo.careful.units import number_word, unit
 
@@ -20,17 +20,19 @@ _RELATION = re.compile(
 _SIGNS = {"\\approx": "="}
 _NAME = re.compile(
     r"(?:\\angle *|m *\\angle *|\\triangle *)?(?:\\[a-zA-Z]+|\\text\{[^{}]*\}|[a-zA-Z]+)(?:_(?:\{[^{}]*\}|\\?\w+))?'*"
-    r"(?: *\([^()=]*\))?|\\frac\{d\w*\}\{d\w\}|\|[A-Z]+\||\\(?:vec|overline|hat|bar)\{\w+\}"
+    r"(?: *\([^()=]*\))?|\([a-zA-Z](?: *, *[a-zA-Z])+\)"
+    r"|\\frac\{d\w*\}\{d\w\}|\|[A-Z]+\||\\(?:vec|overline|hat|bar)\{\w+\}"
 )
 _UNIT_BEHIND = re.compile(
     r"(?P<number>.*?(?:[\d.})!%]|\\pi))(?P<space>\s*)(?P<unit>(?:\\text\{|°|\\Omega|[a-zA-Zμ$€£¢Ω]).*)", re.DOTALL
 )
 _TEXT_BEHIND = re.compile(r"(?P<number>.+?)(?P<space>\s*)(?P<unit>\\text\{.*)", re.DOTALL)
-_CURRENCY = re.compile(r"(-?)\s*(?:US *)?([$€£¥])\s*(?=[-\d.(\\])")
+_CURRENCY = re.compile(r"(-?)\s*(?:US *)?([$€£¥₹])\s*(?=[-\d.(\\])")
 _MULTIPLES = {"dozen": "12", "thousand": "10^3", "million": "10^6", "billion": "10^9", "trillion": "10^12"}
 _MULTIPLE = re.compile(rf"(?<=[\d.)}}]) *(?:\\text\{{ *)?({'|'.join(_MULTIPLES)})s?(?![a-z])(?: *\}})?")
 _BUILT = re.compile(r"\\\{ *[a-zA-Z](?: *\\in *\\mathbb\{R\})? *[|:] *(.*[<>=].*|.*\\(?:[gl]eq|neq|in).*)\\\}")
 """The condition of {x | x > 2}."""
+_POINT = re.compile(r"[A-Z] *(\([^()]*,[^()]*\))")
 _ALL_REALS = {"\\mathbb{R}", "all real numbers", "all reals", "all real number"}
 
 
@@ -48,8 +50,12 @@ def parse(text: str) -> Form:
     parts = [part for part in split(text, re.compile(r" or | and |, *or |, *and ")) if part.strip()]
     if len(parts) > 1:
         return _alternatives([item for part in parts for item in list_items(part)], text)
-    if match := _BUILT.fullmatch(text):
+    if match := _BUILT.fullmatch(text) or _POINT.fullmatch(text):
         return parse(match[1])
+    if match := re.fullmatch(r"([a-zA-Z]) *\\neq(.+)", text):  # x ≠ ±2
+        without = parse(match[2])
+        if isinstance(without, Items) and not without.brackets and (ends := bounds(without.items)):
+            return reals_without(sorted(ends), match[1])
     if (reals := _real_set(text)) is not None:
         return reals
     if brackets := brackets_of(text):
@@ -74,8 +80,11 @@ def bare_words(text: str) -> str:
 def _alternatives(parts: list[str], text: str) -> Form:
     forms = [parse(part) for part in parts]
     reals = [real for form in forms if (real := as_reals(form))]
-    if len(reals) == len(forms) and len({real.name for real in reals}) == 1 and " or " in text:
-        return united(reals)
+    if len(reals) == len(forms) and len({real.name for real in reals}) == 1:
+        if " or " in text:
+            return united(reals)
+        if reals[0].name and (both := common(reals)):
+            return both
     return Items("", tuple(forms), ordered=False)
 
 

@@ -17,7 +17,7 @@ _LETTER = re.compile(
     re.DOTALL,
 )
 _SAME_WORDS = {"dne": "does not exist", "undefined": "undefined", "infinity": "\\infty", "+\\infty": "\\infty"}
-_TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))? *(?:([ap])\.?m\.?)?", re.IGNORECASE)
+_TIME = re.compile(r"(\d{1,2})(?::(\d{2})(?::(\d{2}))?)? *(?:([ap])\.?m\.?)?", re.IGNORECASE)
 _DATES = ("%Y-%m-%d", "%B %d %Y", "%d %B %Y", "%b %d %Y", "%d %b %Y", "%Y/%m/%d")
 _DAYS = ("%B %d", "%d %B", "%b %d", "%d %b")
 _SLASHED = re.compile(r"\d{1,2}/\d{1,2}/\d{2,4}")
@@ -75,14 +75,15 @@ def _choice(text: str) -> tuple[str, str]:
 
 def _clocks(answer: str, gold: str) -> bool | None:
     """Times of a day; ratios such as 3:4 are none, and are compared part by part."""
-    ratio, gold_ratio = (re.fullmatch(r"(\d+) *: *(\d+)", text) for text in (answer, gold))
+    ratio, gold_ratio = (re.fullmatch(r"(\d+) *(?::|to) *(\d+)", text) for text in (answer, gold))
     if ratio and gold_ratio and [*map(int, ratio.groups())] == [*map(int, gold_ratio.groups())]:
         return True
     times = [_TIME.fullmatch(re.sub(r"\\text\{([^{}]*)\}", r"\1", text).strip()) for text in (answer, gold)]
-    if None in times:
+    if None in times or not all(time[2] or time[4] for time in times if time):
         return False if ":" in answer and ":" in gold and any(times) else None
     (hour, *rest, half), (gold_hour, *gold_rest, gold_half) = (time.groups() for time in times if time)
-    return _hour(hour, half) == _hour(gold_hour, gold_half) and rest == gold_rest
+    same_minutes = [part or "00" for part in rest] == [part or "00" for part in gold_rest]
+    return same_minutes and _hour(hour, half) == _hour(gold_hour, gold_half)
 
 
 def _hour(hour: str, half: str | None) -> int:
@@ -122,7 +123,8 @@ def _same(answer: Form, gold: Form) -> bool:
         left, right = as_reals(answer), as_reals(gold)
         return left is not None and right is not None and _same_reals(left, right)
     if isinstance(answer, Matrix) or isinstance(gold, Matrix):
-        return isinstance(answer, Matrix) and isinstance(gold, Matrix) and _same_matrices(answer, gold)
+        left_rows, right_rows = _as_matrix(answer), _as_matrix(gold)
+        return left_rows is not None and right_rows is not None and _same_matrices(left_rows, right_rows)
     if isinstance(answer, Items) or isinstance(gold, Items):
         return _same_items(*(form if isinstance(form, Items) else Items("", (form,), False) for form in (answer, gold)))
     if isinstance(answer, Words) or isinstance(gold, Words):
@@ -133,6 +135,16 @@ def _same(answer: Form, gold: Form) -> bool:
 def _folded(words: Words) -> str:
     text = "".join(words.text.split()) if "\\" in words.text else words.text
     return _SAME_WORDS.get(text, text)
+
+
+def _as_matrix(form: Form) -> Matrix | None:
+    """Also of ``[[1, 2], [3, 4]]``."""
+    if isinstance(form, Matrix):
+        return form
+    if isinstance(form, Items) and form.brackets == "[]":
+        rows = [item.items for item in form.items if isinstance(item, Items) and item.brackets == "[]"]
+        return Matrix(tuple(rows), determinant=False) if len(rows) == len(form.items) else None
+    return None
 
 
 def _same_matrices(answer: Matrix, gold: Matrix) -> bool:

@@ -79,6 +79,6 @@ def brackets_of(text: str) -> str:
         return "<>"
     if text[:1] in ("(", "[", "{") and _matching(text, 0) == len(text) - 1 and re.search("[,;]", text):
         return text[0] + text[-1]
-    if re.fullmatch(r"[\]\[][^\[\]()]*[,;][^\[\]()]*[\]\[]", text):
-        return text[0] + text[-1]
+    if re.fullmatch(r"[\]\[][^\[\]()]*[,;][^\[\]()]*[\]\[]", text):  # ]1, 2[ is open
+        return ("(" if text[0] == "]" else "[") + (")" if text[-1] == "[" else "]")
     return ""

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from recipe.zppo.careful import value
 from recipe.zppo.careful.forms import Form, Items, Quantity, Reals, Relation, Words
+from recipe.zppo.careful.syntax import Tree
 
 INFINITY = float("inf")
 TURNED = {"<": ">", ">": "<", "\\leq": "\\geq", "\\geq": "\\leq"}
@@ -32,6 +33,8 @@ def as_reals(form: Form) -> Reals | None:
             (form.right, form.left, TURNED.get(form.sign, form.sign)),
         ):
             name, end = real_symbol(left), bound(right)
+            if isinstance(left, Quantity) and left.tree[0] == "absolute" and end is not None:
+                return _absolute(left.tree[1], end, sign)
             if not name or end is None or sign not in ("<", ">", "\\leq", "\\geq", "\\neq"):
                 continue
             if sign == "\\neq":
@@ -39,6 +42,26 @@ def as_reals(form: Form) -> Reals | None:
             low, high = (-INFINITY, end) if sign in ("<", "\\leq") else (end, INFINITY)
             return Reals(((low, high, sign == "\\geq", sign == "\\leq"),), name)
     return None
+
+
+def _absolute(tree: Tree, end: Fraction | float, sign: str) -> Reals | None:
+    """``|x| < 3``."""
+    if tree[0] != "symbol" or not 0 < end < INFINITY or sign not in TURNED:
+        return None
+    closed = sign in ("\\leq", "\\geq")
+    if sign in ("<", "\\leq"):
+        return Reals(((-end, end, closed, closed),), tree[1])
+    return Reals(((-INFINITY, -end, False, closed), (end, INFINITY, closed, False)), tree[1])
+
+
+def common(parts: Sequence[Reals]) -> Reals | None:
+    """What lies in all of them, where each is one interval; None if nothing does."""
+    if any(len(part.intervals) > 1 for part in parts):
+        return None
+    lows = [(part.intervals[0][0], not part.intervals[0][2]) for part in parts]
+    highs = [(part.intervals[0][1], part.intervals[0][3]) for part in parts]
+    (low, low_open), (high, with_high) = max(lows), min(highs)
+    return Reals(((low, high, not low_open, with_high),), parts[0].name) if low < high else None
 
 
 def between(sides: Sequence[Form], signs: Sequence[str]) -> Reals | None:

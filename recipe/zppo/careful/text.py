@@ -58,6 +58,9 @@ _TEX = [  # in this order
     (r"\\(?:land|wedge)(?![a-zA-Z])", " and "),
     (r"\\bigcup(?![a-zA-Z])|(?<=[\])])\s*U\s*(?=[\[(])", r"\\cup "),
     (r"\\(?:euro)(?![a-zA-Z])", "€"),
+    (r"(?<![a-zA-Z])Rs\.? *(?=\d)", "₹"),
+    (r"\{?\s*(\w+) *\\choose *(\w+)\s*\}?", r"\\binom{\1}{\2}"),
+    (r"\\text\{[ .]*\}$", ""),
     (r"\\(?:pounds)(?![a-zA-Z])", "£"),
 ]
 _PATTERNS = [(re.compile(pattern, re.DOTALL), new) for pattern, new in _TEX]

@@ -54,7 +54,8 @@ def _examples(path: Any) -> Iterator[Example]:
             if response.get("doubtful"):
                 right = response.get("reward") == 1
                 texts = (line.get("prompt_id"), response.get("answer"), line.get("ground_truth"))
-                yield Example(*map(_shown, texts), paper=right, careful=not right)
+                prompt_id, answer, gold = map(_shown, texts)
+                yield Example(prompt_id, answer, gold, paper=right, careful=not right)
 
 
 def _shown(value: Any) -> str:
