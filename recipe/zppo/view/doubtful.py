@@ -1,6 +1,6 @@
 """Rewards of the paper's grader that the careful one would have given otherwise: how many, and some to look at."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ class Doubtful:
     """Different pairs of the last rollout files, which are large."""
 
 
-def doubtful_rewards(folder: RunFolder, rows: Sequence[Mapping[str, Any]]) -> Doubtful | None:
+def doubtful_rewards(folder: RunFolder, rows: Sequence[outcome.Row]) -> Doubtful | None:
     """None for a run that has none, or did not count them.
 
     Args:
