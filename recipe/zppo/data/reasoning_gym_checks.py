@@ -110,7 +110,7 @@ def _grade(entries: list[Entry], report: Report, end: float) -> None:
 
 def texts(entries: Iterable[Entry | None]) -> list[tuple[str, str] | None]:
     """What a reader of the questions sees."""
-    return [entry and (entry.question, entry.answer) for entry in entries]
+    return [None if entry is None else (entry.question, entry.answer) for entry in entries]
 
 
 def is_usable(entry: Entry) -> bool:
