@@ -97,6 +97,7 @@ def test_interpolations_reach_the_rest_of_the_config() -> None:
         ("reformulation.schedule", "later", "'later' is not one of same_step, next_step"),
         ("compression.mode", "zip", "'zip' is not one of teacher, truncate, none"),
         ("advantage_norm", "all", "'all' is not one of without_zero, with_zero, none"),
+        ("reward.grader", "math-verify", "'math-verify' is not one of paper, careful"),
         ("advantage_eps", 0.0, "zppo.advantage_eps: 0.0 is out of range; it must be greater than 0.0"),
         ("teacher.inference", 3, "zppo.teacher.inference: expected a group of keys, got 3"),
         ("teacher.path", None, "zppo.teacher.path: this method needs a teacher"),

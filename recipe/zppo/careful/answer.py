@@ -186,7 +186,7 @@ def _real_set(text: str) -> Form | None:
     """A union of intervals, or the reals without some points; None for anything else."""
     parts = split(text, re.compile(r"\\cup(?![a-zA-Z])"))
     if len(parts) > 1:
-        forms = [parse(part) for part in parts]
+        forms = [parse(re.sub(r"^\s*\{(.*)\}\s*$", r"\\{\1\\}", part)) for part in parts]
         reals = [real for form in forms if (real := as_reals(form))]
         return united(reals) if len(reals) == len(forms) else Items("u", tuple(forms), ordered=False)
     parts = split(text, re.compile(r"\\setminus(?![a-zA-Z])|(?<=\}) *- *(?=\\\{)"))

@@ -168,6 +168,10 @@ def _same_items(answer: Items, gold: Items) -> bool:
     sets = {answer.brackets, gold.brackets} == {"", "{}"}
     if answer.brackets != gold.brackets and not vectors and not sets:
         return False
+    if answer.brackets == gold.brackets == "{}":
+        return all(any(_same(a, b) for b in gold.items) for a in answer.items) and all(
+            any(_same(a, b) for a in answer.items) for b in gold.items
+        )
     if len(answer.items) != len(gold.items):
         return False
     if answer.ordered and gold.ordered:

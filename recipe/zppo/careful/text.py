@@ -38,6 +38,8 @@ _TEX = [  # in this order
     (r"\\(?:rbrace|\})", r"\\}"),
     (r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ(?![a-zA-Z])|\\(?:circ|degree|deg)(?![a-zA-Z])|\^\s*\{\s*°\s*\}|\^\s*°", "°"),
     (r"(?<![a-zA-Z])degrees?(?![a-zA-Z])|\\text\{\s*degrees?\s*\}", "°"),
+    (r"\\text\{\s*\}", " "),
+    (r"°\s*\\text\{\s*([CF])\s*\}", r"°\1"),
     (r"\\?%|\\text\{\s*percent\s*\}|(?<![a-zA-Z])percent(?![a-zA-Z])", "%"),
     (r"\\(?:times|cdot|ast)(?![a-zA-Z])", "*"),
     (r"(?<=[\d.])\s*[xX]\s*(?=10\s*\^)", "*"),

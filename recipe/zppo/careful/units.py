@@ -67,6 +67,6 @@ def _factor(text: str, marked: bool, under: bool) -> str | None:
 
 def _words(text: str) -> str | None:
     """What is counted: ``apple`` of ``apples``."""
-    if not re.fullmatch(r"[a-zA-Z]{3,}(?:[ -][a-zA-Z]{2,}){0,3}", text):
+    if not re.fullmatch(r"(?:of (?:the )?)?[a-zA-Z]{3,}(?:[ -][a-zA-Z]{2,}){0,3}", text):
         return None
     return " ".join(text.lower().removesuffix("s").split())

@@ -62,6 +62,8 @@ def _agree(a: Tree, b: Tree, names: list[str], is_complex: bool) -> bool:
         agreed += 1
         if agreed == _POINTS:
             break
+    if agreed < _ENOUGH and not is_complex:  # (-1)^n has hardly any real value
+        return _agree(a, b, names, True)
     return agreed >= _ENOUGH
 
 
