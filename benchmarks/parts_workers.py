@@ -148,7 +148,7 @@ def measure_candidates(parts: Parts, step: PaperStep, tokenizer) -> None:
     with parts.part("candidates: acceptance", "workers"):
         for (key, draft), reply in zip(drafts.items(), _replies(step, drafts), strict=True):
             summary = parse_summary(reply)
-            assert why_not_used(draft.text, summary, 2 * CANDIDATE_TOKENS, count_tokens) is None
+            assert why_not_used(draft, summary, 2 * CANDIDATE_TOKENS, count_tokens) is None
             summaries[key] = sanitize(summary, special)
     with parts.part("candidates: fall-back for all", "workers", note="as if no summary were accepted"):
         for draft in drafts.values():
