@@ -87,3 +87,13 @@ def test_setting_that_the_divergence_cannot_live_with(composed, key, value):
         config.zppo.distillation.mode = "none"
         config.zppo.reformulation.enable = True
         check_distillation(config, validate_zppo(config.zppo))
+
+
+def test_another_average_of_the_loss_is_for_on_policy_distillation(composed):
+    """Off-policy the average is that of Alg. 2, and the key would do nothing."""
+    config = composed.copy()
+    config.actor_rollout_ref.actor.loss_agg_mode = "seq-mean-token-mean"
+    with pytest.raises(ConfigError, match=r"^actor_rollout_ref\.actor\.loss_agg_mode: must be token-mean with zppo"):
+        check_distillation(config, validate_zppo(config.zppo))
+    config.zppo.distillation.mode = "on_policy"
+    check_distillation(config, validate_zppo(config.zppo))

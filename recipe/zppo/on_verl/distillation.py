@@ -56,7 +56,8 @@ def jsd_loss(
     """Called twice by verl's engine: with ``student_logits`` as logits processor, then for the loss.
 
     ``token-mean``, verl's default, is the mean divergence of a response token over the whole mini-batch, whatever
-    micro-batches and ranks it is spread over. Off-policy (`put_question_weights`) it is the mean over questions.
+    micro-batches and ranks it is spread over. Off-policy (`put_question_weights`) it is the mean over questions,
+    whatever ``loss_agg_mode`` says; another one is refused before the run.
     """
     if student_logits is not None:
         return token_losses(student_logits, data)

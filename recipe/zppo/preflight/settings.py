@@ -307,6 +307,12 @@ def check_distillation(config: DictConfig, zppo: ZPPOConfig) -> None:
         value = OmegaConf.select(config, key)
         if not fits(value):
             raise ConfigError(f"{key}: must be {wanted} with zppo.distillation.mode={mode}, got {_yaml(value)}: {why}")
+    aggregation = config.actor_rollout_ref.actor.loss_agg_mode
+    if mode == "off_policy" and aggregation != "token-mean":
+        raise ConfigError(
+            "actor_rollout_ref.actor.loss_agg_mode: must be token-mean with zppo.distillation.mode=off_policy, got "
+            f"{_yaml(aggregation)}: Alg. 2 says how its loss is averaged"
+        )
     if zppo.teacher.more:
         raise ConfigError(
             "zppo.teacher.more: distillation scores responses with one teacher, zppo.teacher.path; leave it empty"
