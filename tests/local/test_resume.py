@@ -81,6 +81,17 @@ def test_another_seed_or_method_is_refused(train):
         train("zppo.reformulation.ncq=false", "trainer.total_training_steps=3")
 
 
+def test_a_checkpoint_from_before_the_optimizer_had_a_name_is_of_fp32(train, tmp_path):
+    train("trainer.total_training_steps=1")
+    path = tmp_path / "run/local_state.pt"
+    state = torch.load(path, weights_only=False)
+    del state["identity"]["zppo.optimizer"]
+    torch.save(state, path)
+    with pytest.raises(CheckpointError, match=r"^zppo\.optimizer: .* was written with fp32, now it is anyprecision;"):
+        train("zppo.optimizer=anyprecision", "trainer.total_training_steps=2")
+    assert set(train("trainer.total_training_steps=2").metrics()) == {1, 2}
+
+
 def test_bf16_weights_with_kahan_summation_resume_exactly_and_with_their_optimizer_only(train, tmp_path):
     name, states = "zppo.optimizer=anyprecision", []
     for folder, steps in (("whole", (2,)), ("halves", (1, 2))):

@@ -54,7 +54,8 @@ async def load_state(trainer: "LocalTrainer") -> None:
             "or start afresh with trainer.resume_mode=disable"
         )
     identity = run_identity(trainer.config, trainer.questions.prompt_ids)
-    check_identity(state.get("identity"), identity, _path(trainer), named=False)
+    saved = {"zppo.optimizer": "fp32"} | (state.get("identity") or {})  # there was no other before it had a name
+    check_identity(saved, identity, _path(trainer), named=False)
     trainer.step_number = state["step"]
     trainer.learner.master.load_state(state["weights"])
     trainer.learner.optimizer.load_state_dict(state["optimizer"])
