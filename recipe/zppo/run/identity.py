@@ -12,10 +12,13 @@ from recipe.zppo.teacher.own_template import load_judge_template
 
 METHOD_KEYS = (
     "zppo.updates_per_step",
+    "zppo.mini_batches",
     "zppo.advantage_norm",
+    "zppo.advantage_statistics",
     "zppo.dynamic_sampling",
     "zppo.replay.enable",
     "zppo.reformulation.enable",
+    "zppo.reformulation.pre_cap",
     *(f"zppo.reformulation.{kind.value}" for kind in WALK),
     "zppo.distillation.mode",
     "zppo.judge.route",
