@@ -135,3 +135,11 @@ def test_files_that_do_not_go_together(run: Run) -> None:
             f"data.{key}: {run.data} and {numbers} do not go together: {COLUMN} is string in one and int64 in the "
             "other; write them with one type"
         )
+
+
+def test_files_of_a_type_that_datasets_does_not_have(run: Run) -> None:
+    path = run.folder / "map.parquet"
+    table = pa.Table.from_pylist([row(i, prompt_id=f"m{i}") for i in range(BATCH)])
+    pq.write_table(table.append_column("tags", pa.array([[("a", 1)]] * BATCH, pa.map_(pa.string(), pa.int64()))), path)
+    message = run.refused(f"data.train_files=[{run.data},{path}]")
+    assert message.startswith("data.train_files: ") and "map<string, int64" in message

@@ -21,7 +21,7 @@ from omegaconf import DictConfig, ListConfig
 
 from recipe.zppo.config.engine import shown
 from recipe.zppo.config.schema import DataConfig
-from recipe.zppo.errors import ConfigError, DataError, RewardError
+from recipe.zppo.errors import ConfigError, RewardError
 from recipe.zppo.judge import is_free_form, options_text
 from recipe.zppo.on_verl.joined_files import common_features
 from recipe.zppo.reward import gold_answer
@@ -95,7 +95,7 @@ def _check_types(data: DictConfig, key: str) -> None:
     try:
         features = {file: datasets.Features.from_arrow_schema(schema) for file, schema in schemas.items()}
         common_features(features, skipped=[data.get("image_key") or "images", data.get("video_key") or "videos"])
-    except DataError as error:
+    except ValueError as error:  # a DataError, or a type that `datasets` does not have, such as a map
         raise ConfigError(f"data.{key}: {error}") from error
 
 
