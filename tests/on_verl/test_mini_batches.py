@@ -42,3 +42,13 @@ def test_each_update_gets_its_mini_batch_and_no_other_row_but_padding(sizes, num
         for update, part in enumerate(tu.make_iterator(data, **options)):
             seen[update] |= {batch.keys[row] for row in part["row"].tolist()}
     assert [{key for key in part if not key.startswith("pad")} for part in seen] == [set(part) for part in parts]
+
+
+def test_in_each_update_the_ranks_have_as_much_to_do():
+    """Two updates of two long rows and four short ones; a rank that had both long ones would keep the other waiting."""
+    keys = [f"{n}_0_0" for n in range(12)]
+    tags = [{"seq_len": 900 if n % 6 < 2 else 10} for n in range(12)]
+    batch = KVBatchMeta(partition_id="train", keys=keys, tags=tags)
+    put_in_order(batch, [keys[:6], keys[6:]], num_ranks=2)
+    lengths = [tag["seq_len"] for tag in batch.tags]
+    assert [sum(lengths[at : at + 3]) for at in (0, 3, 6, 9)] == [920] * 4
