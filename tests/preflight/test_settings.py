@@ -162,6 +162,12 @@ CASES = [
     ("distillation.enabled=true", "distillation.enabled: …"),
     ("actor_rollout_ref.hybrid_engine=false", "actor_rollout_ref.hybrid_engine: …"),
     ("actor_rollout_ref.actor.ppo_epochs=2", "actor_rollout_ref.actor.ppo_epochs: …"),
+    ("actor_rollout_ref.actor.shuffle=true", "actor_rollout_ref.actor.shuffle: must be false, got true: …"),
+    (
+        "actor_rollout_ref.actor.data_loader_seed=7",
+        "actor_rollout_ref.actor.data_loader_seed: must be 42, got 7: it would do nothing: …",
+        "zppo.seed=7",
+    ),
     ("actor_rollout_ref.actor.ppo_mini_batch_size=4", "actor_rollout_ref.actor.ppo_mini_batch_size: …"),
     (f"{MANAGER}=null", f"{MANAGER}: …"),
     ("data.gen_batch_size=4", "data.gen_batch_size: …"),

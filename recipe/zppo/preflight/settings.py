@@ -53,6 +53,8 @@ REQUIRED: tuple[tuple[str, Any, str], ...] = (
     ("distillation.enabled", False, "it replaces the loss; the teacher of ZPPO is configured at zppo.teacher"),
     ("actor_rollout_ref.hybrid_engine", True, "rollout and update share the student's accelerators"),
     ("actor_rollout_ref.actor.ppo_epochs", 1, "a step has no second epoch; set zppo.updates_per_step instead"),
+    ("actor_rollout_ref.actor.shuffle", False, "mini-batches are drawn anew in each step, whatever it says"),
+    ("actor_rollout_ref.actor.data_loader_seed", 42, "it would do nothing: mini-batches follow zppo.seed, set that"),
     ("trainer.v1.sampler.sync_refill_failed_groups", False, "ZPPO counts and reports failed groups itself"),
     ("actor_rollout_ref.actor.checkpoint.async_save", False, "a checkpoint would be published before it is written"),
     ("data.return_raw_chat", True, "reformulated prompts are built from chat messages"),
