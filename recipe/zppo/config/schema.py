@@ -326,7 +326,8 @@ class ZPPOConfig(Group):
     """A question is hard, and kept in the buffer, while the mean reward of its plain group is below this."""
 
     seed: int = key(0, ge=0)
-    """Seed of replay sampling, tie-breaks, and the choice and order of candidates; the order of the data follows it."""
+    """Seed of replay sampling, tie-breaks, mini-batches, and the choice and order of candidates; the order of the data
+    follows it."""
 
     updates_per_step: int = key(4, ge=1, paper="I, Table 8; Fig. 6")
     """Gradient updates per rollout step, whatever the size of its batch."""
