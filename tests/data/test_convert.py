@@ -74,7 +74,7 @@ def test_answers_in_jsonl_stay_the_texts_that_they_are(tmp_path, capfd):
     assert [row["reward_model"]["ground_truth"] for row in rows(out)] == kept
     assert "6 rows; dropped: no_answer 4" in capfd.readouterr().out
     data = OmegaConf.create({"train_files": str(out), "prompt_key": "prompt"})
-    assert check_training_files(data, "prompt_id", judged=False) == 6
+    assert check_training_files(data, "prompt_id", judge_route=None) == 6
 
 
 def test_a_json_list_whose_rows_have_other_columns(tmp_path):
@@ -257,8 +257,8 @@ def test_what_comes_out_can_be_trained_on(tmp_path, qwen2_vl_path):
     files.append(str(converted("gsm8k", tmp_path / "gsm", tmp_path / "text") / "train.parquet"))
     keys = {"prompt_key": "prompt", "max_prompt_length": 300, "cache_dir": str(tmp_path)}
     data = OmegaConf.create({"train_files": files, "val_files": files} | keys)
-    assert check_training_files(data, "prompt_id", judged=False) == 10
-    check_validation_files(data, judged=False)
+    assert check_training_files(data, "prompt_id", judge_route=None) == 10
+    check_validation_files(data, judge_route=None)
     loaded = ZPPODataset(files, hf_tokenizer(str(qwen2_vl_path)), data, hf_processor(str(qwen2_vl_path)))
     assert len(loaded) == 10 and loaded.num_dropped == 0
     row = loaded[0]

@@ -135,8 +135,8 @@ def test_the_files_pass_the_checks_of_a_run(reasoning_gym, tmp_path: Path) -> No
     convert(tmp_path, TASKS, SIZES, seed=0)
     files = {f"{split}_files": str(tmp_path / f"{split}.parquet") for split in ("train", "val")}
     data = OmegaConf.create({**files, "prompt_key": "prompt"})
-    assert check_training_files(data, "prompt_id", judged=False) == 31
-    check_validation_files(data, judged=False)
+    assert check_training_files(data, "prompt_id", judge_route=None) == 31
+    check_validation_files(data, judge_route=None)
 
 
 def test_the_same_command_writes_the_same_bytes(reasoning_gym, tmp_path: Path) -> None:

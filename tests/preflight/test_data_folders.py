@@ -34,7 +34,7 @@ def test_folders_are_listed_in_order(tmp_path):
     assert listed("hdfs://x/y", own) == ("hdfs://x/y", own)
     data = OmegaConf.create({"train_files": folder, "val_files": own, "prompt_key": "prompt"})
     list_folders(data)
-    assert check_training_files(data, "prompt_id", judged=False) == 2
+    assert check_training_files(data, "prompt_id", judge_route=None) == 2
 
 
 def test_a_folder_without_such_files(tmp_path):
@@ -56,14 +56,14 @@ def test_every_row_of_every_shard_is_checked(tmp_path):
     data = OmegaConf.create({"train_files": str(tmp_path), "prompt_key": "prompt"})
     list_folders(data)
     with pytest.raises(ConfigError, match=r"train-1.parquet row 20 has no answer .*; 1 such row"):
-        check_training_files(data, "prompt_id", judged=False)
+        check_training_files(data, "prompt_id", judge_route=None)
     rows[150]["reward_model"]["ground_truth"] = "2"
     rows[140]["prompt"][0]["content"] = ""
     pq.write_table(pa.Table.from_pylist(rows[130:]), tmp_path / "train-1.parquet")
     with pytest.raises(ConfigError, match=r"train-1.parquet row 10 has no question"):
-        check_training_files(data, "prompt_id", judged=False)
+        check_training_files(data, "prompt_id", judge_route=None)
     rows[140]["prompt"][0]["content"] = "q"
     rows[135]["prompt_id"] = "r3"
     write_rows(tmp_path / "train-1.parquet", rows[130:])
     with pytest.raises(ConfigError, match=r"row 5 repeats prompt_id=.r3. of row 3 of .*train-0.parquet"):
-        check_training_files(data, "prompt_id", judged=False)
+        check_training_files(data, "prompt_id", judge_route=None)

@@ -365,17 +365,21 @@ def test_a_template_of_the_judge_that_can_not_work(run: Run, content: bytes, mes
 
 @pytest.mark.parametrize("options", ["A or B", ["A", None], [["A"]], {"A": [1]}])
 def test_options_that_the_judge_can_not_be_shown(run: Run, options: object) -> None:
-    def written(name: str, value: object, *, of: int) -> Path:
-        rows = [row(i, extra_info={"answer_type": "rule", "options": value if i >= of else None}) for i in range(16)]
+    def written(name: str, value: object, *, of: int, free_form: bool = True) -> Path:
+        kind = "free_form" if free_form else "rule"
+        rows = [row(i, extra_info={"answer_type": kind, "options": value if i >= of else None}) for i in range(16)]
         return write_rows(run.folder / name, rows)
 
     bad = written("bad.parquet", options, of=3)
     message = run.refused(f"data.val_files={bad}", "zppo.judge.enable=true")
     assert message.startswith(f"data.val_files: {bad} row 3 has no usable options (extra_info.options: a list of at ")
-    run.check(f"data.val_files={bad}")  # nobody is shown them
+    others = written("others.parquet", options, of=3, free_form=False)  # nobody is shown them
+    run.check(f"data.val_files={others}", "zppo.judge.enable=true")
+    every = ("zppo.judge.enable=true", "zppo.judge.validation_route=unresolved")
+    assert f"{others} row 3 has no usable options" in run.refused(f"data.val_files={others}", *every)
     for number, good in enumerate((["x", "y"], {"A": "x", "B": "y"})):
         file = written(f"good{number}.parquet", good, of=3)
-        run.check(f"data.train_files={file}", f"data.val_files={file}", "zppo.judge.enable=true")
+        run.check(f"data.val_files={file}", "zppo.judge.enable=true")
 
 
 def test_the_judges_context(run: Run) -> None:

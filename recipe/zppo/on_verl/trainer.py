@@ -65,9 +65,8 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         with open_dict(config.algorithm):  # where verl hands its settings to an advantage estimator
             config.algorithm.zppo_advantage_norm = self.zppo.advantage_norm
             config.algorithm.zppo_advantage_eps = self.zppo.advantage_eps
-            by_mini_batch = self.zppo.advantage_statistics == "mini_batch"
-            config.algorithm.zppo_mini_batches = self.zppo.updates_per_step if by_mini_batch else 1
-            config.algorithm.zppo_mini_batch_rows = None  # of one rank, in each step anew
+            config.algorithm.zppo_mini_batches = 1  # with statistics of their own; these two are set in each step anew
+            config.algorithm.zppo_mini_batch_rows = None  # of one rank
         use_text_rewards(config)
         self.distills = self.zppo.distillation.mode != "none"
         if self.distills:  # old log-probs are in no loss: verl then copies those of the rollout
@@ -152,9 +151,12 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         draw = generator(self.zppo.seed, "mini-batches", self.global_steps)
         uids = [uid_of(key) for key in batch.keys]
         indices = mini_batches(uids, self.zppo.updates_per_step, self.zppo.mini_batches, draw)
-        self.parts = [[batch.keys[i] for i in part] for part in indices]
+        # Fewer rollouts than updates (dynamic sampling, failed groups) make fewer updates: padding alone has no loss.
+        self.parts = [[batch.keys[i] for i in part] for part in indices if part]
         batch = super()._balance_batch(batch, metrics=metrics, **options)
         metrics.update(put_in_order(batch, self.parts, self.num_ranks))
+        if self.zppo.advantage_statistics == "mini_batch":
+            self.config.algorithm.zppo_mini_batches = len(self.parts)
         self.config.algorithm.zppo_mini_batch_rows = len(batch) // (self.num_ranks * len(self.parts))
         return batch
 
@@ -164,14 +166,14 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         return padded_size(self.parts, dp_size)
 
     def _update_actor(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
-        """Exactly I updates: verl's call with ``num_mini_batch`` in place of a fixed mini-batch size."""
+        """I updates: verl's call with ``num_mini_batch`` in place of a fixed mini-batch size."""
         actor = self.config.actor_rollout_ref.actor
         batch.extra_info |= {
             "calculate_entropy": actor.calculate_entropy or actor.entropy_coeff != 0.0,
             "distillation_use_topk": self.distills,
             "distillation_only": self.distills,
-            "global_batch_size": len(batch) // self.zppo.updates_per_step,
-            "num_mini_batch": self.zppo.updates_per_step,
+            "global_batch_size": len(batch) // len(self.parts),
+            "num_mini_batch": len(self.parts),
             "epochs": 1,
             "dataloader_kwargs": {"shuffle": False},  # `_balance_batch` has put the rows in order
             "temperature": self.config.actor_rollout_ref.rollout.temperature,

@@ -31,13 +31,15 @@ CONVERTER = "python -m recipe.zppo.data.convert name=verl source=FILE out=FOLDER
 ROWS_PER_BATCH = 4096
 
 
-def check_training_files(data: DictConfig, prompt_id_key: str, judged: bool, own_reward: bool = True) -> int | None:
+def check_training_files(
+    data: DictConfig, prompt_id_key: str, judge_route: str | None, own_reward: bool = True
+) -> int | None:
     """Number of training rows; None where a file is remote and so was not read.
 
     The id column may be absent while it has its default name: the data set then makes ids of its own.
 
     Args:
-        judged: there is a judge for rows with a free-form answer.
+        judge_route: who is judged, ``free_form`` or ``unresolved``; None where there is no judge.
         own_reward: answers are graded by a reward function of ours, not by one that may know other types of them.
 
     Raises:
@@ -51,7 +53,9 @@ def check_training_files(data: DictConfig, prompt_id_key: str, judged: bool, own
             num_rows = None
             continue
         duplicates: list[tuple[int, Any, tuple[str, int]]] = []
-        for number, row in _checked_rows(file, "data.train_files", data.prompt_key, prompt_id_key, judged, own_reward):
+        for number, row in _checked_rows(
+            file, "data.train_files", data.prompt_key, prompt_id_key, judge_route, own_reward
+        ):
             num_rows = None if num_rows is None else num_rows + 1
             prompt_id = row.get(prompt_id_key)
             if not _is_id(prompt_id):
@@ -70,11 +74,11 @@ def check_training_files(data: DictConfig, prompt_id_key: str, judged: bool, own
     return num_rows
 
 
-def check_validation_files(data: DictConfig, judged: bool, own_reward: bool = True) -> None:
+def check_validation_files(data: DictConfig, judge_route: str | None, own_reward: bool = True) -> None:
     """Like `check_training_files`, for validation rows, which need no id."""
     for file in _files(data, "val_files"):
         if not _is_remote(file):
-            for _ in _checked_rows(file, "data.val_files", data.prompt_key, None, judged, own_reward):
+            for _ in _checked_rows(file, "data.val_files", data.prompt_key, None, judge_route, own_reward):
                 pass
     _check_types(data, "val_files")
 
@@ -127,7 +131,7 @@ def _is_remote(file: str) -> bool:
 
 
 def _checked_rows(
-    file: str, key: str, prompt_key: str, id_key: str | None, judged: bool, own_reward: bool
+    file: str, key: str, prompt_key: str, id_key: str | None, judge_route: str | None, own_reward: bool
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Each row's number and needed columns; raises at the end for the rows without question, answer, id or judge."""
     lacking: dict[str, list[int]] = defaultdict(list)
@@ -139,8 +143,9 @@ def _checked_rows(
             lacking[problem].append(number)
         if id_key in row and not _is_id(row[id_key]):
             lacking[f"id ({id_key} must be a text or a whole number)"].append(number)
-        if not judged and is_free_form(row):
+        if not judge_route and is_free_form(row):
             lacking["judge (extra_info.answer_type is free_form; set zppo.judge.enable=true)"].append(number)
+        judged = judge_route == "unresolved" or (judge_route and is_free_form(row))
         if judged and not _has_usable_options(row):
             lacking["usable options (extra_info.options: a list of at most 26 texts, or labels with texts)"].append(
                 number

@@ -89,6 +89,8 @@ def find_problems(config: DictConfig) -> list[str]:
 
 def _failures(config: DictConfig, zppo: ZPPOConfig) -> Iterator[ConfigError]:
     """What the checks of a run raise, from the cheapest to the dearest."""
+    judge, own = zppo.judge, has_own_reward(config)
+    training, validation = (judge.route, judge.validation_route) if judge.enable else (None, None)
     checks: list[Callable[[], object]] = [
         lambda: check_settings(config),
         lambda: check_batch(config, zppo),
@@ -104,11 +106,8 @@ def _failures(config: DictConfig, zppo: ZPPOConfig) -> Iterator[ConfigError]:
         lambda: check_judge_template(zppo),
         lambda: check_models(config, zppo),
         lambda: check_packing(config),
-        lambda: check_validation_files(config.data, zppo.judge.enable, has_own_reward(config)),
-        lambda: check_enough_rows(
-            config,
-            check_training_files(config.data, zppo.data.prompt_id_key, zppo.judge.enable, has_own_reward(config)),
-        ),
+        lambda: check_validation_files(config.data, validation, own),
+        lambda: check_enough_rows(config, check_training_files(config.data, zppo.data.prompt_id_key, training, own)),
         lambda: check_media(config, zppo),
         lambda: check_endpoint(zppo),
     ]
