@@ -6,7 +6,7 @@ from recipe.zppo.careful import value
 from recipe.zppo.careful.forms import Form, Items, Matrix, Quantity, Reals, Relation, Words
 from recipe.zppo.careful.parts import bare, brackets_of, list_items, split, without_separators
 from recipe.zppo.careful.reals import INFINITY, TURNED, as_reals, between, bounds, common, reals_without, united
-from recipe.zppo.careful.syntax import FUNCTIONS, NotRead, read
+from recipe.zppo.careful.syntax import FUNCTIONS, NotRead, Tree, read
 from recipe.zppo.careful.units import number_word, unit
 
 _MATRIX = re.compile(
@@ -28,11 +28,22 @@ _UNIT_BEHIND = re.compile(
 )
 _TEXT_BEHIND = re.compile(r"(?P<number>.+?)(?P<space>\s*)(?P<unit>\\text\{.*)", re.DOTALL)
 _CURRENCY = re.compile(r"(-?)\s*(?:US *)?([$€£¥₹])\s*(?=[-\d.(\\])")
-_MULTIPLES = {"dozen": "12", "thousand": "10^3", "million": "10^6", "billion": "10^9", "trillion": "10^12"}
+_MULTIPLES = {
+    "dozen": "12",
+    "hundred": "10^2",
+    "lakh": "10^5",
+    "crore": "10^7",
+    "thousand": "10^3",
+    "million": "10^6",
+    "billion": "10^9",
+    "trillion": "10^12",
+}
 _MULTIPLE = re.compile(rf"(?<=[\d.)}}]) *(?:\\text\{{ *)?({'|'.join(_MULTIPLES)})s?(?![a-z])(?: *\}})?")
 _BUILT = re.compile(r"\\\{ *[a-zA-Z](?: *\\in *\\mathbb\{R\})? *[|:] *(.*[<>=].*|.*\\(?:[gl]eq|neq|in).*)\\\}")
 """The condition of {x | x > 2}."""
-_POINT = re.compile(r"[A-Z] *(\([^()]*,[^()]*\))")
+_POINT = re.compile(r"([A-Z]) *(\([^()]*,[^()]*\))")
+_FUNCTION = re.compile(f"(?:{'|'.join(sorted(FUNCTIONS))}|sqrt|abs|pi)[a-zA-Z]?")
+_CODE = re.compile(r"[A-Z]{2,}-\d\w*")
 _ALL_REALS = {"\\mathbb{R}", "all real numbers", "all reals", "all real number"}
 
 
@@ -50,8 +61,10 @@ def parse(text: str) -> Form:
     parts = [part for part in split(text, re.compile(r" or | and |, *or |, *and ")) if part.strip()]
     if len(parts) > 1:
         return _alternatives([item for part in parts for item in list_items(part)], text)
-    if match := _BUILT.fullmatch(text) or _POINT.fullmatch(text):
+    if match := _BUILT.fullmatch(text):
         return parse(match[1])
+    if match := _POINT.fullmatch(text):
+        return Relation("=", Words(match[1]), parse(match[2]), match[1])
     if match := re.fullmatch(r"([a-zA-Z]) *\\neq(.+)", text):  # x ≠ ±2
         without = parse(match[2])
         if isinstance(without, Items) and not without.brackets and (ends := bounds(without.items)):
@@ -63,7 +76,7 @@ def parse(text: str) -> Form:
     text = without_separators(text)
     items = list_items(text)
     if len(items) > 1:
-        return _list([parse(item) for item in items])
+        return _list([parse(item) for item in items], items)
     text = items[0]
     if "\\pm" in text or "\\mp" in text:
         both = [text.replace("\\pm", one).replace("\\mp", other) for one, other in (("+", "-"), ("-", "+"))]
@@ -74,6 +87,9 @@ def parse(text: str) -> Form:
 def bare_words(text: str) -> str:
     """Words without fonts, case and spaces at the ends."""
     text = re.sub(r"\\(?:text|mathbb)\{([^{}]*)\}", r" \1 ", text)
+    text = re.sub(
+        r"^\s*(?:the|The|an?|An) (?=\w)|(?<=[a-zA-Z])-(?=[a-zA-Z])", lambda match: " " * (match[0] == "-"), text
+    )
     return " ".join(text.replace(". ", " ").split()).strip(" .").lower()
 
 
@@ -88,10 +104,13 @@ def _alternatives(parts: list[str], text: str) -> Form:
     return Items("", tuple(forms), ordered=False)
 
 
-def _list(items: list[Form]) -> Items:
+def _list(items: list[Form], texts: list[str]) -> Items:
+    """In order, but for solutions, points, letters of a choice, and two that differ in signs, as of ``2 ± 3``."""
     relations = [item.name for item in items if isinstance(item, Relation)]
     points = all(isinstance(item, Items) and item.brackets for item in items)
-    return Items("", tuple(items), ordered=not (relations or points))
+    letters = all(re.fullmatch("[A-J]", text) for text in texts)
+    signs = len(texts) == 2 and len({re.sub(r"[-+\s]", "", text) for text in texts}) == 1
+    return Items("", tuple(items), ordered=not (relations or points or letters or signs))
 
 
 def _bracketed(text: str, brackets: str) -> Form:
@@ -164,13 +183,32 @@ def _leaf(text: str) -> Form:
             beside, text = found, match["number"].strip()
     if text.endswith("%"):
         percent, text = True, text[:-1].rstrip()
-    if re.fullmatch(r"[a-zA-Z]{2,}", text) and not set(text) <= set("xyzw") and text not in ("pi", "theta"):
-        return Words(bare_words(text))
+    if _is_phrase(text):
+        return Words(bare_words(text), _letters(text) if re.fullmatch("[a-z]{2,3}", text) else None)
     text = re.sub(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d,])", lambda match: match[0].replace(",", ""), text)
     try:
         return Quantity(read(text), beside, percent, text)
     except NotRead:
         return Words(bare_words(text if not beside else f"{text} {beside}"))
+
+
+def _is_phrase(text: str) -> bool:
+    """Whether it is words, and none of the products of letters that all words could be."""
+    words = re.findall("[a-zA-Z]+", text)
+    if _CODE.fullmatch(text):
+        return True
+    if not re.fullmatch(r"[a-zA-Z]\w*(?:[ .,'&]+\w+)*[.']?", text) or "_" in text:
+        return False
+    if not text.isalpha() and any(_FUNCTION.fullmatch(word) for word in words):
+        return False
+    return any(len(word) > 1 and not set(word) <= set("xyzw") and word not in ("pi", "theta") for word in words)
+
+
+def _letters(text: str) -> Tree:
+    tree, *rest = (("symbol", letter) for letter in text)
+    for letter in rest:
+        tree = ("product", tree, letter)
+    return tree
 
 
 def _is_number(text: str, formula: bool) -> bool:

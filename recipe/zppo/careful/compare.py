@@ -13,14 +13,22 @@ from recipe.zppo.careful.text import normalized
 
 _LETTER = re.compile(
     r"(?:(?i:(?:the )?(?:correct )?(?:option|answer|choice)(?: is)?:? +))?"
-    r"(?:\((?P<a>[A-Z])\)|(?P<b>[A-J])[.):]|(?P<c>[A-Za-z]))(?P<rest>(?<=[.):]).*)?",
+    r"(?:\((?P<a>[A-Za-z])\)|(?P<b>[A-J])[.):]|(?P<c>[A-Za-z]))(?P<rest>(?<=[.):]).*)?",
     re.DOTALL,
 )
-_SAME_WORDS = {"dne": "does not exist", "undefined": "undefined", "infinity": "\\infty", "+\\infty": "\\infty"}
+_SAME_WORDS = {"no solutions": "no solution", "no real solutions": "no real solution"} | {
+    "dne": "does not exist",
+    "undefined": "undefined",
+    "infinity": "\\infty",
+    "+\\infty": "\\infty",
+}
 _TIME = re.compile(r"(\d{1,2})(?::(\d{2})(?::(\d{2}))?)? *(?:([ap])\.?m\.?)?", re.IGNORECASE)
 _DATES = ("%Y-%m-%d", "%B %d %Y", "%d %B %Y", "%b %d %Y", "%d %b %Y", "%Y/%m/%d")
 _DAYS = ("%B %d", "%d %B", "%b %d", "%d %b")
 _SLASHED = re.compile(r"\d{1,2}/\d{1,2}/\d{2,4}")
+_NEXT, _LABEL = re.compile(r"(?:and|or)\b|[,/&]"), re.compile(r"\([A-Ja-j]\)|\b[A-J][.):]")
+"""What stands behind a letter if it is one of several, and the mark of another."""
+_RANGE = re.compile(r"(\$?\d[\d.,]*%?(?:(?: - |-)\$?\d[\d.,]*%?)+)((?: *[a-zA-Z°]+)*)")
 _FORMULA = re.compile(r"(?:\\text\{ *)?(?:[A-Z][a-z]?\}?(?:_?\{?\d+\}?)?(?:\\text\{)?)+\}?")
 """Of a molecule."""
 _SURE_DIGITS = 6
@@ -37,7 +45,7 @@ def is_equal(answer: str, gold: str) -> bool:
         return True
     if _FORMULA.fullmatch(answer) and _FORMULA.fullmatch(gold) and _element_counts(answer) == _element_counts(gold):
         return True
-    for decide in (_dates, _choices, _clocks):
+    for decide in (_dates, _choices, _clocks, _ranges):
         if (verdict := decide(answer, gold)) is not None:
             return verdict
     return _same(parse(answer), parse(gold))
@@ -45,7 +53,9 @@ def is_equal(answer: str, gold: str) -> bool:
 
 def _squeezed(text: str) -> str:
     """Without spaces between signs; those between words, numbers and letters tell things apart."""
-    return re.sub(r"(?<=[^\w\\}]) +| +(?=[^\w\\{])", "", " ".join(re.sub(r"([_^])\{(\w)\}", r"\1\2", text).split()))
+    text = " ".join(re.sub(r"([_^])\{(\w)\}", r"\1\2", text).split())
+    text = re.sub(r"(?<=\d) -(?=\d)", ",-", text)  # 4 -6 is not 4 - 6
+    return re.sub(r"(?<=[^\w\\}]) +| +(?=[^\w\\{])|(?<=\d) (?=[a-zA-Z])", "", text)
 
 
 def _element_counts(text: str) -> str:
@@ -70,6 +80,8 @@ def _choice(text: str) -> tuple[str, str]:
     if not match:
         return "", ""
     letter, rest = match["a"] or match["b"] or match["c"], (match["rest"] or "").strip()
+    if _NEXT.match(rest) or _LABEL.search(rest):
+        return "", ""
     return (letter.upper(), rest) if letter.upper() in "ABCDEFGHIJ" else ("", "")
 
 
@@ -86,6 +98,22 @@ def _clocks(answer: str, gold: str) -> bool | None:
     return same_minutes and _hour(hour, half) == _hour(gold_hour, gold_half)
 
 
+def _ranges(answer: str, gold: str) -> bool | None:
+    """Two ranges, scores or numbers with dashes, such as 10-20; and 10-20 is not the number -10."""
+    texts = [re.sub(r"\\text\{([^{}]*)\}", r"\1", text).strip() for text in (answer, gold)]
+    ranges = [_RANGE.fullmatch(re.sub(r"^(\$?\d+%?) to (?=\$?\d)", r"\1-", text)) for text in texts]
+    found = [[part.strip() for part in match[1].split("-")] if match else [] for match in ranges]
+    if all(found):
+        same = len(found[0]) == len(found[1]) and all(a == b or is_equal(a, b) for a, b in zip(*found, strict=True))
+        units = [match[2].split() for match in ranges if match]
+        return True if same and units[0] == units[1] else None if same else False
+    rising = any(
+        re.fullmatch(r"\d+ *- *\d+", text) and int(part[0]) < int(part[1])
+        for text, part in zip(texts, found, strict=True)
+    )
+    return False if rising and any(re.fullmatch(r"-?\d+(?:\.\d+)?", text) for text in texts) else None
+
+
 def _hour(hour: str, half: str | None) -> int:
     return int(hour) if half is None else int(hour) % 12 + 12 * (half.lower() == "p")
 
@@ -100,6 +128,7 @@ def _dates(answer: str, gold: str) -> bool | None:
 def _date(text: str) -> tuple[int | None, int, int] | None:
     text = re.sub(r"\\text\{([^{}]*)\}", r"\1", text)
     text = " ".join(re.sub(r"(?<=\d)(?:st|nd|rd|th)\b", "", text.replace(",", " ")).split())
+    text = re.sub(r"(?i)\bsept\b", "Sep", re.sub(r"(?<=[a-zA-Z])\.(?= )", "", text))
     if not re.search(r"[A-Za-z]{3}|\d{4}[-/]\d", text):
         return None
     for forms, with_year in ((_DATES, True), (_DAYS, False)):
@@ -127,13 +156,16 @@ def _same(answer: Form, gold: Form) -> bool:
         return left_rows is not None and right_rows is not None and _same_matrices(left_rows, right_rows)
     if isinstance(answer, Items) or isinstance(gold, Items):
         return _same_items(*(form if isinstance(form, Items) else Items("", (form,), False) for form in (answer, gold)))
+    for words, other in ((answer, gold), (gold, answer)):
+        if isinstance(words, Words) and words.tree and isinstance(other, Quantity):
+            return not other.unit and not other.percent and value.equal(words.tree, other.tree)
     if isinstance(answer, Words) or isinstance(gold, Words):
         return isinstance(answer, Words) and isinstance(gold, Words) and _folded(answer) == _folded(gold)
     return _same_quantities(answer, gold)
 
 
 def _folded(words: Words) -> str:
-    text = "".join(words.text.split()) if "\\" in words.text else words.text
+    text = "".join(words.text.split()) if re.search(r"[\\_^]", words.text) else words.text
     return _SAME_WORDS.get(text, text)
 
 
@@ -155,6 +187,9 @@ def _same_matrices(answer: Matrix, gold: Matrix) -> bool:
 
 
 def _same_items(answer: Items, gold: Items) -> bool:
+    plain = not any(isinstance(item, Relation) for item in answer.items + gold.items)
+    if plain and {answer.brackets, gold.brackets} in ({"", "()"}, {"", "[]"}) and len(gold.items) > 2:  # no interval
+        return _in_order(answer, gold)
     if {answer.brackets, gold.brackets} == {"", "()"}:  # x = 2, y = 3 is the point (2, 3)
         bare = answer if not answer.brackets else gold
         names = [item.name for item in bare.items if isinstance(item, Relation)]
@@ -162,6 +197,10 @@ def _same_items(answer: Items, gold: Items) -> bool:
             return False
         answer, gold = (Items("", form.items, ordered=True) for form in (answer, gold))
     for one, other in ((answer, gold), (gold, answer)):
+        names = [item.name for item in one.items if isinstance(item, Relation)]
+        plain = other.ordered and not any(isinstance(item, Relation) for item in other.items)
+        if plain and not one.brackets and not other.brackets and len(set(names)) == len(one.items) > 1:
+            return names == sorted(names) and _in_order(one, other)  # a = 1, b = 2 is 1, 2
         if one.brackets == "{}" and len(one.items) == 1 and other.brackets not in ("", "{}"):
             return _same(one.items[0], other)
     vectors = {answer.brackets, gold.brackets} == {"<>", "()"}
@@ -174,9 +213,12 @@ def _same_items(answer: Items, gold: Items) -> bool:
         )
     if len(answer.items) != len(gold.items):
         return False
-    if answer.ordered and gold.ordered:
-        return all(_same(a, b) for a, b in zip(answer.items, gold.items, strict=True))
-    return _matched(answer.items, gold.items)
+    return _in_order(answer, gold) if answer.ordered and gold.ordered else _matched(answer.items, gold.items)
+
+
+def _in_order(answer: Items, gold: Items) -> bool:
+    same_length = len(answer.items) == len(gold.items)
+    return same_length and all(_same(a, b) for a, b in zip(answer.items, gold.items, strict=True))
 
 
 def _matched(items: Sequence[Form], gold: Sequence[Form]) -> bool:
@@ -228,6 +270,8 @@ def _same_quantities(answer: Quantity, gold: Quantity) -> bool:
     if answer.unit and gold.unit and answer.unit != gold.unit:
         return False
     if answer.percent != gold.percent:
+        if answer.unit or gold.unit:
+            return False
         plain, percent = (gold.tree, answer.tree) if answer.percent else (answer.tree, gold.tree)
         return value.equal(plain, percent) or value.equal(plain, ("percent", percent))
     if value.equal(answer.tree, gold.tree):

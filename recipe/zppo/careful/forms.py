@@ -1,6 +1,6 @@
 """The kinds of answers: words, a quantity, a list, a matrix, an equation, a set of real numbers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TypeAlias
 
@@ -10,6 +10,8 @@ from recipe.zppo.careful.syntax import Tree
 @dataclass(frozen=True)
 class Words:
     text: str
+    tree: Tree | None = field(default=None, compare=False)
+    """Of two or three letters, such as ``mgh``, the product that they may be."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import re
 _OPEN, _CLOSE = "([{", ")]}"
 _THOUSANDS = re.compile(r"([^\d]*?)(\d{1,3}(?:,\d{3})+)((?:\.\d+)?(?:[^\d,].*)?)", re.DOTALL)
 _SPACED = re.compile(r"-?(?:\d+(?:\.\d+)?|\d+/\d+)(?: +-?(?:\d+(?:\.\d+)?|\d+/\d+))+")
-_PARTS = re.compile(r"\d[\d.]* +[a-zA-Z]{3,}(?: +\d[\d.]* +[a-zA-Z]{3,})+")
+_PARTS = re.compile(r"\d[\d.]* +[a-zA-Z]{2,}(?: +\d[\d.]* +[a-zA-Z]{2,})+")
 
 
 def bare(text: str) -> str:

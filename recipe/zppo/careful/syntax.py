@@ -166,6 +166,8 @@ class _Reader:
         while self.text.startswith("'", self.at):
             self.at += 1
             name += "'"
+        if self.text[self.at : self.at + 1].isdigit():
+            raise NotRead("x1")
         if name in "fghFG" and (match := _APPLIED.match(self.text, self.at)):
             return ("applied", name, self.factor())
         return ("symbol", name)
