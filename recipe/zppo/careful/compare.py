@@ -107,10 +107,8 @@ def _ranges(answer: str, gold: str) -> bool | None:
         same = len(found[0]) == len(found[1]) and all(a == b or is_equal(a, b) for a, b in zip(*found, strict=True))
         units = [match[2].split() for match in ranges if match]
         return True if same and units[0] == units[1] else None if same else False
-    rising = any(
-        re.fullmatch(r"\d+ *- *\d+", text) and int(part[0]) < int(part[1])
-        for text, part in zip(texts, found, strict=True)
-    )
+    pairs = [re.fullmatch(r"(\d+)(?: - |-)(\d+)", text) for text in texts]
+    rising = any(pair and int(pair[1]) < int(pair[2]) for pair in pairs)
     return False if rising and any(re.fullmatch(r"-?\d+(?:\.\d+)?", text) for text in texts) else None
 
 

@@ -60,6 +60,7 @@ _TEX = [  # in this order
     (r"\\var(epsilon|theta|phi)(?![a-zA-Z])", r"\\\1"),
     (r"\\mathbb\s*R(?![a-zA-Z])|\\R(?![a-zA-Z])|\\Reals", r"\\mathbb{R}"),
     (r"\\backslash(?![a-zA-Z])", r"\\setminus "),
+    (r"^\s*\\approx(?![a-zA-Z])\s*", ""),
     (r"\\(?:lor|vee)(?![a-zA-Z])(?=.*(?:[<>=]|\\[gln]eq))", " or "),  # of equations, not of propositions
     (r"\\(?:land|wedge)(?![a-zA-Z])(?=.*(?:[<>=]|\\[gln]eq))", " and "),
     (r"\\bigcup(?![a-zA-Z])|(?<=[\])])\s*U\s*(?=[\[(])", r"\\cup "),
