@@ -43,6 +43,7 @@ _BUILT = re.compile(r"\\\{ *[a-zA-Z](?: *\\in *\\mathbb\{R\})? *[|:] *(.*[<>=].*
 """The condition of {x | x > 2}."""
 _POINT = re.compile(r"([A-Z]) *(\([^()]*,[^()]*\))")
 _FUNCTION = re.compile(f"(?:{'|'.join(sorted(FUNCTIONS))}|sqrt|abs|pi)[a-zA-Z]?")
+_PLAIN_GREEK = {"pi", "theta", "alpha", "beta", "lambda"}
 _CODE = re.compile(r"[A-Z]{2,}-\d\w*")
 _ALL_REALS = {"\\mathbb{R}", "all real numbers", "all reals", "all real number"}
 
@@ -201,13 +202,13 @@ def _is_phrase(text: str) -> bool:
         return False
     if not text.isalpha() and any(_FUNCTION.fullmatch(word) for word in words):
         return False
-    return any(len(word) > 1 and not set(word) <= set("xyzw") and word not in ("pi", "theta") for word in words)
+    return any(len(word) > 1 and not set(word) <= set("xyzw") and word not in _PLAIN_GREEK for word in words)
 
 
 def _letters(text: str) -> Tree:
-    tree, *rest = (("symbol", letter) for letter in text)
-    for letter in rest:
-        tree = ("product", tree, letter)
+    tree: Tree = ("symbol", text[0])
+    for letter in text[1:]:
+        tree = ("product", tree, ("symbol", letter))
     return tree
 
 
