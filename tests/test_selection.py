@@ -291,6 +291,23 @@ def test_a_question_is_in_before_the_other_groups_are_complete():
     assert stream.finished
 
 
+def test_a_question_that_gave_its_ncq_keeps_its_place_when_the_teacher_fails():
+    """Also where only admissible questions hold places: it is one."""
+    limits = dict(threshold=0.5, cap=1, seed=0, step=0, pre_cap="admissible")
+    stream = StreamingSelection(range(2), group_size=8, **limits)
+    for question, accuracy in ((0, 0), (1, 1)):
+        stream.plain_done(question, accuracy, 8)
+    stream.teacher_done(0, 0)
+    assert stream.newly_accepted() == [Reformulation(0, Kind.NCQ)] and stream.finished
+    stream = StreamingSelection(range(2), group_size=8, **limits | {"cap": 2})
+    for question, accuracy in ((0, 0), (1, 1)):
+        stream.plain_done(question, accuracy, 8)
+    assert stream.newly_accepted() == [Reformulation(0, Kind.NCQ)]  # first or second
+    stream.teacher_done(0, 0)
+    stream.teacher_done(1, 1)
+    assert stream.newly_accepted() == [Reformulation(1, Kind.BCQ)] and stream.finished
+
+
 def test_instances_behind_the_cap_are_out_before_the_other_groups_are_complete():
     stream = StreamingSelection(range(3), group_size=8, threshold=0.5, cap=1, seed=0, step=0)
     first, _, last = ({Reformulation(i, Kind.BCQ), Reformulation(i, Kind.NCQ)} for i in range(3))

@@ -132,7 +132,7 @@ class StreamingSelection:
             question.helped = (1, 1) if num_correct else (0, 0)
             if not num_correct:
                 self._reject(question, self._helped)
-                if self._rank_cap == math.inf and not question.open:  # it holds no place in the order
+                if self._rank_cap == math.inf and Kind.NCQ not in self._kinds:  # it has no instance, and holds no place
                     self._leave(question)
         self._decide()
 
