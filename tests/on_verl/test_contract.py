@@ -20,7 +20,7 @@ ENTRIES = {
     for name, entry in entries.items()
 }
 OTHERS = {
-    *("_attn_implementation", "_exit", "_from_config", "_indices"),
+    *("_attn_implementation", "_exit", "_from_config", "_getframe", "_indices"),
     *("_initializing", "_model_mapping", "_normalize", "_replace"),
 }
 """Private names of Python, transformers, datasets and mathruler that we reach."""
