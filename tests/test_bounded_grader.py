@@ -1,6 +1,7 @@
 """The helper process that compares answers: what takes too long or too much there costs one verdict, not the run."""
 
 import multiprocessing
+import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +12,7 @@ from recipe.zppo.bounded_grader import BoundedGrader, grade_answer
 
 FOLDER = Path(sys.modules[BoundedGrader.__module__].__file__).parent
 SCRIPT = """
-import importlib.util, os, pathlib, sys
+import importlib.util, os, pathlib, sys, time
 spec = importlib.util.spec_from_file_location("bounded_grader", sys.argv[1])
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
@@ -21,6 +22,8 @@ def grade(answer, gold):
     if answer == "spins":
         while True:
             pass
+    if answer == "sleeps":
+        time.sleep(0.3)
     if answer == "dies":
         os._exit(1)
     if answer == "grows":
@@ -46,6 +49,28 @@ def grader() -> BoundedGrader:
 )
 def test_each_verdict_stands_alone(grader, answer, verdict):
     assert [grader(answer, "gold"), grader("gold", "gold")] == [verdict, True]
+
+
+def test_an_answer_that_nobody_read_is_no_verdict_on_the_next_pair(grader):
+    """An interrupt in the middle of a call; what it left behind must not be taken for a later answer."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for _ in range(3):
+            assert grader("gold", "gold")
+            with pytest.raises(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, 0.1)
+                grader("sleeps", "other")
+            assert [grader("gold", "gold"), grader("other", "gold")] == [True, False]
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_a_pair_larger_than_a_pipe(grader):
+    assert [grader("x" * 10**6, "x" * 10**6), grader("x" * 10**6, "y")] == [True, False]
 
 
 def test_it_can_write_no_file(grader, tmp_path):

@@ -5,6 +5,7 @@ Python can't be stopped from within, and verl calls reward functions from thread
 each grader and each process that grades. It starts with the first pair (a second), and dies with its parent.
 """
 
+import itertools
 import json
 import os
 import resource
@@ -32,7 +33,7 @@ class BoundedGrader:
 
     def forget(self) -> None:
         """A forked process has a helper of its own."""
-        self._lock = threading.Lock()
+        self._lock, self._numbers = threading.Lock(), itertools.count()
         self._helper: subprocess.Popen[bytes] | None = None
 
     def __call__(self, answer: str, gold: str) -> bool | None:
@@ -45,15 +46,26 @@ class BoundedGrader:
             helper = self._helper
             if helper is None or helper.poll() is not None:
                 pipe = subprocess.PIPE
-                helper = subprocess.Popen(self.command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+                # Without buffers: a forked process would write what it found in one, select would not see one.
+                helper = subprocess.Popen(self.command, bufsize=0, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
                 self._helper = helper
                 if _hear(helper, START_S) != b"ready\n":
                     raise OSError(f"the process that compares answers did not start: {' '.join(self.command)}")
-            assert helper.stdin
+            number = next(self._numbers)
             with suppress(BrokenPipeError):  # it has just died, and says nothing more
-                helper.stdin.write(json.dumps([answer, gold]).encode() + b"\n")
-                helper.stdin.flush()
-            return {b"True\n": True, b"False\n": False}.get(_hear(helper, WAIT_S))
+                _tell(helper, json.dumps([number, answer, gold]).encode() + b"\n")
+            # An answer to another pair is of a call that was interrupted, and never read it.
+            while line := _hear(helper, WAIT_S):
+                said, _, verdict = line.rstrip(b"\n").partition(b" ")
+                if said == b"%d" % number:
+                    return {b"True": True, b"False": False}.get(verdict)
+            return None
+
+
+def _tell(helper: subprocess.Popen[bytes], line: bytes) -> None:
+    assert helper.stdin
+    while line:
+        line = line[helper.stdin.write(line) :]
 
 
 def _hear(helper: subprocess.Popen[bytes], seconds: float) -> bytes:
@@ -73,13 +85,14 @@ def serve(grade: Callable[[str, str], bool]) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     print("ready", file=answers, flush=True)
     for line in sys.stdin:
+        number, *pair = json.loads(line)
         signal.setitimer(signal.ITIMER_PROF, CPU_S)  # its signal, unhandled, ends the process
         try:
-            equal = bool(grade(*json.loads(line)))
+            equal = bool(grade(*pair))
         except Exception:  # a text on which mathruler or sympy stumbles is not the gold answer
             equal = False
         signal.setitimer(signal.ITIMER_PROF, 0)
-        print(equal, file=answers, flush=True)
+        print(number, equal, file=answers, flush=True)
 
 
 _graders = {name: BoundedGrader([*COMMAND, name]) for name in ("mathruler", "careful")}
