@@ -76,6 +76,17 @@ class RunFolder:
         found = [(re.fullmatch(r"step_(\d+)\.jsonl", path.name), path) for path in self.path.glob("rollouts/*")]
         return [path for _, path in sorted((int(match[1]), path) for match, path in found if match)]
 
+    def groups(self) -> Iterator[dict[str, Any]]:
+        """All groups of the rollout files, in the order of their steps.
+
+        Raises:
+            RunFolderError: there is no such file.
+        """
+        files = self.rollout_files()
+        if not files:
+            raise RunFolderError(f"{self.path} has no rollout files (zppo.logging.rollouts_dir)")
+        return (group for path in files for group in read_json_lines(path))
+
     def places(self) -> dict[str, Path]:
         """What exists of the things that a person may look for, by name."""
         checkpoint = latest_complete(str(self.path))

@@ -16,7 +16,7 @@ from rich.table import Table
 from recipe.zppo.compression import folded_answer
 from recipe.zppo.errors import ZPPOError
 from recipe.zppo.reward import extract_answer
-from recipe.zppo.run.folder import RunFolder, RunFolderError, read_json_lines
+from recipe.zppo.run.folder import RunFolder
 
 
 @dataclass
@@ -103,10 +103,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("run_dir", help="folder of the run (its trainer.default_local_dir)")
     options = parser.parse_args(arguments)
     try:
-        files = RunFolder(options.run_dir).rollout_files()
-        if not files:
-            raise RunFolderError(f"{options.run_dir} has no rollout files (zppo.logging.rollouts_dir)")
-        match = candidate_match(line for path in files for line in read_json_lines(path))
+        match = candidate_match(RunFolder(options.run_dir).groups())
     except ZPPOError as error:
         print(f"zppo: {error}", file=sys.stderr)
         return 2

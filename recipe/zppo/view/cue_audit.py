@@ -26,7 +26,7 @@ from rich.table import Table
 from recipe.zppo.errors import ZPPOError
 from recipe.zppo.methods.candidate_questions import FORMS
 from recipe.zppo.reward import extract_answer
-from recipe.zppo.run.folder import RunFolder, RunFolderError, read_json_lines
+from recipe.zppo.run.folder import RunFolder, RunFolderError
 from recipe.zppo.view.interval import Proportion
 
 WARN_ABOVE = 0.6
@@ -182,10 +182,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("run_dir", help="folder of the run (its trainer.default_local_dir)")
     options = parser.parse_args(arguments)
     try:
-        files = RunFolder(options.run_dir).rollout_files()
-        if not files:
-            raise RunFolderError(f"{options.run_dir} has no rollout files (zppo.logging.rollouts_dir)")
-        pairs = read_pairs(line for path in files for line in read_json_lines(path))
+        pairs = read_pairs(RunFolder(options.run_dir).groups())
         shares = audit(pairs)
     except ZPPOError as error:
         print(f"zppo: {error}", file=sys.stderr)
