@@ -1,10 +1,12 @@
 """Step time and its generation part of the schedules, on the real stack on the CPU, in one run.
 
-    python -m benchmarks.bench_schedule [--world DIR] [--steps 8] [--out DIR]
+    python -m benchmarks.bench_schedule [--world DIR] [--steps 8] [--rounds 1] [--out DIR]
 
-Trains on the embedded world three times, one after the other: `plain only` (reformulation off: GRPO with replay),
-`same_step`, `next_step`. Shown are medians over the steps after the first two, as ratios to `plain only`; `rest` is
-what is neither generation, log-probs, update, weight sync nor checkpoint. About 6 minutes on two idle cores.
+Trains on the embedded world, one run after the other: `plain only` (reformulation off: GRPO with replay), `same_step`
+with each `zppo.teacher.ask`, `next_step`. Every second round goes through them backwards, so that what else the
+machine does weighs on all alike. Shown are medians over the steps after the first two, as ratios to `plain only`;
+`rest` is what is neither generation, log-probs, update, weight sync nor checkpoint. `teacher tokens` are of rollouts
+and summaries that came to an end. A round takes about 8 minutes on two idle cores.
 
 Generation on a CPU is bound by arithmetic, where one more group costs as much as any other. On GPUs a batch is bound by
 its longest response; `bench_schedule_sim` shows that case.
@@ -29,7 +31,9 @@ from recipe.zppo.world.paths import WorldPaths
 
 VARIANTS = {
     "plain only": ["zppo.reformulation.enable=false"],
-    "same_step": ["zppo.reformulation.schedule=same_step"],
+    "same_step": [],
+    "same_step, in_reach": ["zppo.teacher.ask=in_reach"],
+    "same_step, ahead": ["zppo.teacher.ask=ahead"],
     "next_step": ["zppo.reformulation.schedule=next_step"],
 }
 WARM_UP_STEPS = 2
@@ -81,6 +85,7 @@ def summarise(metrics: list[dict]) -> dict[str, float]:
         "generation": statistics.median(line[_GENERATION] for line in metrics),
         "rest": statistics.median(rest),
         "groups": statistics.mean(line["zppo/batch/groups"] for line in metrics),
+        "tokens": statistics.mean(line["zppo/tokens/teacher"] for line in metrics),
         "hidden": statistics.mean(hidden) if hidden else float("nan"),
     }
 
@@ -89,6 +94,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--world", help="folder of the embedded world; built if it is not there")
     arguments.add_argument("--steps", type=int, default=8)
+    arguments.add_argument("--rounds", type=int, default=1)
     arguments.add_argument("--out", help="folder for the runs; by default a temporary one")
     options = arguments.parse_args()
     if options.steps <= WARM_UP_STEPS:
@@ -98,14 +104,27 @@ def main() -> None:
     world = build_world(options.world, console=console)
     with tempfile.TemporaryDirectory() as temporary:
         out = Path(options.out or temporary).resolve()
-        rows = {}
-        for name, overrides in VARIANTS.items():
-            console.print(f"training {options.steps} steps: {name}")
-            rows[name] = summarise(train(world, out / name.replace(" ", "_"), options.steps, overrides))
+        metrics: dict[str, list[dict]] = {name: [] for name in VARIANTS}
+        for turn in range(options.rounds):
+            for name in reversed(VARIANTS) if turn % 2 else VARIANTS:
+                console.print(f"training {options.steps} steps: {name}")
+                folder = out / f"{name.replace(', ', '_').replace(' ', '_')}_{turn}"
+                metrics[name] += train(world, folder, options.steps, VARIANTS[name])
+        rows = {name: summarise(metrics[name]) for name in VARIANTS}
     base = rows["plain only"]
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("schedule")
-    for column in ("step", "ratio", "generation", "ratio", "rest", "of step", "groups", "teacher hidden"):
+    for column in (
+        "step",
+        "ratio",
+        "generation",
+        "ratio",
+        "rest",
+        "of step",
+        "groups",
+        "teacher hidden",
+        "teacher tokens",
+    ):
         table.add_column(column, justify="right")
     for name, row in rows.items():
         hidden = "" if row["hidden"] != row["hidden"] else f"{row['hidden']:.0%}"
@@ -119,6 +138,7 @@ def main() -> None:
             f"{row['rest'] / row['step']:.1%}",
             f"{row['groups']:.1f}",
             hidden,
+            f"{row['tokens']:.0f}",
         )
     console.print(table)
 

@@ -1,9 +1,9 @@
 """How long verdicts, summaries and rollouts wait for the teacher: in order of arrival, and with short work first.
 
-    python -m benchmarks.bench_teacher_slots [--steps 3] [--seed 0] [--slots 64 256 1024] [--judged 0.3]
+    python -m benchmarks.bench_teacher_slots [--steps 3] [--seed 0] [--slots 64 256 1024] [--judged 0.3] [--student 2B]
 
-The real pipeline on the simulated servers of `bench_schedule_sim`, in virtual time, schedule same_step, with a share of
-the questions judged: each of their student and teacher rollouts needs a verdict before it counts. All requests to the
+The real pipeline on the simulated cluster of `paper_cluster`, in virtual time, schedule same_step, with a share of the
+questions judged: each of their student and teacher rollouts needs a verdict before it counts. All requests to the
 teacher share so many slots: a semaphore's, or those of `recipe.zppo.teacher.slots`.
 
 Waiting is from the request until its slot, in seconds, by kind: mean, 99th percentile and longest. Generation is the
@@ -23,12 +23,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.bench_schedule_sim import PREFILL_TOKENS, SUMMARY_TOKENS, SimulatedWorkers, draw_questions, run_pipeline
-from benchmarks.bench_schedule_sim import _length as length_of
-from benchmarks.virtual_time import generate, run_in_virtual_time
-from recipe.zppo.candidates import Draft
+from benchmarks import paper_cluster as cluster
+from benchmarks.bench_schedule_sim import run_pipeline
+from benchmarks.simulated_workers import SimulatedWorkers
+from benchmarks.virtual_time import run_in_virtual_time
 from recipe.zppo.teacher.slots import Slots, Work
-from recipe.zppo.types import Candidate, Kind, Question, Rollout, TeacherAnswers, TeacherRollout
+from recipe.zppo.types import Kind, Question, Rollout, TeacherRollout
 
 VERDICT_TOKENS = 12
 
@@ -49,21 +49,21 @@ SLOTS = {"in order": InOrder, "short first": Slots}
 class JudgedWorkers(SimulatedWorkers):
     """The simulated workers with slots before the teacher, and a judge."""
 
-    def __init__(self, slots: Any, teacher_slowness: float, judged: float):
-        super().__init__(teacher_slowness)
+    def __init__(self, slots: Any, student: str, judged: float):
+        super().__init__(cluster.STUDENTS[student], cluster.LENGTHS["medium"])
         self.slots, self.judged = slots, judged
         self.waits: dict[Work, list[float]] = defaultdict(list)
 
-    async def _teacher(self, work: Work, tokens: int) -> None:
+    async def ask(self, tokens: int, work: Work) -> None:
         loop = asyncio.get_running_loop()
         asked = loop.time()
         async with self.slots.take(work):
             self.waits[work].append(loop.time() - asked)
-            await generate(self.teachers, tokens)
+            await super().ask(tokens, work)
 
     async def _verdict(self, question: Question) -> None:
         if random.Random(question.prompt_id).random() < self.judged:
-            await self._teacher(Work.VERDICT, VERDICT_TOKENS + PREFILL_TOKENS // 4)
+            await self.ask(VERDICT_TOKENS + cluster.PREFILL_TOKENS // 4, Work.VERDICT)
 
     async def roll_out(
         self, question: Question, messages: list[dict], *, uid: str, kind: Kind, seeds: Sequence[int], openings=()
@@ -78,30 +78,24 @@ class JudgedWorkers(SimulatedWorkers):
         for finished in asyncio.as_completed(tasks):
             yield await finished
 
-    async def ask_teacher(self, question: Question, *, seeds: Sequence[int], teacher: int = 0) -> TeacherAnswers:
-        async def rollout(seed: int) -> TeacherRollout:
-            tokens = length_of(question, seed)
-            await self._teacher(Work.ROLLOUT, tokens)
-            await self._verdict(question)
-            return TeacherRollout("", float(random.Random(seed).random() < 0.6), tokens)
-
-        return TeacherAnswers(tuple(await asyncio.gather(*map(rollout, seeds))))
-
-    async def compress(self, draft: Draft, *, seed: int, teacher: bool) -> Candidate:
-        await self._teacher(Work.SUMMARY, SUMMARY_TOKENS + PREFILL_TOKENS)
-        return Candidate("", draft.source, draft.correct, "", "teacher")
+    async def teacher_rollout(self, question: Question, seed: int) -> TeacherRollout:
+        rollout = await super().teacher_rollout(question, seed)
+        await self._verdict(question)
+        return rollout
 
 
 def simulate(
-    name: str, slots: int, *, steps: int = 3, seed: int = 0, judged: float = 0.3, slowness: float = 2.0
+    name: str, slots: int, *, steps: int = 3, seed: int = 0, judged: float = 0.3, student: str = "2B"
 ) -> tuple[list[float], dict[Work, list[float]]]:
     """Seconds of generation of each step, and the waiting times by kind of work over all steps."""
     rng = random.Random(seed)
-    questions = [draw_questions(rng, step) for step in range(1, steps + 1)]
+    lengths = cluster.LENGTHS["medium"]
+    questions = [cluster.draw_questions(rng, step, lengths) for step in range(1, steps + 1)]
 
     async def run() -> tuple[list[float], dict[Work, list[float]]]:
-        workers = JudgedWorkers(SLOTS[name](slots), slowness, judged)
-        return await run_pipeline("same_step", workers, questions, 0.0, seed), workers.waits
+        workers = JudgedWorkers(SLOTS[name](slots), student, judged)
+        done = await run_pipeline("same_step, hard", workers, questions, 0.0, seed)
+        return [seconds for seconds, _ in done], workers.waits
 
     return run_in_virtual_time(run())
 
@@ -117,7 +111,7 @@ def main() -> None:
     arguments.add_argument("--seed", type=int, default=0)
     arguments.add_argument("--slots", type=int, nargs="+", default=[64, 256, 1024])
     arguments.add_argument("--judged", type=float, default=0.3, help="share of the questions")
-    arguments.add_argument("--teacher-slowness", type=float, default=2.0)
+    arguments.add_argument("--student", choices=cluster.STUDENTS, default="2B")
     options = arguments.parse_args()
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -132,7 +126,7 @@ def main() -> None:
                 steps=options.steps,
                 seed=options.seed,
                 judged=options.judged,
-                slowness=options.teacher_slowness,
+                student=options.student,
             )
             cells = [
                 f"{statistics.mean(waits[work]):.1f} / {percentile(waits[work], 0.99):.1f} / {max(waits[work]):.1f}"
@@ -142,7 +136,7 @@ def main() -> None:
     console = Console(width=140)
     console.print(
         f"Medians over {options.steps} steps; waits in seconds (mean / 99th percentile / longest); "
-        f"{options.judged:.0%} of the questions judged, teacher {options.teacher_slowness:g}x as slow as the student"
+        f"{options.judged:.0%} of the questions judged, student of {options.student}"
     )
     console.print(table)
 

@@ -7,15 +7,18 @@ from collections.abc import AsyncIterator, Sequence
 
 from benchmarks.paper_step import GROUP_SIZE, PaperStep
 from recipe.zppo.candidates import Draft
-from recipe.zppo.config.schema import ReformulationConfig, ZPPOConfig
+from recipe.zppo.config.method_keys import ReformulationConfig
+from recipe.zppo.config.schema import ZPPOConfig
+from recipe.zppo.config.teacher_keys import TeacherConfig
 from recipe.zppo.rollout.pipeline import QuestionPipeline
 from recipe.zppo.rollout.workers import Workers
 from recipe.zppo.types import Candidate, Kind, Question, Rollout, TeacherAnswers
 
 
-def paper_pipeline(workers: Workers, *, seed: int = 0, **reformulation: object) -> QuestionPipeline:
-    """With the defaults, which are the paper's, but for these keys of `zppo.reformulation`."""
-    zppo = ZPPOConfig(seed=seed, reformulation=ReformulationConfig(**reformulation))
+def paper_pipeline(workers: Workers, *, seed: int = 0, ask: str = "hard", **reformulation: object) -> QuestionPipeline:
+    """With the defaults, which are the paper's, but for `zppo.teacher.ask` and these keys of `zppo.reformulation`."""
+    teacher = TeacherConfig.model_construct(path="", ask=ask)
+    zppo = ZPPOConfig(seed=seed, reformulation=ReformulationConfig(**reformulation), teacher=teacher)
     return QuestionPipeline(workers, zppo, GROUP_SIZE)
 
 
@@ -35,7 +38,7 @@ class InstantWorkers:
 
     async def ask_teacher(self, question: Question, *, seeds: Sequence[int], teacher: int = 0) -> TeacherAnswers:
         await asyncio.sleep(0)
-        return self.step.teacher[question.prompt_id]
+        return self.step.teacher.get(question.prompt_id, TeacherAnswers())  # with `ask=ahead` easy ones are asked too
 
     async def compress(self, draft: Draft, *, seed: int, teacher: bool) -> Candidate:
         await asyncio.sleep(0)
