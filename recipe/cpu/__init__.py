@@ -8,6 +8,7 @@ it (the head node of a GPU cluster, say) behaves as if this package were absent.
 """
 
 import os
+import sys
 
 PLATFORM_ENV = "VERL_PLATFORM"
 PLATFORM_NAME = "cpu"
@@ -82,3 +83,6 @@ def _load_replica():
 
 def _register_engines(module) -> None:
     from recipe.cpu import engines  # noqa: F401  (its decorator registers the class)
+
+    if "verl.workers.engine.megatron.transformer_impl" in sys.modules:  # Megatron-Core is installed
+        from recipe.cpu import megatron_engine  # noqa: F401

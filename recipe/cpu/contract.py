@@ -14,6 +14,9 @@ CONTRACT: dict[str, dict[str, tuple[str, str]]] = {
         "_is_offload_param": ("cpu/engines.py", "= self.engine_config.param_offload"),
         "_merged_lora_per_tensor_param": ("cpu/engines.py", "(self)"),
     },
+    "verl.workers.engine.megatron.transformer_impl:MegatronEngine": {
+        "_build_tf_config": ("cpu/megatron_engine.py", "(self)"),
+    },
     "verl.workers.rollout.base": {"_ROLLOUT_REGISTRY": ("cpu/__init__.py", "= ...")},
     "verl.workers.rollout.replica:RolloutReplica": {
         "_server_address": ("cpu/hf_rollout.py", "= None"),

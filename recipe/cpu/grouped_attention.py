@@ -5,6 +5,7 @@ of a group see the same keys, so they may as well be taken for successive querie
 than half the time of a token (SmolLM2-135M, 96 rows: 0.31 s instead of 0.66 s).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,6 +13,8 @@ from torch.nn import functional as F
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
+from recipe.cpu.hf_cohort import Cohort
 
 GROUPED = "sdpa_grouped"
 """For `attn_implementation`, after `register`."""
@@ -25,13 +28,25 @@ def grouped_attention(
     attention_mask: torch.Tensor | None,
     dropout: float = 0.0,
     scaling: float | None = None,
+    cohorts: Sequence[Cohort] | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
     """`query` (B, heads, T, D), `key` and `value` (B, shared heads, S, D), mask (B, 1, T, S); gives (B, T, heads, D).
 
     Only T = 1 is special: then there is no order among queries, and the mask is one row for all of them.
+
+    Args:
+        cohorts: given to the model's forward pass. They have the keys and values of earlier tokens; rows are theirs,
+            T = S = 1, without a mask.
     """
     batch, heads, length, size = query.shape
+    if cohorts is not None:
+        parts = (part.squeeze(2).split([len(cohort.rows) for cohort in cohorts]) for part in (query, key, value))
+        scaling = size**-0.5 if scaling is None else scaling
+        output = [
+            cohort.attend(module.layer_idx, *part, scaling) for cohort, *part in zip(cohorts, *parts, strict=True)
+        ]
+        return (output[0] if len(output) == 1 else torch.cat(output))[:, None], None
     shared = key.shape[1]
     if length > 1 or shared == heads or dropout:
         return sdpa_attention_forward(

@@ -1,30 +1,30 @@
-"""One thread that owns the model: gathers requests into batches, and runs everything else between batches.
+"""One thread that owns the model: lets requests enter together, and runs everything else while none is answered.
 
-Requests that arrive together are generated together, unless their prompts differ much in length. A batch starts once
-no request has arrived for `quiet_s`, at the latest `gather_s` after its first one, or as soon as it is full. Arrivals
-during a batch wait for the next.
+Requests enter once none has arrived for `quiet_s`, at the latest `gather_s` after the first one that waits, or as soon
+as they are many; those of one prompt, which come one by one, so compute it once. They need not wait for others to end.
 
-Nothing waits for ever: a failing batch fails its own requests; whatever ends the thread fails those that wait and
-every later one, with the cause.
+Nothing waits for ever: a failing model fails the requests that it has; whatever ends the thread fails those that wait
+and every later one, with the cause.
 """
 
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from recipe.cpu.hf_generator import HFGenerator, Request, Response
+from recipe.cpu.hf_generator import HFGenerator
+from recipe.cpu.hf_requests import Request, Response
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatcherConfig:
     max_seqs: int = 256
-    """Rows of a batch."""
+    """Rows that are generated at a time."""
     max_padded_tokens: int = 65536
-    """Rows times (longest prompt + largest response budget): what the key-value cache can grow to."""
+    """What the key-value cache can grow to: prompts, and the largest response budget for each row."""
     quiet_s: float = 0.01
     gather_s: float = 0.25
     num_threads: int = 1
@@ -32,7 +32,7 @@ class BatcherConfig:
 
 
 class _Job(NamedTuple):
-    """A call to run between batches."""
+    """A call to run while no request is answered."""
 
     call: Callable[[], Any]
     future: Future
@@ -44,14 +44,15 @@ class _Waiting(NamedTuple):
 
 
 class Batcher:
-    """`submit` requests, `run` calls between batches; both return `concurrent.futures.Future`s and are thread-safe."""
+    """`submit` requests, `run` calls; both return `concurrent.futures.Future`s and are thread-safe."""
 
     def __init__(self, generator: HFGenerator, config: BatcherConfig):
         self._generator = generator
         self._config = config
         self._changed = threading.Condition()
         self._waiting: deque[_Waiting] = deque()
-        self._running: list[_Waiting] = []
+        self._running: dict[int, Future] = {}  # that the session has, by its numbers
+        self._first_arrival = self._last_arrival = 0.0  # of those that wait
         self._jobs: deque[_Job] = deque()
         self._abort = False
         self._closed = False
@@ -63,12 +64,15 @@ class Batcher:
         waiting = _Waiting(request, Future())
         with self._changed:
             self._raise_if_dead()
+            self._last_arrival = time.monotonic()
+            if not self._waiting:
+                self._first_arrival = self._last_arrival
             self._waiting.append(waiting)
             self._changed.notify()
         return waiting.future
 
     def run(self, call: Callable[[], Any]) -> Future:
-        """Have `call()` executed by the generating thread, after the batch that runs now."""
+        """Have `call()` executed by the generating thread, after the requests that run now; later ones wait for it."""
         job = _Job(call, Future())
         with self._changed:
             self._raise_if_dead()
@@ -87,7 +91,7 @@ class Batcher:
         return count
 
     def close(self, timeout: float | None = None) -> None:
-        """Stop the thread after the batch that runs; what waits fails."""
+        """Stop the thread after the requests that run; what waits fails."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -100,85 +104,74 @@ class Batcher:
 
         try:
             torch.set_num_threads(self._config.num_threads)
+            self._begin()
             while True:
-                job, batch = self._next()
+                job = self._next()
                 if job is not None:
                     _settle(job.future, job.call)
-                elif batch:
-                    self._answer(batch)
                 else:
-                    raise RuntimeError("the hf rollout has been closed")
+                    self._step()
         except BaseException as error:  # the thread must not die without telling those who wait
             self._die(error)
 
-    def _next(self) -> tuple[_Job | None, list[_Waiting] | None]:
-        """A job, or else the next batch; (None, None) once closed."""
+    def _begin(self) -> None:
         config = self._config
-        with self._changed:
-            first_seen, seen, last_change = None, 0, 0.0
-            while not self._closed:
-                if self._jobs:
-                    return self._jobs.popleft(), None
-                now = time.monotonic()
-                if not self._waiting:
-                    first_seen, seen = None, 0
-                    self._changed.wait()
-                    continue
-                if len(self._waiting) != seen:
-                    first_seen, seen, last_change = first_seen or now, len(self._waiting), now
-                deadline = min(first_seen + config.gather_s, last_change + config.quiet_s)
-                if now >= deadline or seen >= config.max_seqs:
-                    self._running = self._take()
-                    self._abort = False
-                    return None, self._running
-                self._changed.wait(deadline - now)
-            return None, None
+        self._session = self._generator.session(max_seqs=config.max_seqs, max_tokens=config.max_padded_tokens)
 
-    def _take(self) -> list[_Waiting]:
-        """The oldest request and what fits with it, in order of arrival: bounds kept, prompts of a similar length.
+    def _next(self) -> _Job | None:
+        """A job, or None: requests are to be answered, among them those that enter now.
 
-        Rows are padded to the longest prompt, so one long prompt among many short ones multiplies the work of all.
+        Raises:
+            RuntimeError: the batcher has been closed, and nothing runs.
         """
-        batch: list[_Waiting] = []
-        left: deque[_Waiting] = deque()
-        oldest = len(self._waiting[0].request.prompt_ids)
-        prompt = budget = 0
-        for item in self._waiting:
-            length = len(item.request.prompt_ids)
-            longest = max(prompt, length)
-            largest = max(budget, item.request.params.max_tokens)
-            similar = oldest / 2 - 16 <= length <= oldest * 2 + 16
-            fits = len(batch) < self._config.max_seqs and (
-                (len(batch) + 1) * (longest + largest) <= self._config.max_padded_tokens
-            )
-            if not batch or (similar and fits):
-                batch.append(item)
-                prompt, budget = longest, largest
-            else:
-                left.append(item)
-        self._waiting = left
-        return batch
+        with self._changed:
+            while True:
+                if not self._running:
+                    if self._closed:
+                        raise RuntimeError("the hf rollout has been closed")
+                    if self._jobs:
+                        return self._jobs.popleft()
+                enter_in = self._enter_in()
+                if enter_in is not None and enter_in <= 0:
+                    waiting, self._waiting = self._waiting, deque()
+                    asked = [item for item in waiting if not item.future.cancelled()]
+                    self._running |= {self._session.add(item.request): item.future for item in asked}
+                if self._running:
+                    return None
+                self._changed.wait(enter_in if self._waiting else None)
 
-    def _answer(self, batch: Sequence[_Waiting]) -> None:
+    def _enter_in(self) -> float | None:
+        """Seconds until those that wait may enter; None as long as nobody may."""
+        if not self._waiting or self._jobs or self._closed:
+            return None
+        if len(self._waiting) >= self._config.max_seqs:
+            return 0.0
+        first, last = self._first_arrival + self._config.gather_s, self._last_arrival + self._config.quiet_s
+        return min(first, last) - time.monotonic()
+
+    def _step(self) -> None:
+        session = self._session
+        for number in session.forget({n for n, future in self._running.items() if future.cancelled()}):
+            del self._running[number]
         try:
-            responses = self._generator.generate([item.request for item in batch], lambda: self._abort)
+            responses = session.stop() if self._abort else session.step(lambda: self._abort)
         except Exception as error:
-            for item in batch:
-                _fail(item.future, RuntimeError(f"generating a batch of {len(batch)} failed: {error!r}"), error)
+            lost = list(self._running.values())
+            for future in lost:
+                _fail(future, RuntimeError(f"generating {len(lost)} responses failed: {error!r}"), error)
+            self._running = {}
+            self._begin()
         else:
-            for item, response in zip(batch, responses, strict=True):
-                _resolve(item.future, response)
-        finally:
-            with self._changed:
-                # Left in place by an exception that ends the thread: `_die` then fails these, too.
-                if all(item.future.done() for item in batch):
-                    self._running = []
+            for number, response in responses.items():
+                _resolve(self._running.pop(number), response)
+        with self._changed:
+            self._abort &= bool(self._running)
 
     def _die(self, cause: BaseException) -> None:
         with self._changed:
             self._cause = cause
-            lost = [item.future for item in (*self._running, *self._waiting)] + [job.future for job in self._jobs]
-            self._running = []
+            lost = [*self._running.values(), *(item.future for item in (*self._waiting, *self._jobs))]
+            self._running = {}
             self._waiting.clear()
             self._jobs.clear()
         for future in lost:

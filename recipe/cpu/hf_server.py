@@ -16,6 +16,7 @@ from verl.workers.rollout.utils import get_max_position_embeddings
 from recipe.cpu.hf_batcher import Batcher, BatcherConfig
 from recipe.cpu.hf_generator import HFGenerator
 from recipe.cpu.hf_sampling import SamplingParams
+from recipe.cpu.hf_weights import check_complete, load_weights
 
 logger = logging.getLogger(__name__)
 
@@ -153,13 +154,13 @@ class HFServer:
 
     async def load_weights(self, weights: list[tuple[str, torch.Tensor]]) -> None:
         """Take a part of a weight sync; no batch runs meanwhile."""
-        names = await asyncio.wrap_future(self._batcher.run(lambda: self._generator.load_weights(weights)))
+        names = await asyncio.wrap_future(self._batcher.run(lambda: load_weights(self._generator.model, weights)))
         self._synced |= names
 
     async def finish_weights(self, global_steps: int | None) -> None:
         """End a weight sync: every weight must have come. Responses carry `global_steps` from now on."""
         names, self._synced = self._synced, set()
-        await asyncio.wrap_future(self._batcher.run(lambda: self._generator.check_complete(names)))
+        await asyncio.wrap_future(self._batcher.run(lambda: check_complete(self._generator.model, names)))
         if global_steps is not None:
             self.global_steps = global_steps
 

@@ -4,10 +4,16 @@ Each names the place that it works around; tests/cpu/test_verl_patches.py, and t
 is no longer needed.
 """
 
+from __future__ import annotations
+
 import functools
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from recipe.after_import import after_import
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def apply_when_imported() -> None:
@@ -48,6 +54,19 @@ def keep_weights_beside_packed_ones(module: ModuleType) -> None:
         return original(layer, remove_weight=False)
 
     module.dispatch_cpu_unquantized_gemm = dispatch_cpu_unquantized_gemm
+
+
+def unpack_convolutions(model: nn.Module) -> None:
+    """The other layers that vLLM's `dispatch_cpu_unquantized_gemm` packs, back in the shape that weights are loaded in.
+
+    Where the processor multiplies bfloat16 (AMX; from 0.31 at the latest AVX-512 too) the short convolutions of linear
+    attention are packed in place, with the original beside them, for another purpose. A weight sync then does not fit
+    ("expand: the number of sizes provided (2) ..."). Call it before each sync; vLLM packs anew after it.
+    """
+    for module in model.modules():
+        original = module.__dict__.pop("_cpu_unpacked_conv_weight", None)
+        if original is not None:
+            module.weight.data = original.unsqueeze(1)
 
 
 def videos_without_torchvision(module: ModuleType) -> None:

@@ -7,7 +7,7 @@ import os
 
 from verl.workers.rollout.vllm_rollout.utils import vLLMColocateWorkerExtension
 
-from recipe.cpu.verl_patches import keep_weights_beside_packed_ones
+from recipe.cpu.verl_patches import keep_weights_beside_packed_ones, unpack_convolutions
 
 
 class CpuWorkerExtension(vLLMColocateWorkerExtension):
@@ -21,3 +21,11 @@ class CpuWorkerExtension(vLLMColocateWorkerExtension):
         # request with a seed draws from a generator of its own: in float32 it gets the same tokens whatever the batch.
         os.environ["VLLM_BATCH_INVARIANT"] = "0"
         return super().__new__(cls, **kwargs)
+
+    def update_weights_from_ipc(
+        self, peft_config: dict | None = None, base_sync_done: bool = False, use_shm: bool = False
+    ) -> None:
+        """As verl's; adapters alone leave the weights as they are, and nothing packs after them."""
+        if not (peft_config and base_sync_done):
+            unpack_convolutions(self.model_runner.model)
+        super().update_weights_from_ipc(peft_config, base_sync_done, use_shm)

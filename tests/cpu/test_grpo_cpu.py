@@ -29,7 +29,10 @@ def run(*command: str, cwd: Path, timeout: int = 240) -> str:
     env = {**os.environ, "VERL_PLATFORM": "cpu", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     env |= {"TORCHDYNAMO_DISABLE": "1", "RAY_USAGE_STATS_ENABLED": "0"}
     # With the package installed its plug-in registers recipe.cpu; from a bare checkout this does.
-    env |= {"PYTHONPATH": f"{ROOT}:{cwd}", "VERL_USE_EXTERNAL_MODULES": "register_recipe_cpu"}
+    env |= {
+        "PYTHONPATH": f"{ROOT}:{cwd}:{os.environ['PYTHONPATH']}",
+        "VERL_USE_EXTERNAL_MODULES": "register_recipe_cpu",
+    }
     (cwd / "register_recipe_cpu.py").write_text("import recipe.cpu\nrecipe.cpu.register()\n")
     result = subprocess.run(
         [sys.executable, *command],
@@ -64,7 +67,7 @@ def test_grpo_with_two_ranks_and_a_reference_model(tmp_path, qwen3_path):
         "-m",
         "verl.trainer.main_ppo",
         *CONFIG,
-        "+platform=cpu",
+        *("+platform=cpu", "+platform_engine=cpu_dp"),
         f"data.train_files={tmp_path}/data.parquet",
         f"data.val_files={tmp_path}/data.parquet",
         "data.train_batch_size=8",

@@ -1,4 +1,4 @@
-"""Requests that arrive together are generated together, and nobody waits for ever."""
+"""Requests that arrive together enter together, and nobody waits for ever."""
 
 import threading
 import time
@@ -6,7 +6,7 @@ import time
 import pytest
 
 from recipe.cpu.hf_batcher import Batcher, BatcherConfig
-from recipe.cpu.hf_generator import Request, Response
+from recipe.cpu.hf_requests import Request, Response
 from recipe.cpu.hf_sampling import SamplingParams
 
 
@@ -15,7 +15,7 @@ def request(prompt: int = 4, budget: int = 4) -> Request:
 
 
 class Recorder:
-    """Stands in for the model: records batches, waits where told, fails where told."""
+    """Stands in for the model and its session: answers all that has entered in one step, waits and fails where told."""
 
     def __init__(self):
         self.batches: list[list[Request]] = []
@@ -23,16 +23,34 @@ class Recorder:
         self.gate.set()
         self.error: BaseException | None = None
         self.started = threading.Event()
+        self.added = 0
 
-    def generate(self, requests, aborted):
-        self.batches.append(list(requests))
+    def session(self, **limits):
+        self.limits, self.requests = limits, {}
+        return self
+
+    def add(self, request):
+        self.added += 1
+        self.requests[self.added] = request
+        return self.added
+
+    def forget(self, numbers):
+        return {number for number in numbers if self.requests.pop(number, None)}
+
+    def stop(self):
+        requests, self.requests = self.requests, {}
+        return {number: Response([1], None, aborted=True) for number in requests}
+
+    def step(self, aborted):
+        self.batches.append(list(self.requests.values()))
         self.started.set()
         while not self.gate.wait(0.01):
             if aborted():
-                return [Response([1], None, aborted=True) for _ in requests]
+                return self.stop()
         if self.error is not None:
             raise self.error
-        return [Response([len(r.prompt_ids)], None, aborted=False) for r in requests]
+        requests, self.requests = self.requests, {}
+        return {number: Response([len(r.prompt_ids)], None, aborted=False) for number, r in requests.items()}
 
 
 @pytest.fixture
@@ -62,7 +80,7 @@ def busy(batcher: Batcher, model: Recorder):
     return running
 
 
-def test_what_arrives_together_is_one_batch_and_late_arrivals_the_next(make, model):
+def test_what_arrives_together_enters_together_and_late_arrivals_the_next_time(make, model):
     batcher = make(quiet_s=0.05)
     model.gate.clear()
     first = [batcher.submit(request(i + 1)) for i in range(15)]
@@ -86,28 +104,23 @@ def test_a_steady_trickle_does_not_hold_a_batch_back(make, model):
     assert len(model.batches[0]) < 20
 
 
-def test_batches_are_bounded_by_rows_and_by_padded_tokens(make, model):
-    rows = make(max_seqs=8)
-    for future in [rows.submit(request()) for _ in range(20)]:
-        future.result(5)
-    assert max(len(b) for b in model.batches) == 8
-    model.batches.clear()
-    tokens = make(max_padded_tokens=60)  # rows x (longest prompt + largest budget)
-    for future in [tokens.submit(request(n, 10)) for n in (5, 5, 5, 40, 200, 5)]:
-        future.result(5)
-    sizes = [[len(r.prompt_ids) for r in b] for b in model.batches]
-    assert sizes == [[5, 5, 5, 5], [40], [200]]  # one that exceeds the bound by itself still runs
+def test_the_bounds_are_the_sessions(make, model):
+    batcher = make(max_seqs=8, max_padded_tokens=60, quiet_s=10, gather_s=10)
+    futures = [batcher.submit(request()) for _ in range(8)]  # full: no wait
+    assert [future.result(5).token_ids for future in futures] == [[4]] * 8
+    assert model.limits == {"max_seqs": 8, "max_tokens": 60}
 
 
-def test_long_prompts_do_not_share_a_batch_with_short_ones(make, model):
-    batcher = make(quiet_s=0.05)
-    lengths = [200, 10, 12, 190, 20, 300]
-    futures = [batcher.submit(request(n)) for n in lengths]
-    assert [f.result(5).token_ids for f in futures] == [[n] for n in lengths]
-    assert [[len(r.prompt_ids) for r in b] for b in model.batches] == [[200, 190, 300], [10, 12, 20]]
+def test_nobody_enters_before_a_call_that_waits(make, model):
+    batcher = make()
+    running = busy(batcher, model)
+    job, late = batcher.run(lambda: len(model.batches)), batcher.submit(request())
+    model.gate.set()
+    assert (job.result(5), running.result(5).token_ids, late.result(5).token_ids) == (1, [4], [4])
+    assert len(model.batches) == 2
 
 
-def test_a_failing_batch_fails_its_requests_only(make, model):
+def test_a_failing_model_fails_the_requests_that_it_has(make, model):
     batcher = make()
     model.error = ValueError("bad row")
     with pytest.raises(RuntimeError, match="bad row") as caught:
@@ -134,7 +147,7 @@ def test_when_the_thread_dies_everyone_learns_the_cause(make, model):
         batcher.run(lambda: None)
 
 
-def test_jobs_run_between_batches_and_their_errors_are_theirs(make, model):
+def test_jobs_run_while_no_request_does_and_their_errors_are_theirs(make, model):
     batcher = make()
     running = busy(batcher, model)
     job = batcher.run(lambda: "swapped")

@@ -8,8 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recipe.cpu.hf_draws import Draws
 from recipe.cpu.hf_generator import HFGenerator
-from recipe.cpu.hf_sampling import BatchSampler, SamplingParams
+from recipe.cpu.hf_sampling import SamplingParams
+from recipe.cpu.hf_weights import check_complete, load_weights
 from tests.tiny_models import make_qwen3
 
 DEFAULTS = SamplingParams(temperature=1.0, top_p=1.0, top_k=0, max_tokens=8)
@@ -55,8 +57,6 @@ def test_groups_of_one_prompt_share_its_prefill_and_nothing_else(generator):
         for i, prompt in enumerate(prompts(3, generator.vocab_size))
     ]
     shared = generator.generate(asked)
-    prefill = generator._shared_prefill(asked, generator._model_inputs(asked))
-    assert prefill is not None and prefill.get_seq_length() == max(len(r.prompt_ids) for r in asked) - 1
     for a, b in zip(shared, [generator.generate([request])[0] for request in asked], strict=True):
         assert a.token_ids == b.token_ids
         assert a.log_probs == pytest.approx(b.log_probs, abs=1e-5)
@@ -92,6 +92,24 @@ def test_log_probs_are_those_of_a_plain_forward_pass(generator, temperature):
         assert response.log_probs == pytest.approx(expected.tolist(), abs=1e-5)
         if temperature == 0:
             assert response.token_ids == logits.argmax(-1).tolist()
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_entropies_are_those_of_a_plain_forward_pass(generator, temperature):
+    """Whatever top-k keeps, and of the row's own tokens only."""
+    asked = [
+        generator.request(prompt, params(seed=i, temperature=temperature, top_k=5, max_tokens=4 + i, entropy=i != 2))
+        for i, prompt in enumerate(prompts(3, generator.vocab_size))
+    ]
+    for request, response in zip(asked, generator.generate(asked), strict=True):
+        if not request.params.entropy:
+            assert response.entropy is None
+            continue
+        with torch.inference_mode():
+            logits = generator.model(torch.tensor([request.prompt_ids + response.token_ids])).logits[0].float()
+        drawn_from = logits[len(request.prompt_ids) - 1 : -1] / temperature
+        entropies = torch.distributions.Categorical(logits=drawn_from).entropy()
+        assert response.entropy == pytest.approx(float(entropies.sum()), rel=1e-4)
 
 
 def test_rows_end_at_their_own_budget_or_stop_token(generator, tokenizer):
@@ -132,9 +150,7 @@ def test_eos_ends_a_response_and_is_part_of_it(generator, tokenizer):
 def draw(logits: torch.Tensor, asked: SamplingParams, n: int) -> torch.Tensor:
     """n tokens drawn from (V,) logits, one per row of a batch."""
     torch.manual_seed(0)
-    sampler = BatchSampler([asked] * n)
-    sampler(torch.zeros(n, 1, dtype=torch.long), logits.expand(n, -1).clone())
-    return sampler.token_ids[0]
+    return Draws([asked] * n)(logits.expand(n, -1), torch.arange(n))
 
 
 def test_samples_follow_the_softmax():
@@ -165,8 +181,8 @@ def allowed_by_definition(probs: list[float], top_k: int, top_p: float) -> set[i
 def test_top_k_and_top_p_keep_what_their_definition_keeps(logits, top_k, top_p):
     logits = torch.tensor(logits, dtype=torch.float32)
     probs = torch.log_softmax(logits, -1).double().exp()
-    sampler = BatchSampler([params(top_k=top_k, top_p=top_p, max_tokens=1)])
-    kept = sampler._keep_top(probs[None])[0]
+    draws = Draws([params(top_k=top_k, top_p=top_p, max_tokens=1)])
+    kept = draws._keep_top(probs[None], torch.arange(1))[0]
     expected = allowed_by_definition(probs.tolist(), top_k, top_p)
     boundary = abs(sum(probs[i] for i in expected) - top_p) < 1e-9  # the sum's rounding decides there
     assert boundary or set(kept.nonzero()[:, 0].tolist()) == expected
@@ -227,17 +243,16 @@ def test_impossible_prompts_are_refused(generator, bad):
 
 def test_weights_are_checked(tokenizer):
     source, target = make_qwen3(len(tokenizer), seed=1), make_qwen3(len(tokenizer), seed=2)
-    generator = HFGenerator(target, tokenizer, max_model_len=64)
     weights = list(source.state_dict().items())
-    names = generator.load_weights(weights)
-    generator.check_complete(names)
+    names = load_weights(target, weights)
+    check_complete(target, names)
     assert all(torch.equal(a, b) for a, b in zip(source.parameters(), target.parameters(), strict=True))
     with pytest.raises(ValueError, match=r"left out 1 weights.*norm"):
-        generator.check_complete(names - {"model.norm.weight"})
+        check_complete(target, names - {"model.norm.weight"})
     with pytest.raises(ValueError, match="'elsewhere'"):
-        generator.load_weights([("elsewhere", torch.zeros(1))])
+        load_weights(target, [("elsewhere", torch.zeros(1))])
     with pytest.raises(ValueError, match=r"model\.norm\.weight"):
-        generator.load_weights([("model.norm.weight", torch.zeros(3))])
+        load_weights(target, [("model.norm.weight", torch.zeros(3))])
 
 
 @pytest.mark.parametrize("penalty", [1.5, -1.0])
@@ -245,19 +260,19 @@ def test_presence_penalty_is_on_the_logits_of_what_the_response_has(penalty):
     """Two rows beside each other, one without penalty; each step against the definition, before the temperature."""
     rows = [params(seed=3, temperature=0.6, max_tokens=30), params(seed=3, temperature=0.6, max_tokens=30)]
     rows[0] = dataclasses.replace(rows[0], presence_penalty=penalty)
-    sampler, plain = BatchSampler(rows), BatchSampler(rows[1:])
+    draws, plain = Draws(rows), Draws(rows[1:])
     logits = torch.randn(30, 1, 6, generator=torch.Generator().manual_seed(1)) * 2
     seen: set[int] = set()
     for step in range(30):
-        sampler(torch.zeros(2, 0), logits[step].repeat(2, 1))
-        plain(torch.zeros(1, 0), logits[step].clone())
+        draws(logits[step].repeat(2, 1), torch.arange(2))
+        plain(logits[step], torch.arange(1))
         lowered = [float(logits[step, 0, v]) - penalty * (v in seen) for v in range(6)]
         weights = [math.exp(value / 0.6) for value in lowered]
-        point, token = float(sampler._uniforms[step, 0]) * sum(weights), 0
+        point, token = float(draws._uniforms[step, 0]) * sum(weights), 0
         while sum(weights[: token + 1]) <= point:
             token += 1
-        assert int(sampler.token_ids[step, 0]) == token
+        assert int(draws.token_ids[step, 0]) == token
         seen.add(token)
-    assert sampler.token_ids[:, 1].tolist() == plain.token_ids[:, 0].tolist() != sampler.token_ids[:, 0].tolist()
-    unpenalised = torch.log_softmax(logits[:, 0] / 0.6, -1).gather(-1, sampler.token_ids[:, :1])[:, 0]
-    assert sampler.log_probs[:, 0].tolist() == pytest.approx(unpenalised.tolist(), abs=1e-5)
+    assert draws.token_ids[:, 1].tolist() == plain.token_ids[:, 0].tolist() != draws.token_ids[:, 0].tolist()
+    unpenalised = torch.log_softmax(logits[:, 0] / 0.6, -1).gather(-1, draws.token_ids[:, :1])[:, 0]
+    assert draws.log_probs[:, 0].tolist() == pytest.approx(unpenalised.tolist(), abs=1e-5)

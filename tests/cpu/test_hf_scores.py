@@ -11,7 +11,7 @@ from verl.experimental.teacher_loop.teacher_manager import AsyncTeacherLLMServer
 from verl.workers.config import RolloutConfig
 from verl.workers.rollout.replica import RolloutMode
 
-from recipe.cpu import hf_generator
+from recipe.cpu import hf_scores
 from recipe.cpu.hf_generator import HFGenerator
 from recipe.cpu.hf_sampling import SamplingParams
 from recipe.cpu.hf_server import HFServer
@@ -36,7 +36,7 @@ def by_hand(generator, prompt):
 
 @pytest.mark.parametrize("limit", [2**26, 1])  # all prompts in one forward pass, each in its own
 def test_scores_are_the_models_whatever_else_is_in_the_batch(generator, monkeypatch, limit):
-    monkeypatch.setattr(hf_generator, "_SCORED_LOGITS", limit)
+    monkeypatch.setattr(hf_scores, "_SCORED_LOGITS", limit)
     ks = (3, 0, 1, generator.vocab_size)
     responses = generator.generate([request(generator, prompt, k) for prompt, k in zip(PROMPTS, ks, strict=True)])
     for prompt, k, response in zip(PROMPTS, ks, responses, strict=True):

@@ -14,7 +14,7 @@ def python(code: str, first: str = REGISTERED, **env: str) -> str:
     base = {k: v for k, v in os.environ.items() if k not in ("VERL_PLATFORM", "VERL_ENGINE_DEVICE")}
     result = subprocess.run(
         [sys.executable, "-c", first + code],
-        env={**base, "PYTHONPATH": os.getcwd(), **env},
+        env={**base, "PYTHONPATH": f"{os.getcwd()}:{base['PYTHONPATH']}", **env},
         capture_output=True,
         text=True,
         timeout=120,

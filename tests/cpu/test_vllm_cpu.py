@@ -9,8 +9,9 @@ import types
 from pathlib import Path
 
 import pytest
+import torch
 
-from recipe.cpu.verl_patches import keep_weights_beside_packed_ones
+from recipe.cpu.verl_patches import keep_weights_beside_packed_ones, unpack_convolutions
 from recipe.cpu.vllm_cpu import answer_for_vllm
 
 from .test_register import python
@@ -71,6 +72,41 @@ def test_weights_stay_beside_the_packed_ones():
     assert calls == [False]
 
 
+def test_packed_convolutions_are_loaded_as_they_were():
+    layer = torch.nn.Conv1d(6, 6, 4, groups=6, bias=False).requires_grad_(False)
+    parameter, weight = layer.weight, layer.weight.clone()
+    layer._cpu_unpacked_conv_weight = weight.view(6, 4).clone()
+    layer.weight.data = torch.zeros(3, 8)
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), layer)
+    unpack_convolutions(model)
+    unpack_convolutions(model)
+    assert layer.weight is parameter and torch.equal(parameter, weight)
+
+
+# The environment of `make vllm-cpu-check` has ours at work in every process.
+PLAIN = "import sys; sys.meta_path[:] = [f for f in sys.meta_path if 'after_import' not in type(f).__module__]\n"
+TRY = "try: import torchvision\nexcept RuntimeError as error: print(error)"
+
+
+def test_a_torchvision_without_its_operators_can_be_imported(tmp_path):
+    package = tmp_path / "torchvision"
+    package.mkdir()
+    describe = "import torch\nfrom . import extension\ntorch.library.register_fake('torchvision::nms')(lambda *_: None)"
+    (package / "__init__.py").write_text(describe)
+    (package / "extension.py").write_text("")
+    first = PLAIN + f"sys.path.insert(0, {str(tmp_path)!r})\n"
+    alone = "from recipe.cpu.torchvision_alone import declare_when_imported as d; d(); d()\n"
+    assert python(alone + "import torchvision, torch; print(torch.ops.torchvision.nms)", first)
+    assert python(TRY, first) == "operator torchvision::nms does not exist"
+
+
+@needs_vllm
+def test_torchvisions_own_operators_still_do_not_load():
+    """Fails when the index has a torchvision for CPUs: drop recipe.cpu.torchvision_alone and the Makefile's .pth."""
+    assert python(TRY, PLAIN) == "operator torchvision::nms does not exist"
+    assert python("import torchvision; print(torchvision.__version__)", "").startswith("0.28.0")
+
+
 def pins(name: str) -> dict[str, str]:
     lines = (ROOT / "constraints" / name).read_text().splitlines()
     return {key.lower().replace("_", "-"): value for key, value in (line.split("==") for line in lines if "==" in line)}
@@ -82,7 +118,7 @@ def test_the_pins_are_those_of_the_cpu_environment_and_more():
         "setuptools": ours["setuptools"],  # vllm-cpu asks for one version of its own
         "torch": vllms["torch"].removesuffix("+cpu"),
     }
-    assert not {"torchvision", "torchaudio", "torchcodec"} & vllms.keys()
+    assert not {"torchaudio", "torchcodec"} & vllms.keys()
 
 
 @needs_vllm
