@@ -279,6 +279,58 @@ def test_streaming_decides_exactly_when_no_open_outcome_can_change_it(groups, ca
     assert rejected == {i for i in every if all(i not in final for final in finals)}
 
 
+@given(STEP, THRESHOLDS, st.integers(0, 8), st.integers(0, 3), KINDS, PRE_CAPS, st.booleans(), st.data())
+def test_a_teacher_that_is_asked_only_in_reach_of_the_caps_is_enough(
+    groups, threshold, cap, seed, kinds, pre_cap, certain, data
+):
+    """It answers when it likes, and not at all where the question is settled: what is selected stays the same."""
+    rng = data.draw(st.randoms(use_true_random=False))
+    args = dict(threshold=threshold, cap=cap, seed=seed, step=2, kinds=kinds, pre_cap=pre_cap)
+    stream = StreamingSelection([g.prompt_id for g in groups], group_size=4, **args)
+    asked, settled, accepted, hard = set(), set(), set(), set()
+
+    def life(group):
+        for reward in group.rewards:
+            stream.rollout(group.prompt_id, reward)
+            yield
+        if group.dropped:
+            stream.drop(group.prompt_id)
+        elif stream.plain_done(group.prompt_id, sum(group.rewards), len(group.rewards)):
+            hard.add(group.prompt_id)
+
+    def poll():
+        fresh = stream.newly_in_reach(certain=certain)
+        assert not asked & set(fresh)
+        asked.update(fresh)
+        settled.update(stream.newly_settled())
+        accepted.update(stream.newly_accepted())
+
+    lives, waiting = {g.prompt_id: life(g) for g in groups}, {g.prompt_id: g.teacher for g in groups}
+    poll()
+    while moves := [*lives, *(("teacher", i) for i in sorted(asked & hard & waiting.keys() - settled))]:
+        move = rng.choice(moves)
+        if isinstance(move, tuple):
+            stream.teacher_done(move[1], waiting.pop(move[1]))
+        elif next(lives[move], "over") == "over":
+            del lives[move]
+        poll()
+    assert stream.finished and accepted == set(select_reformulations(complete(groups), **args))
+    assert not certain or asked <= hard | {g.prompt_id for g in groups if g.dropped}
+    assert {each.prompt_id for each in accepted if each.kind is not Kind.NCQ} <= asked
+
+
+@given(st.lists(st.booleans(), max_size=5), st.integers(1, 5), THRESHOLDS)
+def test_a_question_is_certain_to_be_hard_when_no_rollout_can_change_it(rewards, group_size, threshold):
+    stream = StreamingSelection([0], group_size=group_size, threshold=threshold, cap=1, seed=0, step=0)
+    for seen, reward in enumerate(rewards[:group_size], 1):
+        ends = [
+            sum(rewards[:seen] + list(rest)) / (seen + n)
+            for n in range(group_size - seen + 1)
+            for rest in itertools.product([False, True], repeat=n)
+        ]
+        assert stream.rollout(0, reward) == all(accuracy < threshold for accuracy in ends)
+
+
 def test_a_question_is_in_before_the_other_groups_are_complete():
     stream = StreamingSelection(range(4), group_size=8, threshold=0.5, cap=2, seed=0, step=0)
     assert stream.plain_done(0, 1, 8)

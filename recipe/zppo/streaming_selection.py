@@ -26,6 +26,12 @@ class _Question:
     helped: tuple[int, int] = (0, 0)  # fewest and most instances of the kind that needs the teacher
     open: set[Kind] = field(default_factory=set)
     kept: bool = False  # said by `newly_kept`
+    reached: bool = False  # said by `newly_in_reach`
+
+    def is_hard(self, group_size: int, threshold: float) -> bool:
+        """For certain, whatever is still open."""
+        best = (group_size - self.wrong) / group_size if self.plain_pending else self.key[0]
+        return best < threshold
 
 
 class StreamingSelection:
@@ -78,20 +84,25 @@ class StreamingSelection:
         self._hard: list[WalkKey] = []  # are hard, and not yet out
         self._num_open = len(self._questions) * len(self._kinds)
         self._accepted: list[Reformulation] = []
+        self._settled: list[PromptId] = []
         self._decide()
 
-    def rollout(self, prompt_id: PromptId, correct: bool) -> None:
-        """One rollout of the question's plain group was scored."""
+    def rollout(self, prompt_id: PromptId, correct: bool) -> bool:
+        """One rollout of the question's plain group was scored; answers whether the question is certain to be hard.
+
+        A group that loses rollouts on the way stays so, as long as two are left: they are correct ones, at best.
+        """
         question = self._pending(prompt_id)
         if question.correct + question.wrong >= self._group_size:
             raise SelectionError(f"prompt id {prompt_id!r}: more than {self._group_size} rollouts in its plain group")
-        if not correct:
+        if correct:
+            question.correct += 1
+            # A group that loses rollouts on the way has a smaller denominator and a larger mean: the bound holds.
+            self._move(question, question.correct / self._group_size)
+            self._decide()
+        else:
             question.wrong += 1
-            return
-        question.correct += 1
-        # A group that loses rollouts on the way has a smaller denominator and a larger mean: the bound holds.
-        self._move(question, question.correct / self._group_size)
-        self._decide()
+        return question.is_hard(self._group_size, self._threshold)
 
     def plain_done(self, prompt_id: PromptId, num_correct: int, num_scored: int) -> bool:
         """The question's plain group is complete; answers whether the question is hard.
@@ -155,6 +166,26 @@ class StreamingSelection:
         for question in fresh:
             question.kept = True
         return [question.prompt_id for question in fresh]
+
+    def newly_in_reach(self, *, certain: bool) -> list[PromptId]:
+        """Questions that stand within the first `cap` places for the first time, if all that is open goes wrong.
+
+        Nobody is selected who has not stood there. With ``certain`` only those that are certain to be hard by now.
+        """
+        fresh = []
+        for key in self._possible[: self._cap]:
+            question = self._by_key[key[1:]]
+            if question.reached or not question.teacher_pending:
+                continue
+            if not certain or question.is_hard(self._group_size, self._threshold):
+                question.reached = True
+                fresh.append(question.prompt_id)
+        return fresh
+
+    def newly_settled(self) -> list[PromptId]:
+        """Questions for which nothing that the teacher says can change anything, since the last call."""
+        fresh, self._settled = self._settled, []
+        return fresh
 
     @property
     def finished(self) -> bool:
@@ -224,6 +255,8 @@ class StreamingSelection:
             if kind in question.open:
                 question.open.remove(kind)
                 self._num_open -= 1
+                if kind == self._helped:
+                    self._settled.append(question.prompt_id)
 
     def _known(self, prompt_id: PromptId) -> _Question:
         if prompt_id not in self._questions:

@@ -5,7 +5,10 @@ import random
 from collections.abc import AsyncIterator, Sequence
 
 from recipe.zppo.candidates import Draft
-from recipe.zppo.config.schema import CompressionConfig, ReformulationConfig, TeacherConfig, TimeoutsConfig, ZPPOConfig
+from recipe.zppo.config.method_keys import CompressionConfig, ReformulationConfig
+from recipe.zppo.config.run_keys import TimeoutsConfig
+from recipe.zppo.config.schema import ZPPOConfig
+from recipe.zppo.config.teacher_keys import TeacherConfig
 from recipe.zppo.methods import WALK
 from recipe.zppo.rollout.pipeline import QuestionPipeline
 from recipe.zppo.types import (
@@ -31,6 +34,7 @@ def settings(
     step_s=20.0,
     teacher_s=5.0,
     mixed_forms="drop",
+    ask="hard",
 ) -> ZPPOConfig:
     """Without validation, so that a fraction may be larger than 1."""
     schedule = "next_step" if next_step else "same_step"
@@ -39,7 +43,7 @@ def settings(
         threshold=threshold,
         seed=1,
         reformulation=ReformulationConfig.model_construct(fraction=fraction, schedule=schedule, **chosen),
-        teacher=TeacherConfig.model_construct(path="teacher", n_rollouts=2, step_timeout_s=teacher_s),
+        teacher=TeacherConfig.model_construct(path="teacher", n_rollouts=2, step_timeout_s=teacher_s, ask=ask),
         compression=CompressionConfig(mixed_forms=mixed_forms),
         timeouts=TimeoutsConfig(rollout_s=rollout_s, step_s=step_s),
     )
@@ -72,6 +76,7 @@ class SimulatedWorkers:
         self.hang_teacher: set[str] = set()
         self.hang_student: set[str] = set()
         self.teacher_gate: asyncio.Event | None = None
+        self.last_rollout: asyncio.Event | None = None
 
     async def pause(self) -> None:
         await asyncio.sleep(self.random.random() * self.scale)
@@ -91,6 +96,8 @@ class SimulatedWorkers:
         num_correct = self.correct[name] if kind is Kind.PLAIN else 1
         for session in sessions:
             await self.pause()
+            if self.last_rollout is not None and kind is Kind.PLAIN and session == sessions[-1]:
+                await self.last_rollout.wait()
             if session < len(failures):
                 yield failures[session]
             else:

@@ -12,6 +12,7 @@ from recipe.zppo.types import Kind, RolloutFailure
 from tests.rollout.simulated import SimulatedWorkers, make_questions, pipeline_of, settings
 
 NAMES = [f"q{i}" for i in range(12)]
+ASK = ("hard", "in_reach", "ahead")
 
 
 def outcomes(seed: int) -> tuple[dict[str, int], dict[str, int]]:
@@ -39,13 +40,17 @@ def selected(result) -> set[Reformulation]:
 @pytest.mark.parametrize("kinds", [(Kind.BCQ, Kind.NCQ), (Kind.BCQ,), (Kind.NCQ,), ()])
 async def test_same_step_takes_the_decisions_of_algorithm_1(seed, kinds):
     correct, teacher = outcomes(seed)
-    workers = SimulatedWorkers(correct, teacher, seed)
-    pipeline = pipeline_of(workers, kinds=kinds)
-    result = await pipeline.run_step(7, make_questions(NAMES), len(NAMES))
     want = expected(correct, teacher, 7, kinds=kinds) if kinds else []
-    assert selected(result) == set(want)
-    assert [group.question.prompt_id for group in result.plain] == NAMES
-    assert all(group.num_correct == correct[group.question.prompt_id] for group in result.plain)
+    for ask in ASK:
+        workers = SimulatedWorkers(correct, teacher, seed)
+        pipeline = pipeline_of(workers, kinds=kinds, ask=ask)
+        result = await pipeline.run_step(7, make_questions(NAMES), len(NAMES))
+        assert selected(result) == set(want)
+        assert [group.question.prompt_id for group in result.plain] == NAMES
+        assert all(group.num_correct == correct[group.question.prompt_id] for group in result.plain)
+        hard = {name for name in NAMES if correct[name] < 2}
+        assert set(result.teacher) <= hard  # what was said of others is nowhere
+        assert {each.prompt_id for each in want if each.kind is not Kind.NCQ} <= set(result.teacher)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -64,12 +69,54 @@ async def test_hint_and_prefix_ask_the_teacher_on_the_hardest_questions_only(see
 def test_timing_changes_nothing_of_the_result():
     correct, teacher = outcomes(3)
 
-    def run(latency_seed):
+    def run(latency_seed, ask="hard"):
         workers = SimulatedWorkers(correct, teacher, latency_seed)
-        result = asyncio.run(pipeline_of(workers).run_step(1, make_questions(NAMES), len(NAMES)))
+        result = asyncio.run(pipeline_of(workers, ask=ask).run_step(1, make_questions(NAMES), len(NAMES)))
         return [(g.uid, g.candidates, [r.text for r in g.rollouts], workers.prompts[g.uid]) for g in result.groups]
 
     assert run(1) == run(2) == run(3)
+    assert all(run(1) == run(latency_seed, ask) for ask in ASK for latency_seed in (1, 4))
+
+
+async def first_events(ask: str, correct: dict[str, int], fraction: float = 0.5):
+    """What happens before any plain group has its last rollout; then the step, to its end."""
+    workers = SimulatedWorkers(correct, dict.fromkeys(NAMES, 1))
+    workers.last_rollout = asyncio.Event()
+    pipeline = pipeline_of(workers, ask=ask, fraction=fraction)
+    step = asyncio.create_task(pipeline.run_step(1, make_questions(NAMES), len(NAMES)))
+    await asyncio.sleep(0.1)
+    early = [name for event, name in workers.log if event == "start teacher"]
+    workers.last_rollout.set()
+    result = await step
+    return early, [name for event, name in workers.log if event == "start teacher"], result
+
+
+async def test_the_teacher_is_asked_before_the_last_rollouts_of_a_group():
+    """Of 4 rollouts 3 wrong ones make a question hard. With 1 right the third wrong one is the last."""
+    correct = dict(zip(NAMES, [0] * 5 + [1] * 4 + [4] * 3, strict=True))
+    early, asked, result = await first_events("hard", correct)
+    assert sorted(early) == NAMES[:5] and sorted(asked) == sorted(NAMES[:9])
+    assert sorted(result.teacher) == sorted(NAMES[:9]) and result.counts["teacher/unused"] == 0
+
+
+async def test_a_teacher_in_reach_of_the_caps_is_asked_less():
+    correct = dict(zip(NAMES, [0] * 5 + [1] * 4 + [4] * 3, strict=True))
+    _, asked, result = await first_events("in_reach", correct, fraction=0.2)
+    assert set(asked) < set(NAMES[:5]) and len(asked) >= 2  # a cap of 2: the first two of the walk, if all goes wrong
+    want = expected(correct, dict.fromkeys(NAMES, 1), 1, fraction=0.2)
+    assert selected(result) == set(want)
+    assert len(result.teacher) + result.counts["teacher/unused"] == len(asked)
+
+
+async def test_a_teacher_asked_ahead_begins_with_the_step_and_is_stopped_where_it_was_in_vain():
+    correct = dict(zip(NAMES, [0] * 5 + [1] * 4 + [4] * 3, strict=True))
+    early, asked, result = await first_events("ahead", correct, fraction=2.0)
+    assert sorted(early) == sorted(NAMES)
+    assert sorted(asked) == sorted(NAMES)  # nobody twice
+    assert set(result.teacher) == set(NAMES[:9]) and result.counts["teacher/unused"] == 3
+    assert result.counts["teacher/0/asked"] == result.counts["teacher/0/solved"] == 9
+    _, asked, result = await first_events("ahead", correct, fraction=1.0)  # the cap leaves some of the 9 out
+    assert len(result.teacher) + result.counts["teacher/unused"] == len(asked)
 
 
 async def test_teacher_work_starts_before_the_last_plain_group_is_complete():
@@ -212,6 +259,29 @@ async def test_pending_reformulations_survive_a_restart(answered):
     assert asked_for_step_1 == (0 if answered else len(hard))
 
 
+@pytest.mark.parametrize("ask", ASK)
+@pytest.mark.parametrize("answered", [False, True])
+async def test_a_restart_changes_no_group_whenever_the_teacher_is_asked(ask, answered):
+    correct, teacher = outcomes(9)
+
+    def fresh():
+        return pipeline_of(SimulatedWorkers(correct, teacher), next_step=True, ask=ask)
+
+    def shown(result):
+        return [(g.uid, g.candidates, [r.text for r in g.rollouts]) for g in result.groups]
+
+    before, after = fresh(), fresh()
+    before.workers.teacher_gate = asyncio.Event()
+    await before.run_step(1, make_questions(NAMES), len(NAMES))
+    if answered:
+        before.workers.teacher_gate.set()
+        await asyncio.sleep(0.05)
+    await after.load_state_dict(before.state_dict(), {q.prompt_id: q for q in make_questions(NAMES)})
+    before.workers.teacher_gate.set()
+    went_on, resumed = [await one.run_step(2, make_questions(NAMES), len(NAMES)) for one in (before, after)]
+    assert shown(went_on) == shown(resumed) and selected(resumed) == set(expected(correct, teacher, 1))
+
+
 @pytest.mark.parametrize(
     "change", [{"next_step": False}, {"group_size": 2}, {"threshold": 0.25}, {"kinds": (Kind.NCQ,)}]
 )
@@ -268,6 +338,17 @@ async def test_failed_rollouts_shrink_a_group_and_failed_groups_leave_the_rankin
     assert result.counts["questions/failed"] == 1
     assert result.counts["bcq/does_not_fit"] == 1
     assert result.counts["rollouts/failed"] == 9
+
+
+async def test_a_teacher_asked_about_a_group_that_fails_is_not_heard():
+    """At a threshold of 1 one wrong rollout makes a question hard; a group of one is dropped all the same."""
+    workers = SimulatedWorkers(dict.fromkeys(NAMES, 0), dict.fromkeys(NAMES, 2))
+    workers.fail = {"q1/plain": [RolloutFailure(i, "generation", "lost") for i in range(3)]}
+    for ask in ASK:
+        pipeline = pipeline_of(workers, fraction=4.0, threshold=1.0, ask=ask)
+        result = await pipeline.run_step(1, make_questions(NAMES), len(NAMES))
+        assert "q1" not in result.teacher and result.counts["teacher/unused"] == 1
+        assert len(result.reformulated) == 22
 
 
 async def test_reward_function_error_stops_the_step_at_once():

@@ -9,16 +9,18 @@
                                       v                                                    v
                                StepResult.plain                                 StepResult.reformulated
 
-Queues, not phases. Every question goes on by itself: when *its* plain group is complete and hard, its teacher work
-starts while other groups still run. When `StreamingSelection` is certain that an instance is in the final list, its
-candidates are compressed and its prompt is queued for rollout. Only the end of the step waits for everybody.
+Queues, not phases. Every question goes on by itself: when so many of *its* plain rollouts are wrong that it is certain
+to be hard, its teacher work starts, while the rest of its group and other groups still run. When `StreamingSelection`
+is certain that an instance is in the final list, its candidates are compressed and its prompt is queued for rollout.
+Only the end of the step waits for everybody. `zppo.teacher.ask` has the teacher start sooner, or for fewer questions:
+who is selected and what is drawn does not depend on when it was asked.
 
 ``same_step``: the queue is rolled out in the step that fills it (the paper). ``next_step``: the queue that step t fills
 is rolled out together with the plain prompts of step t+1, by the policy of step t+1; the teacher may work while the
 student trains.
 
 No Ray here: `Workers` is what the pipeline needs from the outside, so that it runs in tests on simulated servers. What
-the teacher does is in `teacher_work.py`.
+the teacher does is in `teacher_work.py`, and when it is asked in `asking.py`.
 """
 
 import asyncio
@@ -32,6 +34,7 @@ from recipe.zppo.errors import RolloutError, WaitTimeoutError
 from recipe.zppo.methods import METHODS
 from recipe.zppo.methods.every_question import EveryQuestion
 from recipe.zppo.randomness import derive_seed
+from recipe.zppo.rollout.asking import Asking
 from recipe.zppo.rollout.clock import ActivityClock
 from recipe.zppo.rollout.step_state import StepWork, check_settings, pack, unpack
 from recipe.zppo.rollout.tasks import Tasks
@@ -62,6 +65,7 @@ class QuestionPipeline:
         self.clock = ActivityClock()
         self.tasks = Tasks()
         self.teacher = TeacherWork(workers, zppo, group_size, self.tasks, self.clock)
+        self.asking = Asking(zppo.teacher.ask, self.teacher, self.tasks, self._advance)
 
     async def run_step(self, step: int, questions: Sequence[Question], num_new: int) -> StepResult:
         """Roll out ``questions`` (``num_new`` of them new) and the reformulated prompts that are due.
@@ -76,6 +80,7 @@ class QuestionPipeline:
         source = self.pending if self.next_step else work
         if self.next_step:
             self.pending = work
+        self.asking.follow(work)
         counts: Counter[str] = Counter()
         started = time.monotonic()
         with self.clock("wait"):
@@ -137,6 +142,7 @@ class QuestionPipeline:
             step=step,
             cap=cap,
             num_new=num_new,
+            asks_hard=cap > 0 and not (self.off_policy or self.asks_after_cap),
             questions={question.prompt_id: question for question in questions},
             order={question.prompt_id: i for i, question in enumerate(questions)},
             selection=selection,
@@ -161,18 +167,18 @@ class QuestionPipeline:
     _last_failure = "unknown"
 
     async def _question(self, work: StepWork, question: Question) -> None:
+        hard = False
         if self.off_policy:  # whatever the student's rollouts will be
-            self._start_teacher(work, question)
+            self.asking.start(work, question)
         group = self._group(work, question, Kind.PLAIN)
-        await self._roll_out(group, question.messages, work.counts, selection=work.selection)
+        await self._roll_out(group, question.messages, work.counts, plain_of=work)
         if not group.rollouts:
             work.counts["questions/failed"] += 1
             work.selection.drop(question.prompt_id)
         else:
             work.plain[question.prompt_id] = group
             hard = work.selection.plain_done(question.prompt_id, group.num_correct, len(group.rollouts))
-            if hard and work.cap and not self.asks_after_cap:
-                self._start_teacher(work, question)
+        self.asking.complete(work, question, hard)
         self._advance(work)
 
     @staticmethod
@@ -180,9 +186,12 @@ class QuestionPipeline:
         return Group(f"{work.step}.{work.order[question.prompt_id]:05d}.{kind.value}", kind, question, work.step)
 
     async def _roll_out(
-        self, group: Group, messages: list[dict], counts: Counter[str], selection: StreamingSelection | None = None
+        self, group: Group, messages: list[dict], counts: Counter[str], plain_of: StepWork | None = None
     ) -> None:
-        """Fill a group. Failures are counted; the group goes on with what it has, if that is two or more."""
+        """Fill a group. Failures are counted; the group goes on with what it has, if that is two or more.
+
+        A plain group, which is one of ``plain_of``, does not wait for its last rollout to put questions to the teacher.
+        """
         prompt_id, limit_s = group.question.prompt_id, self.zppo.timeouts.rollout_s
         size = len(group.openings) or self.group_size
         seeds = [
@@ -201,8 +210,9 @@ class QuestionPipeline:
                             self._last_failure = rollout.detail
                             continue
                         group.rollouts.append(rollout)
-                        if selection is not None:
-                            selection.rollout(prompt_id, rollout.correct)
+                        if plain_of is not None:
+                            hard = plain_of.selection.rollout(prompt_id, rollout.correct)
+                            self.asking.scored(plain_of, group.question, hard)
         except TimeoutError:
             missing = size - len(group.rollouts) - len(group.failures)
             self._last_failure = (
@@ -216,24 +226,14 @@ class QuestionPipeline:
         if len(group.rollouts) < 2 and group.kind is not self.off_policy:  # a group of one carries no signal
             group.rollouts.clear()
 
-    # ------------------------------------------------------------------ teacher work
-
-    def _start_teacher(self, work: StepWork, question: Question) -> None:
-        work.teacher_tasks[question.prompt_id] = self.tasks.spawn(self._ask_teacher(work, question))
-
-    async def _ask_teacher(self, work: StepWork, question: Question) -> None:
-        answers = await self.teacher.ask(work, question)
-        work.teacher[question.prompt_id] = answers
-        work.selection.teacher_done(question.prompt_id, len(answers.correct))
-        self._advance(work)
-
     # ------------------------------------------------------------------ reformulation
 
     def _advance(self, work: StepWork) -> None:
         """Start what has become certain; close the queue when nothing more can come."""
+        self.asking.follow(work)
         for prompt_id in work.selection.newly_kept() if self.asks_after_cap else ():
             if prompt_id not in work.teacher:
-                self._start_teacher(work, work.questions[prompt_id])
+                self.asking.start(work, work.questions[prompt_id])
         for reformulation in work.selection.newly_accepted():
             work.preparing += 1
             self.tasks.spawn(self._prepare(work, reformulation))
@@ -285,14 +285,19 @@ class QuestionPipeline:
         work = self._start(state["step"], [questions[prompt_id] for prompt_id in state["order"]], state["num_new"])
         self.pending = work
         unpack(state, work)
+        unanswered = []
         for prompt_id, question in work.questions.items():
             group, hard = work.plain.get(prompt_id), False
             if group is None:
                 work.selection.drop(prompt_id)
             else:
-                hard = work.selection.plain_done(prompt_id, group.num_correct, len(group.rollouts)) and work.cap > 0
+                hard = work.selection.plain_done(prompt_id, group.num_correct, len(group.rollouts))
             if prompt_id in work.teacher:
                 work.selection.teacher_done(prompt_id, len(work.teacher[prompt_id].correct))
-            elif (hard and not self.asks_after_cap) or self.off_policy:
-                self._start_teacher(work, question)
+            elif self.off_policy:
+                self.asking.start(work, question)
+            elif hard:
+                unanswered.append(question)
+        for question in unanswered:  # only now, as the selection knows all that was there
+            self.asking.scored(work, question, True)
         self._advance(work)

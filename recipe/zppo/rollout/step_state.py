@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -22,13 +23,17 @@ class StepWork:
     questions: dict[PromptId, Question]
     order: dict[str, int]
     selection: StreamingSelection | EveryQuestion
+    asks_hard: bool
+    """The teacher is asked about a question because it is hard."""
     plain: dict[str, Group] = field(default_factory=dict)
     teacher: dict[str, TeacherAnswers] = field(default_factory=dict)
     queue: asyncio.Queue[Group | None] = field(default_factory=asyncio.Queue)
     """Reformulated groups ready for rollout; None closes it."""
     compressed: dict[tuple[str, str, int], asyncio.Future[Candidate]] = field(default_factory=dict)
     """By (prompt id, source, index of the rollout)."""
-    teacher_tasks: dict[str, asyncio.Task] = field(default_factory=dict)
+    teacher_tasks: dict[PromptId, asyncio.Task] = field(default_factory=dict)
+    unheard: dict[PromptId, tuple[TeacherAnswers, Counter[str]]] = field(default_factory=dict)
+    """Answers, and what to count with them, about questions whose plain group still runs."""
     preparing: int = 0
     closed: bool = False
     expired: asyncio.Event = field(default_factory=asyncio.Event)
@@ -101,6 +106,23 @@ def check_settings(state: dict[str, Any], zppo: ZPPOConfig, group_size: int) -> 
                 f"{_KEYS[name]} differs from the run that wrote the checkpoint, which holds reformulated questions "
                 "built under it; set it back, or start afresh with trainer.resume_mode=disable"
             )
+
+
+def without(state: dict[str, Any] | None, rows: Mapping[PromptId, int]) -> dict[str, Any] | None:
+    """What `pack` gave, of the questions of ``rows`` only, which have other rows now; None if nothing is left."""
+    if state is None or not any(prompt_id in rows for prompt_id in state["order"]):
+        return None
+
+    def kept(part: dict[PromptId, Any]) -> dict[PromptId, Any]:
+        return {prompt_id: value for prompt_id, value in part.items() if prompt_id in rows}
+
+    return state | {
+        "order": [prompt_id for prompt_id in state["order"] if prompt_id in rows],
+        "rows": {name: (rows[name], replayed) for name, (_, replayed) in kept(state["rows"]).items()},
+        "plain": kept(state["plain"]),
+        "teacher": kept(state["teacher"]),
+        "compressed": [(key, candidate) for key, candidate in state["compressed"] if key[0] in rows],
+    }
 
 
 def unpack(state: dict[str, Any], work: StepWork) -> None:

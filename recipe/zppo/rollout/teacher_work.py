@@ -1,6 +1,7 @@
 """What the teacher does for one step: rollouts, summaries and hints, each bounded by the step's patience."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -26,18 +27,18 @@ class TeacherWork:
         self.workers, self.zppo, self.group_size, self.tasks, self.clock = workers, zppo, group_size, tasks, clock
         self.num_teachers = max(1, len(zppo.teacher_paths))
 
-    async def ask(self, work: StepWork, question: Question) -> TeacherAnswers:
-        """Somebody's responses to the question, as the method finds them; none if it needs none."""
+    async def ask(self, work: StepWork, question: Question, counts: Counter[str]) -> TeacherAnswers:
+        """Somebody's responses to the question, as the method finds them; none if it needs none. It adds to counts."""
         helped = next((METHODS[kind] for kind in self.zppo.kinds if METHODS[kind].needs_help), None)
         if helped is None:
             return TeacherAnswers()
-        return await helped.find_help(question, lambda: self._ask_in_turn(work, question))
+        return await helped.find_help(question, lambda: self._ask_in_turn(work, question, counts))
 
-    async def _ask_in_turn(self, work: StepWork, question: Question) -> TeacherAnswers:
+    async def _ask_in_turn(self, work: StepWork, question: Question, counts: Counter[str]) -> TeacherAnswers:
         """Fresh rollouts of the teachers, one after the other until one is right; of the last one asked."""
         answers = TeacherAnswers()
         for teacher in range(self.num_teachers):
-            answers = await self._answers_of(work, question, teacher)
+            answers = await self._answers_of(work, question, teacher, counts)
             if answers.correct:
                 break
         return answers
@@ -59,7 +60,9 @@ class TeacherWork:
                 work.teacher_counts["teacher/unused"] += 1
                 task.cancel()
 
-    async def _answers_of(self, work: StepWork, question: Question, teacher: int) -> TeacherAnswers:
+    async def _answers_of(
+        self, work: StepWork, question: Question, teacher: int, counts: Counter[str]
+    ) -> TeacherAnswers:
         which = (teacher,) if teacher else ()
         seeds = [
             derive_seed(self.zppo.seed, "teacher", work.step, question.prompt_id, *which, i)
@@ -70,11 +73,11 @@ class TeacherWork:
             answers = replace(await self.in_time(work, call), teacher=teacher)
         except WaitTimeoutError as late:
             answers = TeacherAnswers(failed=len(seeds), error=str(late), teacher=teacher)
-            work.teacher_counts["teacher/late"] += 1
+            counts["teacher/late"] += 1
         if teacher + 1 < self.num_teachers and not answers.correct:  # the next one's take their place
-            work.teacher_counts["tokens"] += sum(rollout.num_tokens for rollout in answers.rollouts)
-        work.teacher_counts[f"teacher/{teacher}/asked"] += 1
-        work.teacher_counts[f"teacher/{teacher}/solved"] += bool(answers.correct)
+            counts["tokens"] += sum(rollout.num_tokens for rollout in answers.rollouts)
+        counts[f"teacher/{teacher}/asked"] += 1
+        counts[f"teacher/{teacher}/solved"] += bool(answers.correct)
         return answers
 
     async def in_time(self, work: StepWork, coroutine: Coroutine[Any, Any, T]) -> T:
