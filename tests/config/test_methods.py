@@ -3,9 +3,10 @@
 import pytest
 from omegaconf import OmegaConf
 
-from recipe.zppo.config.compose import CONFIG_DIR, compose
+from recipe.zppo.config.compose import CONFIG_DIR
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError
+from tests.composed import compose
 
 PLAIN = {"reformulation.bcq": False, "reformulation.ncq": False}
 DELTAS = {

@@ -121,6 +121,8 @@ def test_interpolations_reach_the_rest_of_the_config() -> None:
         ("dynamic_sampling", 1, "zppo.dynamic_sampling: expected true or false"),
         ("logging.rollouts_dir", "${no.such.key}", "zppo: "),
         ("", NCQ | {"teacher": {"path": "a", "more": ["b"]}}, "zppo.teacher.more: nothing asks a second teacher here"),
+        ("teacher.ask", "soon", "'soon' is not one of hard, in_reach, ahead"),
+        ("", NCQ | {"teacher": {"path": "a", "ask": "ahead"}}, "zppo.teacher.ask: with ahead the teacher is asked"),
         ("", ON_POLICY | {"dynamic_sampling": True}, "zppo.dynamic_sampling: a distillation loss uses no advantages"),
     ],
 )

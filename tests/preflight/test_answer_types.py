@@ -7,13 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from recipe.zppo.reward import compute_score
-from tests.runnable import BATCH, Run, row
+from recipe.zppo.errors import RewardError
+from recipe.zppo.preflight.data_files import _answer_problem
+from recipe.zppo.reward import compute_score, gold_answer
+from tests.runnable import BATCH, Run, row, write_rows
 
 
 def table_of(answers: list[Any], kind: pa.DataType | None = None) -> pa.Table:
@@ -37,6 +42,24 @@ def jsonl(run: Run, answers: list[Any]) -> Path:
     return path
 
 
+_SIMPLE = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=3).filter(lambda text: text.strip() not in ("nan", "inf", "-inf", "None"))
+    | st.binary(max_size=3)
+    | st.decimals()
+    | st.dates()
+    | st.times()
+    | st.timedeltas()
+    | st.floats().map(np.float64)
+    | st.integers(-(2**63), 2**63 - 1).map(np.int64)
+    | st.dates().map(lambda day: np.datetime64(day, "ns"))
+)
+GOLDS = st.recursive(
+    _SIMPLE, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=1), inner, max_size=2)
+)
 DAY = datetime.date(2024, 1, 31)
 COLUMN = "reward_model.ground_truth"
 
@@ -56,6 +79,17 @@ COLUMN = "reward_model.ground_truth"
         ([[" "]] * BATCH, "row 0 has no answer that …"),
         ([1.5, float("nan"), *[2.5] * 6], f"row 1 has no answer ({COLUMN} is nan); 1 such…"),
         ([1.5, float("inf"), *[2.5] * 6], f"row 1 has no answer ({COLUMN} is inf); 1 such…"),
+        ([[1.5], [float("nan")], *[[2.5]] * 6], f"row 1 has no answer ({COLUMN} is nan)…"),
+        ([["1"], [None], *[["1"]] * 6], "row 1 has no answer that …of the type NoneType; …"),
+        ([["1"], [], *[["1"]] * 6], f"row 1 has no answer ({COLUMN} is empty)…"),
+        (["1", None, *["1"] * 6], f"row 1 has no answer ({COLUMN} is empty); 1 such…"),
+        ([{"a": 1}] * BATCH, "row 0 has no answer that …of the type dict; …"),
+        (
+            [datetime.datetime(2024, 1, 31)] * BATCH,
+            f"row 0 has no answer that the reward can compare ({COLUMN} is a d…",
+        ),
+        ([datetime.timedelta(1)] * BATCH, "row 0 has no answer that …of the type timedelta; …"),
+        ([[Decimal("1.5")]] * BATCH, "row 0 has no answer that …of the type Decimal; …"),
         ([1.0, 2.0**70, *[2.5] * 6], f"row 1 has no exact answer ({COLUMN} is 1.1805916207174113e+21, too large…"),
     ],
 )
@@ -71,13 +105,36 @@ def test_refused(run: Run, answers: list[Any], message: str) -> None:
     run.check(f"data.train_files={path}", f"reward.custom_reward_function.path={own}")
 
 
+@pytest.mark.parametrize("answer", [0.3, [0.3]])
 @pytest.mark.parametrize("kind", [pa.float16(), pa.float32()])
-def test_short_floats(run: Run, kind: pa.DataType) -> None:
+def test_short_floats(run: Run, kind: pa.DataType, answer: Any) -> None:
     """0.3 comes out as 0.30000001192092896, which the reward tells from 0.3."""
-    path = parquet(run, [0.3] * BATCH, kind)
+    path = parquet(run, [answer] * BATCH, pa.list_(kind) if isinstance(answer, list) else kind)
     assert run.refused(f"data.train_files={path}").startswith(
         f"data.train_files: {path}: {COLUMN} is a {kind.bit_width}-bit float, in"
     )
+
+
+def test_the_judge_needs_a_gold_answer_whatever_the_reward_function(run: Run) -> None:
+    own = run.folder / "reward.py"
+    own.write_text("def compute_score(**_): return 0.0")
+    own_function = f"reward.custom_reward_function.path={own}"
+    path = parquet(run, ["1", None, *["1"] * 6])
+    run.check(f"data.train_files={path}", own_function)
+    judged = (own_function, "zppo.judge.enable=true", "zppo.judge.route=unresolved")
+    assert f"{path} row 1 has no answer" in run.refused(f"data.train_files={path}", *judged)
+
+
+@settings(max_examples=300, deadline=None)
+@given(GOLDS)
+def test_what_the_check_lets_through_the_reward_accepts(gold: Any) -> None:
+    problem = _answer_problem({"ground_truth": gold}, needed=True)
+    try:
+        compute_score("", "\\boxed{1}", gold)
+    except RewardError:
+        assert problem
+    else:
+        assert not problem and gold_answer(gold).strip() not in ("", "nan", "inf", "-inf", "None")
 
 
 @pytest.mark.parametrize(
@@ -87,6 +144,8 @@ def test_short_floats(run: Run, kind: pa.DataType) -> None:
         ([3] * BATCH, pa.int8(), "3"),
         ([2**63] * BATCH, pa.uint64(), str(2**63)),
         ([True] * BATCH, None, "True"),
+        ([[True]] * BATCH, None, "True"),
+        ([[2**63]] * BATCH, pa.list_(pa.uint64()), str(2**63)),
         (["a"] * BATCH, pa.large_string(), "a"),
         (["a"] * BATCH, pa.string_view(), "a"),
         (["a"] * BATCH, pa.dictionary(pa.int8(), pa.string()), "a"),
@@ -113,8 +172,8 @@ def test_dates_in_jsonl(run: Run) -> None:
 
 
 def test_large_numbers_in_jsonl(run: Run) -> None:
-    assert "row 0 has no exact answer" in run.refused(f"data.train_files={jsonl(run, [2**70] * BATCH)}")
-    run.check(f"data.train_files={jsonl(run, [2**62] * BATCH)}")
+    assert "row 0 has no exact answer" in run.refused(f"data.train_files={jsonl(run, [2.0**70] * BATCH)}")
+    run.check(f"data.train_files={jsonl(run, [2**70, 2**62] * (BATCH // 2))}")
 
 
 def test_files_of_pandas_and_of_datasets_go_together(run: Run) -> None:
@@ -126,15 +185,38 @@ def test_files_of_pandas_and_of_datasets_go_together(run: Run) -> None:
 
 def test_files_that_do_not_go_together(run: Run) -> None:
     numbers = run.folder / "numbers.parquet"
-    datasets.Dataset.from_list(
-        [row(i, prompt_id=f"n{i}", reward_model={"style": "rule", "ground_truth": i}) for i in range(BATCH)]
-    ).to_parquet(numbers)
+    rows = [row(i, prompt_id=f"n{i}", data_source=i) for i in range(BATCH)]
+    datasets.Dataset.from_list(rows).to_parquet(numbers)
     for key in ("train_files", "val_files"):
         message = run.refused(f"data.{key}=[{run.data},{numbers}]")
         assert message == (
-            f"data.{key}: {run.data} and {numbers} do not go together: {COLUMN} is string in one and int64 in the "
+            f"data.{key}: {run.data} and {numbers} do not go together: data_source is string in one and int64 in the "
             "other; write them with one type"
         )
+
+
+def test_gold_answers_and_ids_of_numbers_and_of_text_go_together(run: Run) -> None:
+    numbers = run.folder / "numbers.parquet"
+    rows = [row(i, prompt_id=i, reward_model={"style": "rule", "ground_truth": i}) for i in range(BATCH)]
+    datasets.Dataset.from_list(rows).to_parquet(numbers)
+    run.check(f"data.train_files=[{run.data},{numbers}]", f"data.val_files=[{numbers},{run.data}]")
+    twice = write_rows(run.folder / "twice.parquet", [row(9, prompt_id="3")])
+    assert "repeats prompt_id=" in run.refused(f"data.train_files=[{numbers},{twice}]")
+
+
+def test_gold_answers_that_have_no_common_type(run: Run) -> None:
+    """A reward function of the user's may know lists, but not beside texts."""
+    own = run.folder / "reward.py"
+    own.write_text("def compute_score(**_): return 0.0")
+    reward = f"reward.custom_reward_function.path={own}"
+    rows = [row(i, prompt_id=f"l{i}", reward_model={"ground_truth": ["x", "y"][: 1 + i % 2]}) for i in range(BATCH)]
+    lists = write_rows(run.folder / "lists.parquet", rows)
+    run.check(f"data.train_files={lists}", reward)
+    said = run.refused(f"data.train_files=[{run.data},{lists}]", reward)
+    assert said.startswith(f"data.train_files: {lists} row 1: the gold answer must be a text, a number")
+    assert said.endswith("go together as text only, so give those of one type")
+    lists = write_rows(lists, [row(i, prompt_id=f"l{i}", reward_model={"ground_truth": ["x"]}) for i in range(BATCH)])
+    run.check(f"data.train_files=[{run.data},{lists}]", reward)
 
 
 def test_files_of_a_type_that_datasets_does_not_have(run: Run) -> None:

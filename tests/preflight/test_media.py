@@ -40,6 +40,24 @@ def test_images_beside_text_pass(run):
     run.check()
 
 
+def test_single_images_pass_and_one_that_can_not_be_read_is_named(run):
+    def single(image):
+        return {"bytes": image, "path": None}
+
+    rows = [seen(i, None) | {"images": single(png(picture(1)))} for i in range(BATCH)]
+    write_rows(run.data, rows)
+    run.check()
+    rows[3]["images"] = single(b"not a picture")
+    write_rows(run.data, rows)
+    assert "row 3: image 1 (13 bytes) can't be read" in run.refused()
+    own = [{"q": "What is it?", "a": "1", "photo": single(png(picture(1)))} for _ in range(BATCH)]
+    write_rows(run.data, own)
+    names = [f"data.columns.{name}" for name in ("prompt=q", "answer=a", "images=photo")]
+    run.check(*names)
+    (run.teacher / "preprocessor_config.json").unlink()
+    assert run.refused(*names).startswith(f"zppo.teacher.path: {run.data} row 0 has images or videos, but ")
+
+
 @pytest.mark.parametrize(
     ("image", "message"),
     [

@@ -2,10 +2,10 @@
 
 import pytest
 
-from recipe.zppo.config.compose import compose
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.preflight.optimizer import check_optimizer
+from tests.composed import compose
 
 OPTIM = "actor_rollout_ref.actor.optim"
 
@@ -20,10 +20,17 @@ def test_what_megatron_has(name: str) -> None:
     check(f"zppo.optimizer={name}")
 
 
+def test_betas_where_megatron_reads_them() -> None:
+    own = f"+{OPTIM}.override_optimizer_config"
+    check(f"{OPTIM}.betas=[0.8,0.95]", f"{own}.adam_beta1=0.8", f"{own}.adam_beta2=0.95")
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
         (["zppo.optimizer=stochastic"], "zppo.optimizer: Megatron keeps fp32 weights and has none that rounds"),
+        (["platform=cpu", "zppo.optimizer=anyprecision"], "zppo.optimizer: anyprecision on Megatron is Transformer"),
+        ([f"{OPTIM}.betas=[0.9,0.95]"], rf"{OPTIM}.betas: verl does not hand them to Megatron, .* \[0.9, 0.999\]"),
         ([f"{OPTIM}.exp_avg_sq_dtype=fp32"], f"{OPTIM}.exp_avg_sq_dtype: fp32 contradicts zppo.optimizer=anyprecision"),
         (
             ["zppo.optimizer=fp32", f"{OPTIM}.use_precision_aware_optimizer=true"],

@@ -3,13 +3,13 @@
 import pytest
 from omegaconf import DictConfig
 
-from recipe.zppo.config.compose import compose
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.launch import launch
 from recipe.zppo.local.run import launch as launch_here
 from recipe.zppo.preflight import packages
 from recipe.zppo.preflight.everything import check
 from recipe.zppo.preflight.packages import check_packages, missing_packages
+from tests.composed import compose
 from tests.runnable import Run
 
 MODELS = ("actor_rollout_ref.model.path=student", "zppo.teacher.path=teacher")
@@ -50,6 +50,14 @@ def test_megatron_needs_its_bridge_and_transformer_engine(installed: set[str]) -
     installed.update(("megatron", "megatron.core", "transformer_engine"))
     assert missing_packages(megatron) == ["megatron-bridge"]
     installed.add("megatron.bridge")
+    check_packages(megatron)
+
+
+def test_megatron_on_the_cpu_needs_its_bridge_only(installed: set[str]) -> None:
+    megatron = composed("model_engine=megatron", "platform=cpu")
+    with pytest.raises(ConfigError, match=r"megatron needs megatron-core, megatron-bridge, not .*; docs/guides/cpu.md"):
+        check_packages(megatron)
+    installed.update(("megatron", "megatron.core", "megatron.bridge"))
     check_packages(megatron)
 
 

@@ -13,7 +13,8 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig
 
-from recipe.zppo.config.paths import CONFIG_DIR
+from recipe.zppo.config.paths import CONFIG_DIR, verl_config_dir
+from recipe.zppo.config.read_once import SCHEME, ReadOnce
 from recipe.zppo.config.validation import check_key
 
 
@@ -21,12 +22,17 @@ class ZPPOSearchPath(SearchPathPlugin):
     """Appends the folder that holds zppo_trainer.yaml, and verl's config package."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        search_path.append(provider="open-zppo", path=f"file://{CONFIG_DIR}")
-        search_path.append(provider="verl", path="pkg://verl.trainer.config")
+        ours, verls = (f"{SCHEME}://{folder}" for folder in (CONFIG_DIR, verl_config_dir()))
+        for element in search_path.get_path():
+            if element.path.removeprefix("file://") == str(CONFIG_DIR):  # the command's own
+                element.path = ours
+        search_path.append(provider="open-zppo", path=ours)
+        search_path.append(provider="verl", path=verls)
 
 
 def register_search_path() -> None:
     """Make `zppo_trainer` known to Hydra in this process; calling it again changes nothing."""
+    Plugins.instance().register(ReadOnce)
     Plugins.instance().register(ZPPOSearchPath)
 
 

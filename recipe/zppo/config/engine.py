@@ -168,10 +168,15 @@ def unknown_key(key: Any, known: Iterable[str], group: str, *, full: bool) -> st
     return f"{group and group + ': '}unknown key {key}; {did_you_mean(key, known)}"
 
 
-def did_you_mean(name: Any, known: Iterable[str], before: str = "", otherwise: str = "known") -> str:
-    """The closest of the known names, after `before`; all of them where none is close and `otherwise` is not empty."""
+def did_you_mean(
+    name: Any, known: Iterable[str], before: str = "", otherwise: str = "known", likeness: float = 0.6
+) -> str:
+    """The closest of the known names, after `before`; all of them where none is close and `otherwise` is not empty.
+
+    `likeness`: how alike two names are at least, from 0 to 1.
+    """
     known = list(known)
-    close = difflib.get_close_matches(str(name), known, n=1)
+    close = difflib.get_close_matches(str(name), known, n=1, cutoff=likeness)
     return f"did you mean {before}{close[0]}?" if close else otherwise and f"{otherwise}: {', '.join(known)}"
 
 

@@ -11,6 +11,9 @@ from typing import Any
 TABLE = Path(__file__).with_name("qwen3_5.json")
 """Configs of the paper's models, for machines on which they are not."""
 
+BY_NAME = "known shapes, by the folder's name"
+"""Source of the config of a folder that is not here and is named as one of them."""
+
 DTYPE_BYTES = {"float32": 4, "fp32": 4, "bfloat16": 2, "bf16": 2, "float16": 2, "fp16": 2, "half": 2, "float": 4}
 
 
@@ -127,7 +130,7 @@ def shape_of(path: str) -> ModelShape:
 
 
 def find_config(path: str) -> tuple[dict[str, Any], str]:
-    """A model's config and where it is from.
+    """A model's config and where it is from. A folder that is not here may be named as one of the paper's models.
 
     Raises:
         UnknownShapeError: it is on no disk of this machine, and not one of the paper's models.
@@ -145,9 +148,11 @@ def find_config(path: str) -> tuple[dict[str, Any], str]:
             cached = None
         if isinstance(cached, str):
             return _read(Path(cached)), "hub cache"
-        known = _known().get(path)
-        if known:
+        if known := _known().get(path):
             return known, "known shapes"
+        for name, known in _known().items():
+            if folder.name == name.rpartition("/")[2]:
+                return known, BY_NAME
     raise UnknownShapeError("it is not on this machine")
 
 

@@ -15,6 +15,7 @@ from recipe.zppo.config.hardware import parse_hardware
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.methods import HELPED, METHODS
+from recipe.zppo.reward_result import comparison
 
 
 def validate_zppo(node: DictConfig | Mapping[str, Any]) -> ZPPOConfig:
@@ -97,6 +98,11 @@ def _check_combinations(config: ZPPOConfig) -> None:
         raise ConfigError(
             "zppo.teacher.more: nothing asks a second teacher here; leave it empty, or build BCQ, hints or prefixes"
         )
+    if config.teacher.ask != "hard" and not config.asks_hard:
+        raise ConfigError(
+            f"zppo.teacher.ask: with {config.teacher.ask} the teacher is asked before the caps are known to reach a "
+            "question, as for BCQ, and this method does not ask so; set it to hard"
+        )
     if len(set(config.teacher_paths)) < len(config.teacher_paths):
         raise ConfigError("zppo.teacher.more: a teacher is listed twice; name each once")
     for route in ("route", "validation_route"):
@@ -116,6 +122,8 @@ def _check_combinations(config: ZPPOConfig) -> None:
             f"zppo.timeouts.rollout_s: {config.timeouts.rollout_s} is longer than "
             f"zppo.timeouts.step_s={config.timeouts.step_s}; a group can't outlast its step"
         )
+    if config.reward.binarize is not None:
+        comparison(config.reward.binarize)
     if config.hardware is not None:
         parse_hardware(config.hardware)
     least, most = config.data.min_pixels, config.data.max_pixels

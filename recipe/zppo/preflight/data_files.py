@@ -6,24 +6,24 @@ Only the needed columns are read, in batches. Row numbers in messages count from
 """
 
 import datetime
-import json
 import math
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import datasets
 import pyarrow as pa
-import pyarrow.json
-import pyarrow.parquet as pq
 from omegaconf import DictConfig, ListConfig
 
 from recipe.zppo.config.engine import shown
-from recipe.zppo.config.schema import DataConfig
-from recipe.zppo.errors import ConfigError, RewardError
+from recipe.zppo.config.run_keys import DataConfig
+from recipe.zppo.errors import ConfigError, DataError, RewardError, first_line
 from recipe.zppo.judge import is_free_form, options_text
-from recipe.zppo.on_verl.joined_files import common_features
+from recipe.zppo.on_verl.columns import Columns
+from recipe.zppo.on_verl.joined_files import common_features, golds_become_text
+from recipe.zppo.on_verl.row_files import ENDINGS, read_rows, read_schema
 from recipe.zppo.reward import gold_answer
 
 ANSWER = "reward_model.ground_truth"
@@ -48,19 +48,17 @@ def check_training_files(
     """
     seen: dict[Any, tuple[str, int]] = {}
     num_rows: int | None = 0
-    for file in _files(data, "train_files"):
+    for file in data_files(data, "train_files"):
         if _is_remote(file):
             num_rows = None
             continue
         duplicates: list[tuple[int, Any, tuple[str, int]]] = []
-        for number, row in _checked_rows(
-            file, "data.train_files", data.prompt_key, prompt_id_key, judge_route, own_reward
-        ):
+        for number, row in _checked_rows(file, "data.train_files", data, prompt_id_key, judge_route, own_reward):
             num_rows = None if num_rows is None else num_rows + 1
             prompt_id = row.get(prompt_id_key)
             if not _is_id(prompt_id):
                 continue
-            first = seen.setdefault(prompt_id, (file, number))
+            first = seen.setdefault(str(prompt_id), (file, number))
             if first != (file, number):
                 duplicates.append((number, prompt_id, first))
         if duplicates:
@@ -70,55 +68,70 @@ def check_training_files(
                 f"data.train_files: {file} row {number} repeats {prompt_id_key}={shown(prompt_id)} of {where} "
                 f"({len(duplicates)} repeated in all); every prompt needs an id of its own"
             )
-    _check_types(data, "train_files")
+    _check_types(data, "train_files", own_reward)
     return num_rows
 
 
 def check_validation_files(data: DictConfig, judge_route: str | None, own_reward: bool = True) -> None:
     """Like `check_training_files`, for validation rows, which need no id."""
-    for file in _files(data, "val_files"):
+    for file in data_files(data, "val_files"):
         if not _is_remote(file):
-            for _ in _checked_rows(file, "data.val_files", data.prompt_key, None, judge_route, own_reward):
+            for _ in _checked_rows(file, "data.val_files", data, None, judge_route, own_reward):
                 pass
-    _check_types(data, "val_files")
+    _check_types(data, "val_files", own_reward)
 
 
-def _check_types(data: DictConfig, key: str) -> None:
+def _check_types(data: DictConfig, key: str, own_reward: bool) -> None:
     """Raises `ConfigError` for a column of short floats, and for files whose columns can't be joined."""
-    files = local_files(data, key)
-    for file in files:
-        kind = _answer_field(pq.read_schema(file)) if file.endswith(".parquet") else None
-        if kind in (pa.float16(), pa.float32()):
+    features, columns = {}, Columns(data)
+    for file in local_files(data, key):
+        try:
+            empty = datasets.Dataset(read_schema(file, columns.answers).empty_table())
+        except ValueError as error:  # a type that `datasets` does not have, such as a map
+            raise ConfigError(f"data.{key}: {file}: {first_line(error)}") from error
+        features[file] = columns.frame(empty).features
+        if own_reward and (bits := _short_float(features[file])):
             raise ConfigError(
-                f"data.{key}: {file}: {ANSWER} is a {kind.bit_width}-bit float, in which 0.3 is not 0.3; "
-                "make it text or float64"
+                f"data.{key}: {file}: {ANSWER} is a {bits}-bit float, in which 0.3 is not 0.3; make it text or float64"
             )
-    if len(files) < 2:
-        return
-    schemas = {file: _schema(file) for file in files}
     try:
-        features = {file: datasets.Features.from_arrow_schema(schema) for file, schema in schemas.items()}
-        common_features(features, skipped=[data.get("image_key") or "images", data.get("video_key") or "videos"])
-    except ValueError as error:  # a DataError, or a type that `datasets` does not have, such as a map
+        skipped = [data.get("image_key") or "images", data.get("video_key") or "videos"]
+        common = common_features(features, skipped, data.get("prompt_id_key") or DataConfig().prompt_id_key)
+    except DataError as error:
         raise ConfigError(f"data.{key}: {error}") from error
+    for file in [] if own_reward else features:  # our own has looked at each
+        if golds_become_text(features[file], common):
+            _check_texts(file, key, data)
 
 
-def _answer_field(schema: pa.Schema) -> pa.DataType | None:
+def _check_texts(file: str, key: str, data: DictConfig) -> None:
+    """Raises `ConfigError` for a gold answer that can't be brought to the type of those of the other files."""
+    for number, row in enumerate(named_rows(file, f"data.{key}", data)):
+        gold = (row["reward_model"] or {}).get("ground_truth")
+        try:
+            gold is None or gold_answer(gold)
+        except RewardError as error:
+            raise ConfigError(
+                f"data.{key}: {file} row {number}: {error}; files with gold answers of several types go together as "
+                "text only, so give those of one type"
+            ) from error
+
+
+def _short_float(features: datasets.Features) -> int:
+    """Bits of the gold answers' type, or of the items of their lists, where it is a float of less than 64; else 0."""
     top, _, inner = ANSWER.partition(".")
-    kind = schema.field(top).type
-    return kind.field(inner).type if pa.types.is_struct(kind) and kind.get_field_index(inner) >= 0 else None
-
-
-def _schema(file: str) -> pa.Schema:
-    return pq.read_schema(file) if file.endswith(".parquet") else read_json_table(file).schema
+    kind = features[top].get(inner) if isinstance(features[top], dict) else None
+    dtype = getattr(getattr(kind, "feature", kind), "dtype", "")
+    return {"float16": 16, "float32": 32}.get(dtype, 0)
 
 
 def local_files(data: DictConfig, key: str) -> list[str]:
     """The files of ``data.<key>`` that lie on this machine's file system."""
-    return [file for file in _files(data, key) if not _is_remote(file)]
+    return [file for file in data_files(data, key) if not _is_remote(file)]
 
 
-def _files(data: DictConfig, key: str) -> list[str]:
+def data_files(data: DictConfig, key: str) -> list[str]:
+    """The files of ``data.<key>``. Raises `ConfigError` if there are none."""
     value = data.get(key)
     files = list(value) if isinstance(value, ListConfig | list) else [value]
     if not files or not all(isinstance(file, str) and file for file in files):
@@ -131,21 +144,28 @@ def _is_remote(file: str) -> bool:
 
 
 def _checked_rows(
-    file: str, key: str, prompt_key: str, id_key: str | None, judge_route: str | None, own_reward: bool
+    file: str, key: str, data: DictConfig, id_key: str | None, judge_route: str | None, own_reward: bool
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Each row's number and needed columns; raises at the end for the rows without question, answer, id or judge."""
+    prompt_key = data.prompt_key
     lacking: dict[str, list[int]] = defaultdict(list)
     number = -1
-    for number, row in enumerate(_read(file, key, [prompt_key, "reward_model"], id_key)):
-        if not _has_question(row[prompt_key]):
+    for number, row in enumerate(named_rows(file, key, data, id_key)):
+        if not has_question(row[prompt_key]):
             lacking[f"question ({prompt_key} has no user message with text)"].append(number)
-        if problem := _answer_problem(row["reward_model"], own_reward):
+        elif (null := _null_content(row[prompt_key])) is not None:
+            lacking[f"content in message {null} of {prompt_key} (null; only a system message may be)"].append(number)
+        elif (odd := _odd_content(row[prompt_key])) is not None:
+            lacking[f"usable content in message {odd} of {prompt_key} (neither a text nor a list of parts)"].append(
+                number
+            )
+        judged = judge_route == "unresolved" or (judge_route and is_free_form(row))
+        if problem := _answer_problem(row["reward_model"], own_reward or bool(judged)):
             lacking[problem].append(number)
         if id_key in row and not _is_id(row[id_key]):
             lacking[f"id ({id_key} must be a text or a whole number)"].append(number)
         if not judge_route and is_free_form(row):
             lacking["judge (extra_info.answer_type is free_form; set zppo.judge.enable=true)"].append(number)
-        judged = judge_route == "unresolved" or (judge_route and is_free_form(row))
         if judged and not _has_usable_options(row):
             lacking["usable options (extra_info.options: a list of at most 26 texts, or labels with texts)"].append(
                 number
@@ -157,60 +177,40 @@ def _checked_rows(
         raise ConfigError(f"{key}: {file} row {numbers[0]} has no {what}; {len(numbers)} such row(s) in all")
 
 
-def _read(file: str, key: str, columns: list[str], id_key: str | None) -> Iterator[dict[str, Any]]:
-    """The given columns of a parquet, JSON or JSONL file, as verl's data set reads them."""
+def named_rows(file: str, key: str, data: DictConfig, id_key: str | None = None) -> Iterator[dict[str, Any]]:
+    """Question, answer, id and what the judge needs of a parquet, JSON or JSONL file, as verl's data set reads them."""
     path = Path(file)
     if not path.is_file():
         raise ConfigError(f"{key}: {file} does not exist")
-    if path.suffix not in (".parquet", ".json", ".jsonl"):
+    if path.suffix not in ENDINGS:
         raise ConfigError(f"{key}: {file} is not a .parquet, .json or .jsonl file")
     if path.stat().st_size == 0:
         raise ConfigError(f"{key}: {file} is empty (0 bytes)")
+    columns = Columns(data)
     try:
-        if path.suffix == ".parquet":
-            with pq.ParquetFile(path) as parquet:
-                columns = _present_columns(parquet.schema_arrow.names, file, key, columns, id_key)
-                columns += _for_the_judge(parquet.schema_arrow)
-                for batch in parquet.iter_batches(ROWS_PER_BATCH, columns=columns):
-                    yield from batch.to_pylist()
-        else:
-            table = read_json_table(path)
-            columns = _present_columns(table.column_names, file, key, columns, id_key)
-            if _for_the_judge(table.schema):
-                columns.append("extra_info")
-            yield from table.select(columns).to_pylist()
+        schema = read_schema(file, columns.answers)
+        needed = [data.prompt_key, "reward_model"]
+        if id_key is not None and (id_key in schema.names or id_key != DataConfig().prompt_id_key):
+            needed.append(id_key)
+        names = [columns.in_file(name, schema.names) for name in needed]
+        for name, name_in_file in zip(needed, names, strict=True):
+            if name_in_file not in schema.names:
+                raise ConfigError(_no_column(file, key, data, name, schema.names))
+        for row in read_rows(file, [*names, *_for_the_judge(schema)], ROWS_PER_BATCH, columns.answers):
+            yield columns.row(row)
     except (pa.ArrowException, OSError) as error:
         raise ConfigError(f"{key}: {file} can't be read: {str(error).splitlines()[0]}") from error
 
 
-def read_json_table(path: str | Path) -> pa.Table:
-    """A JSON or JSONL file; rows may be of any length, as pictures within them are, and a file may be one list of rows.
-
-    Raises:
-        pa.ArrowException: it is neither.
-    """
-    size = Path(path).stat().st_size
-    options = pyarrow.json.ReadOptions(block_size=min(max(size, 1 << 20), (1 << 31) - 1))
-    try:
-        return pyarrow.json.read_json(path, read_options=options)
-    except pa.ArrowInvalid:
-        try:
-            rows = json.loads(Path(path).read_text(encoding="utf-8"))
-        except ValueError:
-            rows = None
-        if not isinstance(rows, list):
-            raise
-        return pa.Table.from_pylist(rows)
-
-
-def _present_columns(present: list[str], file: str, key: str, columns: list[str], id_key: str | None) -> list[str]:
-    """`columns`, which must be there, and the id column where it is or must be."""
-    if id_key is not None and (id_key in present or id_key != DataConfig().prompt_id_key):
-        columns = [*columns, id_key]
-    for column in columns:
-        if column not in present:
-            raise ConfigError(f"{key}: {file} has no column {column!r}; it has {', '.join(present) or 'none'}")
-    return list(columns)
+def _no_column(file: str, key: str, data: DictConfig, name: str, present: list[str]) -> str:
+    """The message for a column that is missing, under the name that the user has given it, if any."""
+    mapping = {data.prompt_key: "prompt", "reward_model": "answer"}.get(name, "")
+    given = (data.get("columns") or {}).get(mapping)
+    there = f"it has {', '.join(present) or 'none'}"
+    if given:
+        return f"data.columns.{mapping}: {file} has no column {given!r}, nor {name!r}; {there}"
+    remedy = f"; data.columns.{mapping}=NAME takes another" if mapping else ""
+    return f"{key}: {file} has no column {name!r}; {there}{remedy}"
 
 
 def _for_the_judge(schema: pa.Schema) -> list[str]:
@@ -230,7 +230,7 @@ def _has_usable_options(row: dict[str, Any]) -> bool:
     return True
 
 
-def _has_question(messages: Any) -> bool:
+def has_question(messages: Any) -> bool:
     """The last user message says something: text, or parts such as an image."""
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
         return False
@@ -238,31 +238,60 @@ def _has_question(messages: Any) -> bool:
     return bool(user) and bool(user[-1].strip() if isinstance(user[-1], str) else user[-1])
 
 
-def _answer_problem(reward_model: Any, own_reward: bool) -> str:
-    """What a row lacks for its answer to be compared; empty if nothing."""
-    answer = reward_model.get("ground_truth") if isinstance(reward_model, dict) else None
-    if answer is None or answer == [] or (isinstance(answer, str) and not answer.strip()):
+def _null_content(messages: list[dict[str, Any]]) -> int | None:
+    """The number of the first message whose content is null where none may be."""
+    found = (i for i, each in enumerate(messages) if each.get("content") is None and each.get("role") != "system")
+    return next(found, None)
+
+
+def _odd_content(messages: list[dict[str, Any]]) -> int | None:
+    """The number of the first message whose content is neither a text nor a list of parts, which are objects."""
+    for number, message in enumerate(messages):
+        content = message.get("content")
+        parts = content if isinstance(content, list) else []
+        if not isinstance(content, str | list | NoneType) or not all(isinstance(part, dict) for part in parts):
+            return number
+    return None
+
+
+def _answer_problem(reward_model: Any, needed: bool) -> str:
+    """What a row lacks for its answer to be compared; empty if nothing.
+
+    Args:
+        needed: a reward function of ours or the judge reads it. One of the user's may take anything, null too.
+    """
+    if not isinstance(reward_model, dict) or "ground_truth" not in reward_model:
         return f"answer ({ANSWER} is empty)"
-    if not own_reward:
+    answer = reward_model["ground_truth"]
+    if not needed:
         return ""
+    try:
+        gold_answer(answer)
+    except RewardError:
+        return _why_no_gold(answer)
+    return ""
+
+
+def _why_no_gold(answer: Any) -> str:
+    """In words, of an answer that `gold_answer` refuses."""
+    if answer is None or (
+        isinstance(answer, str | list) and not (answer.strip() if isinstance(answer, str) else answer)
+    ):
+        return f"answer ({ANSWER} is empty)"
     value = answer[0] if isinstance(answer, list) and len(answer) == 1 else answer
     if isinstance(value, datetime.date):
         return (
             f"answer that the reward can compare ({ANSWER} is a {type(value).__name__}, which readers of JSON make of "
             f"texts such as 2024-01-31; make it text: {CONVERTER})"
         )
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"answer ({ANSWER} is {value})"
-    if isinstance(value, float) and abs(value) >= 2**53:
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return f"answer ({ANSWER} is {value})"
         return f"exact answer ({ANSWER} is {value}, too large for all digits of a float; make it text: {CONVERTER})"
-    try:
-        gold_answer(answer)
-    except RewardError:
-        return (
-            f"answer that the reward can compare ({ANSWER} is {shown(answer)} of the type {type(value).__name__}; "
-            "make it text, a number, or a list of one of them)"
-        )
-    return ""
+    return (
+        f"answer that the reward can compare ({ANSWER} is {shown(answer)} of the type {type(value).__name__}; "
+        "make it text, a number, or a list of one of them)"
+    )
 
 
 def _is_id(value: Any) -> bool:

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from omegaconf import DictConfig
 
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.media import parts as media
-from recipe.zppo.preflight.data_files import local_files, read_json_table
+from recipe.zppo.media.columns import as_list
+from recipe.zppo.on_verl.columns import Columns
+from recipe.zppo.on_verl.row_files import read_rows, read_schema
+from recipe.zppo.preflight.data_files import local_files
 
 OPENED_ROWS = 64
 """Of each file."""
@@ -63,8 +65,8 @@ def _first_row_with_media(file: str, key: str, data: DictConfig) -> tuple[str, s
     """`<file> row <n>` of the first row with an image or a video, and of that with a video; early rows are opened."""
     columns = [data.get("image_key") or "images", data.get("video_key") or "videos"]
     first = video = ""
-    for number, row in enumerate(_rows(file, key, data.prompt_key, columns)):
-        images, videos = (row.get(column) or [] for column in columns)
+    for number, row in enumerate(_rows(file, key, data, columns)):
+        images, videos = (as_list(row.get(column)) for column in columns)
         if not first and (images or videos or _has_parts(row[data.prompt_key])):
             first = f"{file} row {number}"
         if not video and (videos or _has_parts(row[data.prompt_key], "video")):
@@ -73,7 +75,7 @@ def _first_row_with_media(file: str, key: str, data: DictConfig) -> tuple[str, s
             if all(row.get(column) is None for column in columns) and not _has_parts(row[data.prompt_key]):
                 continue  # `<image>` in a row without media is text
             try:
-                media.decoded(media.place(row[data.prompt_key], images, videos))
+                media.decoded(media.place(media.spoken(row[data.prompt_key]), images, videos))
             except (ValueError, KeyError, TypeError) as error:
                 raise ConfigError(f"{key}: {file} row {number}: {error}") from error
         if first and number >= OPENED_ROWS:
@@ -81,27 +83,25 @@ def _first_row_with_media(file: str, key: str, data: DictConfig) -> tuple[str, s
     return first, video
 
 
-def _rows(file: str, key: str, prompt_key: str, columns: list[str]) -> Iterator[dict[str, Any]]:
-    """The prompt and what there is of ``columns``; nothing of a file of text, which has none and no parts."""
+def _rows(file: str, key: str, data: DictConfig, names: list[str]) -> Iterator[dict[str, Any]]:
+    """The prompt and what there is of the columns ``names``; nothing of a file of text, which has none and no parts."""
+    columns = Columns(data)
     try:
-        if not file.endswith(".parquet"):
-            table = read_json_table(file)
-            wanted = [name for name in (prompt_key, *columns) if name in table.column_names]
-            yield from table.select(wanted).to_pylist() if prompt_key in wanted else []
+        schema = read_schema(file, columns.answers)
+        in_file = [columns.in_file(name, schema.names) for name in (data.prompt_key, *names)]
+        wanted = [name for name in in_file if name in schema.names]
+        if in_file[0] not in wanted or (len(wanted) == 1 and _is_text(schema.field(in_file[0]).type)):
             return
-        with pq.ParquetFile(file) as parquet:
-            schema = parquet.schema_arrow
-            wanted = [name for name in (prompt_key, *columns) if name in schema.names]
-            if prompt_key not in wanted or (len(wanted) == 1 and _is_text(schema.field(prompt_key).type)):
-                return
-            for batch in parquet.iter_batches(OPENED_ROWS, columns=wanted):  # small: pictures are in it
-                yield from batch.to_pylist()
+        for row in read_rows(file, wanted, OPENED_ROWS, columns.answers):  # small: pictures are in it
+            yield columns.row(row)
     except (pa.ArrowException, OSError) as error:
         raise ConfigError(f"{key}: {file} can't be read: {str(error).splitlines()[0]}") from error
 
 
 def _is_text(prompts: pa.DataType) -> bool:
-    """Whether the messages' contents are strings, not lists of parts."""
+    """Whether the question is a string, or the messages' contents are, not lists of parts."""
+    if pa.types.is_string(prompts) or pa.types.is_large_string(prompts):
+        return True
     if not (pa.types.is_list(prompts) or pa.types.is_large_list(prompts)) or not pa.types.is_struct(prompts.value_type):
         return False
     content = prompts.value_type.get_field_index("content")

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,15 @@ from recipe.zppo.config.model_shape import UnknownShapeError, find_config
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import ConfigError, first_line
 from recipe.zppo.methods import METHODS
+from recipe.zppo.preflight.hub import why_not_on_hub
 from recipe.zppo.prompts import BCQ, COMPRESSION
 from recipe.zppo.reward import MAX_ANSWER
 from recipe.zppo.teacher.own_template import load_judge_template
 
 # `name` or `owner/name` of a model hub; anything else is a path.
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+
+_TOKENIZER = ("tokenizer_config.json", "tokenizer.json")
 
 # Tokens of a template around its candidates or response, where no tokenizer is at hand to count them.
 TEMPLATE_TOKENS = 128
@@ -26,11 +30,14 @@ TEMPLATE_TOKENS = 128
 def check_models(config: DictConfig, zppo: ZPPOConfig) -> None:
     """Raise ConfigError when a model path is wrong or a context is too short for what ZPPO sends."""
     student, teacher = config.actor_rollout_ref.model.path, zppo.teacher.path
-    check_model_path(student, "actor_rollout_ref.model.path")
+    elsewhere = planned_elsewhere(config)
+    check_model_path(student, "actor_rollout_ref.model.path", elsewhere)
+    if tokenizer := config.actor_rollout_ref.model.get("tokenizer_path"):
+        check_model_path(tokenizer, "actor_rollout_ref.model.tokenizer_path", elsewhere, _TOKENIZER)
     if zppo.placed_teachers:
-        check_model_path(teacher, "zppo.teacher.path")
+        check_model_path(teacher, "zppo.teacher.path", elsewhere)
         for further in zppo.teacher.more:
-            check_model_path(further, "zppo.teacher.more")
+            check_model_path(further, "zppo.teacher.more", elsewhere)
     check_student_context(config, zppo)
     for path in zppo.placed_teachers:
         check_teacher_context(config, zppo, path)
@@ -38,22 +45,30 @@ def check_models(config: DictConfig, zppo: ZPPOConfig) -> None:
         check_vocabularies(student, teacher, trust_remote_code=config.actor_rollout_ref.model.trust_remote_code)
 
 
-def check_model_path(path: str | None, key: str) -> None:
-    """Raise ConfigError unless `path` is a folder with a config.json, or may be a hub id."""
+def check_model_path(
+    path: str | None, key: str, elsewhere: bool = False, names: Sequence[str] = ("config.json",)
+) -> None:
+    """Raise ConfigError unless `path` is a folder with one of the files `names`, or a hub id that can be had.
+
+    Args:
+        elsewhere: the run is planned for other hardware, where what is not here may be.
+    """
     if not path:
         raise ConfigError(f"{key}: set it to a model folder or hub id")
     if "://" in path:
         return
     folder = Path(path).expanduser()
     if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise ConfigError(f"{key}: {path} is a folder without config.json, so not a Hugging Face model")
+        if not any((folder / name).is_file() for name in names):
+            raise ConfigError(f"{key}: {path} is a folder without {names[0]}, so not a Hugging Face model")
     elif folder.exists():
         raise ConfigError(f"{key}: {path} is a file; give the folder of a Hugging Face model")
+    elif elsewhere:
+        return
     elif not HUB_ID.fullmatch(path):
         raise ConfigError(f"{key}: the folder {path} does not exist")
-    elif os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on") and not _in_hub_cache(path):
-        raise ConfigError(f"{key}: {path} is neither a folder nor in the local hub cache, and HF_HUB_OFFLINE is set")
+    elif not _in_hub_cache(path, names) and (why := why_not_on_hub(path)):
+        raise ConfigError(f"{key}: {path} is neither a folder nor in the local hub cache, and {why}")
 
 
 def check_packing(config: DictConfig) -> None:
@@ -196,6 +211,13 @@ def _loaded(auto: Any, path: str | Path, what: str, **options: bool) -> Any:
         raise ConfigError(f"the {what} can't be loaded: {first_line(error)}") from error
 
 
+def loaded_tokenizer(folder: Path, **options: bool) -> Any:
+    """Raises `ConfigError` if it can't be loaded."""
+    from transformers import AutoTokenizer
+
+    return _loaded(AutoTokenizer, folder, f"tokenizer in {folder}", **options)
+
+
 def _context(path: str, max_model_len: int | None, key: str) -> int | None:
     """Tokens of context that the servers will have; None where only the hub knows."""
     content = model_config(path)
@@ -224,14 +246,12 @@ def _template_tokens(path: str, compression: bool = False) -> int:
     folder = Path(path).expanduser()
     if not (folder / "tokenizer_config.json").is_file():
         return TEMPLATE_TOKENS
-    from transformers import AutoTokenizer
-
     text = COMPRESSION.fill(response="") if compression else BCQ.fill(candidate_1="", candidate_2="")
-    tokenizer = _loaded(AutoTokenizer, folder, f"tokenizer in {folder}")
+    tokenizer = loaded_tokenizer(folder)
     return len(tokenizer.encode(text, add_special_tokens=False))
 
 
-def _in_hub_cache(name: str) -> bool:
+def _in_hub_cache(name: str, files: Sequence[str]) -> bool:
     from huggingface_hub import try_to_load_from_cache
 
-    return isinstance(try_to_load_from_cache(name, "config.json"), str)
+    return any(isinstance(try_to_load_from_cache(name, file), str) for file in files)

@@ -27,9 +27,9 @@ def check_verl() -> None:
 
 def missing_packages(config: DictConfig) -> list[str]:
     """Names, as pip knows them, of what the engine of this config needs and is not installed here."""
-    if config.trainer.device != "cuda":  # on NPUs verl brings attention of its own
+    actor, model, device = config.actor_rollout_ref.actor, config.actor_rollout_ref.model, config.trainer.device
+    if device != "cuda" and (device, actor.strategy) != ("cpu", "megatron"):  # on NPUs verl brings attention of its own
         return []
-    actor, model = config.actor_rollout_ref.actor, config.actor_rollout_ref.model
     attention = (model.get("override_config") or {}).get("attn_implementation", "flash_attention_2")
     needs = {}
     if actor.strategy == "megatron":
@@ -55,9 +55,12 @@ def check_packages(config: DictConfig) -> None:
         )
     if missing := missing_packages(config):
         strategy = config.actor_rollout_ref.actor.strategy
+        needs = f"actor_rollout_ref.actor.strategy: {strategy} needs {', '.join(missing)}, not installed here"
+        if config.trainer.device == "cpu":
+            raise ConfigError(f"{needs}; docs/guides/cpu.md, 'Megatron', has the commands")
         raise ConfigError(
-            f"actor_rollout_ref.actor.strategy: {strategy} needs {', '.join(missing)}, not installed here and not part "
-            "of the extras, since they are compiled; docs/guides/docker.md, 'Without Docker', has the commands"
+            f"{needs} and not part of the extras, since they are compiled; docs/guides/docker.md, 'Without Docker', "
+            "has the commands"
         )
 
 

@@ -8,6 +8,8 @@ from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.preflight.packages import check_verl
 
+OFFLINE = "HF_HUB_OFFLINE"
+
 # What processes of a run import sooner or later.
 _WORKERS_MODULES = (
     "verl.trainer.main_ppo",
@@ -28,6 +30,9 @@ def set_platform(config: DictConfig) -> None:
         ConfigError: it is a version of verl that ZPPO was not tried with.
     """
     check_verl()
+    if config.trainer.nnodes == 1 and not config.ray_kwargs.ray_init.get("address"):
+        # Else Ray would join whatever cluster an earlier command, or another user, has left on this machine.
+        os.environ.setdefault("RAY_ADDRESS", "local")
     runtime_env = config.ray_kwargs.ray_init.runtime_env
     if config.trainer.device == "cpu":
         with open_dict(runtime_env):
@@ -39,10 +44,13 @@ def set_platform(config: DictConfig) -> None:
                 runtime_env.py_executable = runtime_env.get("py_executable") or py_executable(_WORKERS_MODULES)
     for name, value in (runtime_env.get("env_vars") or {}).items():
         os.environ.setdefault(name, str(value))
+    if OFFLINE in (runtime_env.get("env_vars") or {}):  # a user who lets this process ask the hub means the workers too
+        runtime_env.env_vars[OFFLINE] = os.environ[OFFLINE]
     if config.trainer.device == "cpu":
         from recipe.cpu import use_cpu
 
         use_cpu()
+    if config.trainer.device == "cpu" or config.actor_rollout_ref.rollout.name == "hf":
         _declare_slots(config)
 
 

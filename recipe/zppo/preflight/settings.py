@@ -14,12 +14,20 @@ from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError, first_line
 from recipe.zppo.on_verl.teacher_inference import PARALLEL_SIZES
+from recipe.zppo.preflight.answers import check_answers
+from recipe.zppo.preflight.cpu_build import check_cpu_build
+from recipe.zppo.preflight.data_columns import check_columns, check_named_columns
 from recipe.zppo.preflight.data_files import check_training_files, check_validation_files
 from recipe.zppo.preflight.endpoint import check_endpoint
+from recipe.zppo.preflight.loggers import check_loggers
 from recipe.zppo.preflight.lora import check_lora
 from recipe.zppo.preflight.media import check_media
-from recipe.zppo.preflight.models import check_models, check_packing
+from recipe.zppo.preflight.model_files import check_model_files
+from recipe.zppo.preflight.models import check_models, check_packing, planned_elsewhere
 from recipe.zppo.preflight.optimizer import check_optimizer
+from recipe.zppo.preflight.prompt_lengths import check_prompt_lengths
+from recipe.zppo.preflight.reward_function import check_reward_function
+from recipe.zppo.preflight.values import check_values
 from recipe.zppo.run.checkpoint_files import latest_complete
 from recipe.zppo.selection import reformulation_cap
 from recipe.zppo.teacher.own_template import load_judge_template
@@ -66,6 +74,7 @@ def check_config(config: DictConfig) -> ZPPOConfig:
 
     Returns the typed `zppo` node. Raises ConfigError, from the cheapest check to the dearest.
     """
+    check_values(config)  # first: keys of ours point to some of these
     zppo = validate_zppo(config.zppo)
     for problem in _failures(config, zppo):
         raise problem
@@ -78,6 +87,7 @@ def find_problems(config: DictConfig) -> list[str]:
     Later checks presume that earlier ones passed, so of several failures of one key the first is said.
     """
     try:
+        check_values(config)
         zppo = validate_zppo(config.zppo)
     except ConfigError as error:
         return [str(error)]
@@ -93,23 +103,30 @@ def _failures(config: DictConfig, zppo: ZPPOConfig) -> Iterator[ConfigError]:
     training, validation = (judge.route, judge.validation_route) if judge.enable else (None, None)
     checks: list[Callable[[], object]] = [
         lambda: check_settings(config),
+        lambda: check_answers(zppo),
         lambda: check_batch(config, zppo),
         lambda: check_resume(config),
         lambda: check_ranks(config),
         lambda: check_saving(config, zppo),
+        lambda: check_loggers(config),
         lambda: check_teacher_pool(config, zppo),
         lambda: check_distillation(config, zppo),
         lambda: check_optimizer(config, zppo),
         lambda: check_lora(config, zppo),
         lambda: check_key_is_not_logged(config, zppo),
+        lambda: check_columns(config.data),
         lambda: check_reward_function(config),
         lambda: check_judge_template(zppo),
         lambda: check_models(config, zppo),
+        lambda: check_model_files(config, zppo),
         lambda: check_packing(config),
+        lambda: check_cpu_build(config, zppo),
         lambda: check_validation_files(config.data, validation, own),
         lambda: check_enough_rows(config, check_training_files(config.data, zppo.data.prompt_id_key, training, own)),
+        lambda: check_named_columns(config.data),
+        lambda: check_prompt_lengths(config, zppo),
         lambda: check_media(config, zppo),
-        lambda: check_endpoint(zppo),
+        lambda: None if planned_elsewhere(config) else check_endpoint(zppo),
     ]
     for check in checks:
         try:
@@ -203,8 +220,6 @@ def check_resume(config: DictConfig) -> None:
     """`resume_mode` and `resume_from_path` agree, and the folder is there."""
     trainer = config.trainer
     mode, path = trainer.resume_mode, trainer.resume_from_path
-    if mode not in ("auto", "disable", "resume_path"):
-        raise ConfigError(f"trainer.resume_mode: {mode!r} is not one of auto, disable, resume_path")
     if mode != "resume_path":
         if path:
             raise ConfigError(
@@ -335,25 +350,6 @@ def check_judge_template(zppo: ZPPOConfig) -> None:
     """The judge's own template, where there is a judge and a template."""
     if zppo.judge.enable:
         load_judge_template(zppo.judge.template)
-
-
-def check_reward_function(config: DictConfig) -> None:
-    """The reward function's file exists; modules (`pkg://`) are left to their import."""
-    model = config.reward.reward_model
-    if model.enable and not model.enable_resource_pool:
-        raise ConfigError(
-            "reward.reward_model.enable: a reward model beside the student would score after the hard-question stage; "
-            "set reward.reward_model.enable_resource_pool=true to give it accelerators of its own"
-        )
-    path = config.reward.custom_reward_function.path
-    if not path:
-        raise ConfigError(
-            "reward.custom_reward_function.path: must be set; verl's built-in scores are not confined to 0 and 1 "
-            "(pkg://recipe.zppo.reward is the paper's reward)"
-        )
-    file = Path(str(path).removeprefix("file://")).expanduser()
-    if "://" not in str(path).removeprefix("file://") and not file.is_file():
-        raise ConfigError(f"reward.custom_reward_function.path: {path} does not exist")
 
 
 def has_own_reward(config: DictConfig) -> bool:

@@ -5,12 +5,14 @@
 Looks at the cluster of ``RAY_ADDRESS``. Exit status: 0 it is complete; 1 it is not within the limit.
 """
 
-import argparse
+import os
 import sys
 import time
 from collections.abc import Callable
 
+from recipe.zppo.config.ending import Arguments, at_least, command
 from recipe.zppo.errors import ZPPOError
+from recipe.zppo.preflight.ray_start import answers
 
 _POLL_S = 2.0
 _REPORT_S = 30.0
@@ -75,6 +77,8 @@ def ray_nodes() -> list[Node]:
     import ray
 
     if not ray.is_initialized():
+        if not answers(os.environ.get("RAY_ADDRESS", "")):
+            return []  # Ray itself would wait for most of a minute, and say so in lines of its own
         try:
             ray.init(address="auto", log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, RuntimeError, OSError, TimeoutError):
@@ -82,11 +86,12 @@ def ray_nodes() -> list[Node]:
     return [(node["NodeManagerAddress"], node["Resources"].get("GPU", 0)) for node in ray.nodes() if node["Alive"]]
 
 
+@command()
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--nodes", type=int, required=True)
-    parser.add_argument("--gpus", type=int, required=True, help="of each node")
-    parser.add_argument("--limit", type=float, default=900.0, help="seconds")
+    parser = Arguments(prog="python -m recipe.zppo.wait_for_nodes", description=__doc__.splitlines()[0])
+    parser.add_argument("--nodes", type=at_least(1), required=True)
+    parser.add_argument("--gpus", type=at_least(0), required=True, help="of each node")
+    parser.add_argument("--limit", type=at_least(0, float), default=900.0, help="seconds")
     given = parser.parse_args()
 
     def say(text: str) -> None:
