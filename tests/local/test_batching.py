@@ -6,23 +6,40 @@ from types import SimpleNamespace
 
 import pytest
 
-from recipe.zppo.local.batching import BatchedModel
+from recipe.zppo.local.batching import BatchedModel, GenerationError
 
 
 class Slow:
-    """Takes a while over a batch, as a model does."""
+    """Takes a while over two requests, as a model does."""
 
     def __init__(self):
-        self.batches = []
+        self.batches, self.sessions = [], 0
 
-    def generate(self, requests):
-        self.batches.append(len(requests))
+    def session(self, max_seqs, max_tokens):
+        self.sessions += 1
+        self.at_once, self.waiting, self.added = max_seqs, {}, 0
+        return self
+
+    def __bool__(self):
+        return bool(self.waiting)
+
+    def add(self, request):
+        self.added += 1
+        self.waiting[self.added] = request
+        return self.added
+
+    def forget(self, numbers):
+        self.waiting = {number: request for number, request in self.waiting.items() if number not in numbers}
+
+    def step(self):
+        numbers = list(self.waiting)[: self.at_once]
+        self.batches.append(len(numbers))
         time.sleep(0.3)
-        return [request.prompt_ids for request in requests]
+        return {number: self.waiting.pop(number).answer() for number in numbers}
 
 
 def request(number: int) -> SimpleNamespace:
-    return SimpleNamespace(prompt_ids=[number], params=SimpleNamespace(max_tokens=4))
+    return SimpleNamespace(answer=lambda: [number] if number >= 0 else 1 / 0)
 
 
 def test_requests_that_nobody_waits_for_are_not_answered():
@@ -61,3 +78,16 @@ def test_the_loop_goes_on_only_where_it_is_asked_to(in_thread):
     assert answers == [[[i]] for i in range(5)]
     assert model.generator.batches == [5]
     assert (ticks > 5) == in_thread
+
+
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_a_failing_model_fails_those_that_it_has_and_no_later_one(in_thread):
+    model = BatchedModel(Slow(), max_seqs=1, max_padded_tokens=1000, in_thread=in_thread)
+
+    async def run():
+        with pytest.raises(GenerationError, match="2 responses failed: ZeroDivisionError"):
+            await model.generate([request(-1), request(1)])
+        assert await model.generate([request(2)]) == [[2]]
+        assert model.generator.sessions >= 2
+
+    asyncio.run(run())

@@ -3,13 +3,16 @@
 import functools
 
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
-from recipe.cpu.hf_generator import HFGenerator
+from recipe.cpu.hf_session import Session
 from recipe.zppo import prompts
 from recipe.zppo.errors import PromptTooLongError, RolloutError
 from recipe.zppo.hints import leaks
 from recipe.zppo.rollout.prefix import OpeningTokens
 from recipe.zppo.types import Kind
+from tests.docs import metric_page
 from tests.local.conftest import trained
 
 REPLAYS = {"grpo": False, "grpo_both": False, "off_distill": False, "on_distill": False}
@@ -28,9 +31,12 @@ STEPS = (1, 2)
 
 
 @pytest.fixture(scope="module")
-def runs(world, tmp_path_factory):
+def runs(world, tmp_path_factory, device):
     """Each method's run of two steps, made when it is first asked for."""
-    return functools.cache(lambda method: trained(world, tmp_path_factory.mktemp(method) / "run", f"method={method}"))
+    on = f"trainer.device={device}"
+    return functools.cache(
+        lambda method: trained(world, tmp_path_factory.mktemp(method) / "run", f"method={method}", on)
+    )
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -97,6 +103,34 @@ def test_what_the_prompt_shows(runs, method):
                 plain = prompts.with_closer(group.question.messages)
                 template = tokenizer.apply_chat_template(plain, add_generation_prompt=True, return_dict=False)
                 assert shown[0].prompt_ids == list(template)
+
+
+def written(trainer) -> set[str]:
+    return {key for row in trainer.metrics().values() for key in row if key != "step"}
+
+
+def test_the_log_and_the_metrics_page_agree(runs):
+    keys = {method: written(runs(method)) for method in METHODS}
+    assert {method: unlisted for method, of in keys.items() if (unlisted := metric_page.unlisted(of))} == {}
+    both = metric_page.always({"both"})
+    assert len(both) > 8 and metric_page.missing(both, keys["zppo"]) == []
+    with_verls_names = {key for key in keys["zppo"] if not key.startswith("zppo/")}
+    assert with_verls_names == {*both, "timing_s/processor"}  # what the page calls verl's alone is not written
+    distilled = {key for key in keys["on_distill"] if key.startswith("actor/")}
+    assert distilled == {"actor/distillation/loss", "actor/loss", "actor/grad_norm", "actor/lr"}
+
+
+@pytest.mark.parametrize("method", ["zppo", "prefix"])
+def test_entropy_is_that_of_the_policy_that_wrote_the_responses(runs, world, method):
+    """Over all tokens that train, as in verl; the first step's policy is the student that the run began with."""
+    trainer, student = runs(method), AutoModelForCausalLM.from_pretrained(world.student)
+    entropies = []
+    for row in trainer.batches[1].values():
+        with torch.inference_mode():
+            logits = student(torch.tensor([row.prompt_ids + row.response_ids])).logits[0].float()
+        start, end = len(row.prompt_ids) + row.loss_from - 1, len(row.prompt_ids) + len(row.response_ids) - 1
+        entropies += torch.distributions.Categorical(logits=logits[start:end]).entropy().tolist()
+    assert trainer.metrics()[1]["actor/entropy"] == pytest.approx(sum(entropies) / len(entropies), rel=1e-4)
 
 
 def test_a_prefix_is_the_first_two_fifths_of_one_correct_teacher_rollout(runs):
@@ -192,9 +226,9 @@ def test_a_teacher_answer_that_is_too_long_is_lost_alone(train, monkeypatch):
 
 
 def test_a_model_that_fails_is_counted_and_ends_in_one_clear_error(train, monkeypatch):
-    def fail(self, requests, *args):
+    def fail(self, *args):
         raise ValueError("the model is broken")
 
-    monkeypatch.setattr(HFGenerator, "generate", fail)
+    monkeypatch.setattr(Session, "step", fail)
     with pytest.raises(RolloutError, match="the model is broken"):
         train("method=grpo", "trainer.total_training_steps=1")

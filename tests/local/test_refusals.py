@@ -23,6 +23,15 @@ def test_rounding_by_chance_is_refused(world, tmp_path, capsys):
     assert "zppo.optimizer: recipe.zppo.local keeps no random state" in capsys.readouterr().err
 
 
+def test_another_engine_is_refused_before_its_packages_are_missed(world, tmp_path, capsys):
+    config = compose(overrides(world, tmp_path / "run", "model_engine=megatron"))
+    for config.zppo.dry_run in (False, True):
+        assert launch(config.copy()) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("zppo: actor_rollout_ref.actor.strategy: recipe.zppo.local ") and said.count("\n") == 1
+        assert "; choose model_engine=dp" in said
+
+
 def test_validation_only_trains_nothing(train):
     trainer = train("trainer.val_only=true", "trainer.val_before_train=true", "zppo.export.hf_model=true")
     (row,) = trainer.metrics().values()

@@ -1,5 +1,6 @@
 """A local run that is killed goes on to be the run that was never killed."""
 
+import copy
 import json
 import multiprocessing
 import os
@@ -8,10 +9,14 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from recipe.zppo.errors import CheckpointError
+from recipe.zppo.export.__main__ import main as export
 from recipe.zppo.local.__main__ import main
 from tests.local.conftest import overrides, read_metrics
 
@@ -70,7 +75,7 @@ def _main(arguments: list[str], log: Path) -> None:
         for number in (1, 2):
             os.dup2(file.fileno(), number)
     sys.argv[1:] = arguments
-    main()
+    sys.exit(main())
 
 
 def test_another_seed_or_method_is_refused(train):
@@ -79,6 +84,31 @@ def test_another_seed_or_method_is_refused(train):
         train("zppo.seed=1", "trainer.total_training_steps=3")
     with pytest.raises(CheckpointError, match=r"^zppo\.reformulation\.ncq: .* was written with True, now it is False"):
         train("zppo.reformulation.ncq=false", "trainer.total_training_steps=3")
+
+
+def test_mended_rows_are_named_and_can_be_gone_on_with(train, world, tmp_path, capfd):
+    """A file without ids; work is unfinished when the run stops (next_step)."""
+    file, table = tmp_path / "data.parquet", pq.read_table(world.train_file).drop_columns(["prompt_id"])
+    rows = table.slice(0, 32).to_pylist()
+    run = (f"data.train_files={file}", "zppo.reformulation.schedule=next_step", "trainer.total_training_steps={}")
+
+    def go_on(steps: int, changed: list[dict], *more: str):
+        pq.write_table(pa.Table.from_pylist(changed, table.schema), file)
+        return train(*(override.format(steps) for override in run), *more)
+
+    buffer = go_on(2, rows).buffer
+    (entry,) = buffer.sample(1)
+    mended = copy.deepcopy(rows)
+    mended[entry.reference]["reward_model"]["ground_truth"] = "mended"
+    with pytest.raises(CheckpointError, match=rf"32 prompts; 1 of them changed \({file} row {entry.reference}\)\. Set"):
+        go_on(3, mended)
+    accept = "zppo.data.accept_changes=true"
+    resumed = go_on(3, mended, accept)
+    assert f"of the replay buffer 1 prompts are gone, {len(buffer) - 1} stay" in capfd.readouterr().err
+    assert set(resumed.metrics()) == {1, 2, 3}
+    fewer = go_on(4, mended[5:], accept)
+    assert "5 of them are gone and 0 are new; going on with a new pass over the data" in capfd.readouterr().err
+    assert all(fewer.questions.prompt_ids[e.reference] == e.prompt_id for e in fewer.buffer.sample(99))
 
 
 def test_a_checkpoint_from_before_the_optimizer_had_a_name_is_of_fp32(train, tmp_path):
@@ -124,7 +154,18 @@ def test_disable_forgets_the_run_before(train, tmp_path):
     assert not (tmp_path / "run" / "local_state.pt").exists()
 
 
-def test_the_exported_model_knows_its_end_token(train, tmp_path):
-    train("zppo.export.hf_model=true", "trainer.total_training_steps=1")
-    config = json.loads((tmp_path / "run" / "hf_model" / "generation_config.json").read_text())
+def test_the_exported_model_knows_its_end_token(train, world, tmp_path):
+    trainer = train("zppo.export.hf_model=true", "trainer.total_training_steps=1")
+    exported = tmp_path / "run" / "hf_model"
+    config = json.loads((exported / "generation_config.json").read_text())
     assert config["eos_token_id"] is not None
+    # In the type that verl's stack exports, and readable by whoever may read new files.
+    model = AutoModelForCausalLM.from_pretrained(exported)
+    for found, trained in zip(model.parameters(), trainer.learner.master.weights, strict=True):
+        assert torch.equal(found, trained.bfloat16())
+    (tmp_path / "new").touch()
+    assert {path.stat().st_mode for path in exported.iterdir()} == {(tmp_path / "new").stat().st_mode}
+    # Of the state it is the same model.
+    assert export([str(tmp_path / "run"), "--base", str(world.student)]) == 0
+    for path in exported.iterdir():
+        assert (tmp_path / "run/export/step_1" / path.name).read_bytes() == path.read_bytes(), path.name

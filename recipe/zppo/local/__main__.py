@@ -2,32 +2,17 @@
 
 import sys
 
-import hydra
-from omegaconf import DictConfig
-
-from recipe.zppo.config.compose import CONFIG_DIR, check_overrides, register_search_path
-from recipe.zppo.errors import ConfigError
-from recipe.zppo.local.run import launch
+from recipe.zppo.config.ending import command
 
 
-@hydra.main(config_path=str(CONFIG_DIR), config_name="zppo_trainer", version_base=None)
-def run(config: DictConfig) -> None:
-    status = launch(config)
-    if status:
-        sys.exit(status)
+@command()
+def main() -> int:
+    from recipe.zppo.config.command import run_command  # within: Ctrl-C may come while this is imported, for seconds
+    from recipe.zppo.local.run import launch
 
-
-def main() -> None:
-    if not any(argument.startswith("platform=") for argument in sys.argv[1:]):
-        sys.argv.insert(1, "platform=cpu")
-    try:
-        check_overrides(sys.argv[1:])
-    except ConfigError as error:
-        print(f"zppo: {error}", file=sys.stderr)
-        sys.exit(2)
-    register_search_path()
-    run()
+    about = "Train a student with ZPPO in this process, on the CPU: no Ray, the same steps."
+    return run_command("python -m recipe.zppo.local", about, launch, defaults=["platform=cpu"])
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 import torch
 
 from recipe.zppo.errors import CheckpointError
+from recipe.zppo.replay_buffer.packing import pack
+from recipe.zppo.run.checkpoint_files import LOCAL_STATE
+from recipe.zppo.run.data_change import take_up
 from recipe.zppo.run.files import write_atomically
 from recipe.zppo.run.identity import check_identity, run_identity
 
 if TYPE_CHECKING:
     from recipe.zppo.local.trainer import LocalTrainer
 
-STATE_FILE = "local_state.pt"
 _FORMAT = 2
 
 
@@ -23,6 +25,7 @@ def save_state(trainer: "LocalTrainer") -> None:
         "step": trainer.step_number,
         "seed": trainer.zppo.seed,
         "identity": run_identity(trainer.config, trainer.questions.prompt_ids),
+        "prompt_ids": pack(trainer.questions.prompt_ids),
         "weights": trainer.learner.master.state(),
         "optimizer": trainer.learner.optimizer.state_dict(),
         "dataloader": trainer.dataloader.state_dict(),
@@ -45,7 +48,7 @@ async def load_state(trainer: "LocalTrainer") -> None:
     """
     if not os.path.exists(_path(trainer)):
         return
-    state = torch.load(_path(trainer), weights_only=False)
+    state = torch.load(_path(trainer), map_location="cpu", weights_only=False)
     if state["format"] != _FORMAT:
         raise CheckpointError(f"{_path(trainer)} has format {state['format']}, this version reads {_FORMAT}")
     if state["seed"] != trainer.zppo.seed:
@@ -56,15 +59,19 @@ async def load_state(trainer: "LocalTrainer") -> None:
     identity = run_identity(trainer.config, trainer.questions.prompt_ids)
     saved = {"zppo.optimizer": "fp32"} | (state.get("identity") or {})  # there was no other before it had a name
     check_identity(saved, identity, _path(trainer), named=False)
+    change = trainer.questions.change_since(state, _path(trainer), accept=trainer.zppo.data.accept_changes)
     trainer.step_number = state["step"]
     trainer.learner.master.load_state(state["weights"])
     trainer.learner.optimizer.load_state_dict(state["optimizer"])
-    trainer.dataloader.load_state_dict(state["dataloader"])
+    if change is None or change.in_place:
+        trainer.dataloader.load_state_dict(state["dataloader"])
     trainer.buffer.load_state_dict(state["buffer"])
+    if change:
+        state["pending"] = take_up(trainer.buffer, state["pending"], trainer.questions.prompt_ids)
     rows = state["pending"]["rows"] if state["pending"] else {}
     again = {name: trainer.questions.get(name, row, replayed) for name, (row, replayed) in rows.items()}
     await trainer.pipeline.load_state_dict(state["pending"], again)
 
 
 def _path(trainer: "LocalTrainer") -> str:
-    return os.path.join(trainer.config.trainer.default_local_dir, STATE_FILE)
+    return os.path.join(trainer.config.trainer.default_local_dir, LOCAL_STATE)

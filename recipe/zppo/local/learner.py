@@ -1,6 +1,7 @@
 """The update: verl's policy loss, or the Jensen-Shannon divergence to the teacher, on a small model in this process."""
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,16 @@ from verl.utils.config import omega_conf_to_dataclass
 from verl.utils.torch_dtypes import PrecisionType
 from verl.workers.config.optimizer import build_optimizer
 
+from recipe.cpu import heap
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.jsd import token_jsd
 from recipe.zppo.local.master_weights import MasterWeights
 from recipe.zppo.local.packed_groups import Chunk, Trajectory, can_share, chunks
+from recipe.zppo.local.token_log_probs import token_log_probs
 from recipe.zppo.on_verl.borrowed import get_policy_loss_fn
+
+_OVER_ALL = ("actor/pg_loss", "actor/pg_clipfrac", "actor/pg_clipfrac_lower")
+"""Metrics to which a token without an advantage adds 0."""
 
 
 class Learner:
@@ -40,48 +46,69 @@ class Learner:
             model, PrecisionType.to_dtype(config.actor_rollout_ref.actor.fsdp_config.model_dtype)
         )
         self.optimizer = self._optimizer(optim)
+        if model.device.type == "cpu":  # a GPU has an allocator of its own
+            heap.give_back_in_backward(model)
 
     def _optimizer(self, optim: Any) -> torch.optim.Optimizer:
         if optim.optimizer_impl != "torch.optim":
             return build_optimizer(self.master.weights, optim)
         return torch.optim.AdamW(
-            self.master.weights, lr=optim.lr, betas=tuple(optim.betas), weight_decay=optim.weight_decay, foreach=True
+            self.master.weights, lr=optim.lr, betas=tuple(optim.betas), weight_decay=optim.weight_decay, fused=True
         )
 
     def policy_update(
         self, batch: Sequence[Trajectory], advantages: np.ndarray, parts: Sequence[Sequence[int]]
     ) -> dict[str, float]:
-        """A gradient step for each mini-batch, given as indices; ``advantages`` (N,), one a sequence."""
-        loss_fn = get_policy_loss_fn(self.actor.policy_loss.get("loss_mode", "vanilla"))
-        collected: list[dict[str, float]] = []
+        """A gradient step for each mini-batch, given as indices; ``advantages`` (N,), one a sequence.
+
+        Returns:
+            verl's ``actor/*``: means over the tokens of a mini-batch, then over the mini-batches. Where tokens without
+            an advantage would count, they are left out. ``actor/entropy`` is of the policy that wrote the responses.
+        """
+        collected: list[Mapping[str, float]] = []
         for part in filter(len, parts):
-            sequences = [batch[i] for i in part]
-            old = [torch.tensor(sequence.log_probs) for sequence in sequences]
-            by_row = torch.tensor(advantages[part], dtype=torch.float32)
-            num_tokens = sum(len(log_probs) for log_probs in old)
+            num_tokens = sum(len(batch[i].log_probs) for i in part)
             self.actor.global_batch_info.update(dp_size=1, batch_num_tokens=num_tokens, loss_scale_factor=None)
-            self.actor.global_batch_info["global_batch_size"] = len(sequences)
-            sums = {"actor/entropy": 0.0, "actor/pg_clipfrac": 0.0, "actor/ppo_kl": 0.0, "actor/pg_loss": 0.0}
+            self.actor.global_batch_info["global_batch_size"] = len(part)
+            moving = [i for i in part if advantages[i]]  # the others' gradient is zero, to the last bit
+            sequences, by_row = [batch[i] for i in moving], torch.tensor(advantages[moving], dtype=torch.float32)
+            sums: defaultdict[str, float] = defaultdict(float, dict.fromkeys(_OVER_ALL, 0.0))
+            counted = sum(len(sequence.log_probs) for sequence in sequences)
             for chunk in self._chunks(sequences, self.model):
-                log_probs = F.log_softmax(self._logits(self.model, chunk), dim=-1)
-                chosen = log_probs.gather(-1, chunk.targets[:, None])[None, :, 0]
-                loss, metrics = loss_fn(
-                    old_log_prob=torch.cat([old[row] for row in chunk.order])[None],
-                    log_prob=chosen,
-                    advantages=by_row[chunk.sequences][None],
-                    response_mask=torch.ones_like(chosen, dtype=torch.bool),
-                    loss_agg_mode=self.actor.loss_agg_mode,
-                    config=self.actor,
-                )
-                loss.backward()
-                share = chosen.numel() / num_tokens
-                with torch.no_grad():
-                    sums["actor/entropy"] -= float((log_probs.exp() * log_probs).sum(-1).mean()) * share
-                sums["actor/pg_loss"] += loss.item()
-                for name in ("actor/pg_clipfrac", "actor/ppo_kl"):
-                    sums[name] += metrics[name] * share
-            collected.append(sums | {"actor/grad_norm": self._apply()})
-        return {name: float(np.mean([metrics[name] for metrics in collected])) for name in collected[0]}
+                loss, metrics = self._policy_gradient(chunk, sequences, by_row)
+                sums["actor/pg_loss"] += loss
+                for name, value in metrics.items():  # means over the chunk's tokens
+                    sums[name] += value * len(chunk.targets) / (num_tokens if name in _OVER_ALL else counted)
+            if not sequences:
+                self._no_gradient()
+            collected.append({**sums, "actor/grad_norm": self._apply()})
+        names = {name: None for metrics in collected for name in metrics}
+        means = {name: float(np.mean([row[name] for row in collected if name in row])) for name in names}
+        return means | {
+            "actor/loss": means["actor/pg_loss"],
+            "actor/lr": self.actor.optim.lr,
+            "actor/entropy": sum(row.entropy for row in batch) / sum(len(row.log_probs) for row in batch),
+        }
+
+    def _policy_gradient(
+        self, chunk: Chunk, sequences: Sequence[Trajectory], advantages: torch.Tensor
+    ) -> tuple[float, dict[str, float]]:
+        """Add the gradient of the chunk's tokens; gives their share of the loss, and the means of other metrics."""
+        logits = self.model.get_output_embeddings()(chunk.hidden(self.model))
+        chosen, entropies = token_log_probs(logits, chunk.targets, self.temperature)
+        del logits
+        loss, metrics = get_policy_loss_fn(self.actor.policy_loss.get("loss_mode", "vanilla"))(
+            old_log_prob=torch.tensor([p for row in chunk.order for p in sequences[row].log_probs])[None],
+            log_prob=chosen[None],
+            advantages=advantages[chunk.sequences][None],
+            response_mask=torch.ones_like(chosen, dtype=torch.bool)[None],
+            loss_agg_mode=self.actor.loss_agg_mode,
+            config=self.actor,
+        )
+        loss.backward()
+        if self.actor.calculate_entropy:
+            metrics["actor/entropy_loss"] = float(entropies.mean())
+        return loss.item(), metrics
 
     def distillation_update(
         self,
@@ -114,7 +141,15 @@ class Learner:
                 total += loss.item()
             losses.append(total)
             norms.append(self._apply())
-        return {"actor/distillation/loss": float(np.mean(losses)), "actor/grad_norm": float(np.mean(norms))}
+        loss, norm = float(np.mean(losses)), float(np.mean(norms))
+        metrics = {"actor/distillation/loss": loss, "actor/loss": loss, "actor/grad_norm": norm}
+        return metrics | {"actor/lr": self.actor.optim.lr}
+
+    def _no_gradient(self) -> None:
+        """Zeros, with which the optimiser still steps: its moments go on."""
+        for parameter in self.model.parameters():
+            if parameter.requires_grad:
+                parameter.grad = torch.zeros_like(parameter)
 
     def _apply(self) -> float:
         self.master.take_gradients()
@@ -123,6 +158,7 @@ class Learner:
             self.optimizer.step()
             self.master.give_to_model()
         self.optimizer.zero_grad()
+        heap.give_back()
         return float(norm)
 
     def _logits(self, model: Any, chunk: Chunk) -> torch.Tensor:

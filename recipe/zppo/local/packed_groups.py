@@ -33,6 +33,8 @@ class Trajectory:
     """First token of the response that has a loss; the tokens before were given."""
     log_probs: list[float] = field(repr=False)
     """Of the tokens that the student sampled, from ``loss_from`` on; empty where it sampled none."""
+    entropy: float = 0.0
+    """Of the distributions that they were drawn from, in nats, the sum over them."""
 
 
 @dataclass(slots=True)

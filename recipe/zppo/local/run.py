@@ -8,25 +8,29 @@ from typing import Any
 from omegaconf import DictConfig
 
 from recipe.zppo.errors import ConfigError, ZPPOError, plain_message
+from recipe.zppo.local.device import check_device, check_engine
 from recipe.zppo.preflight.data_folders import list_folders
 from recipe.zppo.preflight.everything import check
 from recipe.zppo.preflight.platform import set_platform
+from recipe.zppo.run.start_record import record_start
 
 
 def launch(config: DictConfig) -> int:
     """Check the config and train; the exit status of the process."""
     try:
         set_platform(config)
-        list_folders(config.data)
+        check_engine(config)  # a dry run would miss that engine's packages
         if config.zppo.get("dry_run") is True:
             from recipe.zppo.dry_run.command import print_plan
 
-            return print_plan(config)
+            return print_plan(config, stack=False)
+        list_folders(config.data)
         if config.zppo.optimizer == "stochastic":
             raise ConfigError(
                 "zppo.optimizer: recipe.zppo.local keeps no random state, so stochastic would not resume exactly; set "
                 "it to fp32 or anyprecision, or use verl.trainer.main_zppo"
             )
+        check_device(config)
         check(config)
         if config.trainer.resume_mode == "resume_path":
             raise ConfigError(
@@ -36,6 +40,7 @@ def launch(config: DictConfig) -> int:
             raise ConfigError(
                 "actor_rollout_ref.model.lora_rank: recipe.zppo.local trains all weights; use verl.trainer.main_zppo"
             )
+        record_start(config)
     except ZPPOError as error:
         print(f"zppo: {error}", file=sys.stderr)
         return 2

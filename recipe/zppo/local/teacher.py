@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from recipe.cpu.hf_generator import Request
+from recipe.cpu.hf_requests import Request
 from recipe.cpu.hf_sampling import SamplingParams
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import PromptTooLongError

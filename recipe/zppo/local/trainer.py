@@ -4,17 +4,21 @@ import asyncio
 import os
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torchdata.stateful_dataloader import StatefulDataLoader
 from verl.utils.dataset.rl_dataset import collate_fn
 from verl.utils.debug import marked_timer
+from verl.utils.tracking import Tracking
 
+from recipe.cpu.tensors_on import tensors_on
 from recipe.zppo.advantage import two_step_advantage
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.local.checkpoint import load_state, remove_state, save_state
+from recipe.zppo.local.device import release
 from recipe.zppo.local.learner import Learner
 from recipe.zppo.local.models import LocalModel
 from recipe.zppo.local.validation import validate
@@ -26,9 +30,14 @@ from recipe.zppo.randomness import generator
 from recipe.zppo.replay_buffer import PromptReplayBuffer
 from recipe.zppo.rollout.pipeline import QuestionPipeline
 from recipe.zppo.run import metrics as zppo_metrics
+from recipe.zppo.run.blotting import blotted
+from recipe.zppo.run.first_look import FirstLook
 from recipe.zppo.run.metrics_log import MetricsLog
+from recipe.zppo.run.publish import new_building_folder, publish, remove_leftovers
 from recipe.zppo.run.rollout_log import RolloutLog
 from recipe.zppo.run.status import StatusFile
+from recipe.zppo.run.trackers import resume_trackers, tracker_environment
+from recipe.zppo.run.weights import cast_weights, save_model
 from recipe.zppo.step import Step, is_off_policy
 from recipe.zppo.types import Group, Question, StepResult
 
@@ -47,13 +56,14 @@ class LocalTrainer:
         self.status = StatusFile(os.path.join(folder, "status.json"))
         self.metrics_log = MetricsLog(zppo.logging.metrics_file)
         self.rollout_log = RolloutLog(zppo.logging.rollouts_dir, zppo.logging.text_limit)
+        self.first_look = FirstLook()
         self.status.write(0, "start")
 
         rollout = config.actor_rollout_ref.rollout
         context = int(rollout.max_model_len or config.data.max_prompt_length + config.data.max_response_length)
         served_elsewhere = bool(zppo.needs_teacher and zppo.teacher.base_url)
         path = config.actor_rollout_ref.model.path
-        self.student = LocalModel.load(path, config, context, in_thread=served_elsewhere)
+        self.student = LocalModel.load(path, config, context, student=True, in_thread=served_elsewhere)
         models = {} if models is None else models
         for path in zppo.placed_teachers:
             if path not in models:
@@ -96,6 +106,7 @@ class LocalTrainer:
         outcome = self.algorithm(self.step_number)
         self._keep_books(outcome.result)
         metrics = self._update_metrics | {"zppo/rollouts/files_failed": self.rollout_log.failed}
+        metrics["zppo/batch/skipped_updates"] = int(not outcome.trained)
         metrics |= zppo_metrics.step_metrics(outcome.result, outcome.report, self.buffer, self.zppo)
         metrics |= self.questions.metrics() | self._times
         return metrics | {"training/global_step": self.step_number}
@@ -103,13 +114,16 @@ class LocalTrainer:
     def _roll_out(self, step: int, questions: Sequence[Question], num_new: int) -> StepResult:
         with marked_timer("timing_s/gen", self._times), self.status.stage(step, "generate"):
             self.student.model.eval()
+            release(self.student.model.device)
             return self._wait(self.pipeline.run_step(step, questions, num_new))
 
     def _learn(self, step: int, groups: list[Group]) -> None:
         with marked_timer("timing_s/update_actor", self._times), self.status.stage(step, "update"):
             self._wait(self.student.server.idle())
             self.student.model.train()
-            self._update_metrics = self._update(groups, step) if groups else {"zppo/batch/skipped_updates": 1.0}
+            release(self.student.model.device)
+            with tensors_on(self.student.model.device):
+                self._update_metrics = self._update(groups, step) if groups else {}
 
     def _update(self, groups: list[Group], step: int) -> dict[str, float]:
         rollouts = [(rollout, group.uid) for group in groups for rollout in group.rollouts]
@@ -148,19 +162,22 @@ class LocalTrainer:
         else:
             self._wait(load_state(self))
         self.metrics_log.resume(self.step_number)
+        self.tracking = self._trackers()
         if trainer.val_before_train and (self.step_number == 0 or trainer.val_only):
-            self.metrics_log.log(self._validate(), step=self.step_number)
+            self.tracking.log(self._validate(), step=self.step_number)
         if trainer.val_only:  # as in verl
             return self._finish()
         while self.step_number < self.total_steps:
             self.step_number += 1
-            started = time.monotonic()
+            started, used = time.monotonic(), time.process_time()
             metrics = self.step()
             metrics["timing_s/step"] = time.monotonic() - started
+            metrics["timing_s/processor"] = time.process_time() - used
             last = self.step_number == self.total_steps
             if trainer.test_freq > 0 and (last or self.step_number % trainer.test_freq == 0):
-                metrics |= self._validate()
-            self.metrics_log.log(metrics, step=self.step_number)
+                with marked_timer("timing_s/testing", metrics):
+                    metrics |= self._validate()
+            self.tracking.log(metrics, step=self.step_number)
             if trainer.save_freq > 0 and (last or self.step_number % trainer.save_freq == 0):
                 with self.status.stage(self.step_number, "checkpoint"):
                     self.rollout_log.flush()
@@ -169,8 +186,23 @@ class LocalTrainer:
             self._export()
         self._finish()
 
+    def _trackers(self) -> Tracking:
+        """verl's loggers, and our metrics file as one of them."""
+        trainer = self.config.trainer
+        with tracker_environment(self.config):
+            tracking = Tracking(
+                trainer.project_name,
+                trainer.experiment_name,
+                default_backend=trainer.logger,
+                config=OmegaConf.to_container(blotted(self.config), resolve=True),
+            )
+        resume_trackers(tracking, self.config, self.step_number)
+        tracking.logger["zppo_metrics_file"] = self.metrics_log
+        return tracking
+
     def _finish(self) -> None:
         self.rollout_log.close()
+        self.tracking.finish()
         self.metrics_log.finish()
         self.status.write(self.total_steps, "done")
 
@@ -182,16 +214,18 @@ class LocalTrainer:
 
     def _keep_books(self, result: StepResult) -> None:
         self.rollout_log.write(result)
+        self.first_look(result)
         self.workers.trajectories.clear()
 
     def _export(self) -> None:
-        folder = os.path.join(self.config.trainer.default_local_dir, "hf_model")
         self.status.write(self.total_steps, "export")
-        model, emptied = self.student.model.eval(), self.student.model.generation_config
-        model.generation_config = self.student.generation_config
-        model.save_pretrained(folder)
-        model.generation_config = emptied
-        self.student.tokenizer.save_pretrained(folder)
+        place = Path(self.config.trainer.default_local_dir, "hf_model")
+        remove_leftovers(place)
+        folder, student = new_building_folder(place), self.student
+        save_model(student.model.eval(), student.generation_config, folder)
+        student.tokenizer.save_pretrained(folder)
+        cast_weights(folder)
+        publish(folder, place)
 
     def _dataset(self, split: str) -> Any:
         data = self.config.data

@@ -1,26 +1,29 @@
 """The `Workers` of the pipeline in one process: rollouts, rewards, teachers."""
 
 import asyncio
+import inspect
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 from omegaconf import DictConfig
 
-from recipe.cpu.hf_generator import Request
+from recipe.cpu.hf_requests import Request
 from recipe.cpu.hf_sampling import SamplingParams
 from recipe.zppo import prompts
 from recipe.zppo.candidates import Draft
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import JudgeError, PromptTooLongError, RewardFunctionError
-from recipe.zppo.judge import Judgement, graders, with_question
+from recipe.zppo.judge import Grade, graders, with_question
 from recipe.zppo.local.batching import GenerationError
 from recipe.zppo.local.models import LocalModel
 from recipe.zppo.local.packed_groups import Trajectory
 from recipe.zppo.local.teacher import TeacherInProcess
 from recipe.zppo.on_verl.borrowed import get_custom_reward_fn
-from recipe.zppo.reward import extract_answer, use_grader
+from recipe.zppo.reward import extract_answer, use_reward
+from recipe.zppo.reward_result import with_outcome
 from recipe.zppo.rollout.prefix import Given, OpeningTokens
 from recipe.zppo.sanitize import sanitize
 from recipe.zppo.teacher.client import TeacherClient
@@ -36,7 +39,7 @@ class LocalWorkers:
 
     def __init__(self, config: DictConfig, zppo: ZPPOConfig, student: LocalModel, teachers: Sequence[LocalModel]):
         self.config, self.zppo, self.student = config, zppo, student
-        use_grader(zppo.reward.grader)
+        use_reward(zppo)
         self.tokenizer = student.tokenizer
         rollout = config.actor_rollout_ref.rollout
         self.response_length = int(config.data.max_response_length)
@@ -47,6 +50,7 @@ class LocalWorkers:
             top_k=max(0, int(rollout.top_k)),
             max_tokens=self.response_length,
             logprobs=True,
+            entropy=True,
         )
         self.trajectories: dict[str, Trajectory] = {}
         self._compute_score = get_custom_reward_fn(config)
@@ -109,20 +113,19 @@ class LocalWorkers:
             text = self.tokenizer.decode(token_ids, skip_special_tokens=True)
             key = f"{uid}_{session}_0"
             loss_from = 0 if start.whole else len(start.token_ids)
-            self.trajectories[key] = Trajectory(
-                prompt_ids, token_ids, loss_from, response.log_probs if response else []
-            )
-            reward, doubtful = self._rewarded(question.data, text) if by.rule else (0.0, False)
+            log_probs, entropy = (response.log_probs, response.entropy or 0.0) if response else ([], 0.0)
+            self.trajectories[key] = Trajectory(prompt_ids, token_ids, loss_from, log_probs, entropy)
+            reward, said = self._rewarded(question.data, text) if by.rule else (0.0, {})
             rollout = Rollout(
                 session=session,
                 key=key,
                 text=text,
                 reward=reward,
-                answer=sanitize(extract_answer(text) or "", self._teachers[0].special_tokens),
+                answer=sanitize(_answer_read(said, text), self._teachers[0].special_tokens),
                 num_prompt_tokens=len(prompt_ids),
                 num_tokens=len(token_ids),
                 num_given=len(start.token_ids),
-                doubtful=doubtful,
+                doubtful=said.get("doubtful") == 1,
             )
             if by.judge and not rollout.correct:
                 waiting.append(rollout)
@@ -160,27 +163,33 @@ class LocalWorkers:
         # The seed as verl's servers get it: 31 bits.
         return Request(prompt_ids, replace(params, seed=seed % 2**31, max_tokens=self.response_length - given))
 
-    async def grade(self, data: dict[str, Any], text: str, validation: bool = False) -> tuple[float, Judgement | None]:
-        """The reward, and the judge's verdict where it was asked (`graders`).
+    async def grade(self, data: dict[str, Any], text: str, validation: bool = False) -> Grade:
+        """What became of a text, by the reward function or the judge (`graders`); in ``validation`` with the function's
+        own ``acc`` for the reward.
 
         Raises:
             JudgeError: the judge gave no verdict.
-            RewardFunctionError: see `reward`.
+            RewardFunctionError: see `_rewarded`.
         """
         by = graders(data, self.zppo.judge, validation=validation)
+        said: dict[str, Any] = {}
         if by.rule:
-            reward = self.reward(data, text)
+            reward, said = self._rewarded(data, text)
             if reward == 1 or not by.judge:
-                return reward, None
+                return Grade(said["acc"] if validation else reward, _answer_read(said, text))
         judgement = await self._teachers[0].judge(data, text)
-        return judgement.reward, judgement
+        return Grade(judgement.reward, _answer_read(said, text), judgement)
 
     def reward(self, data: dict[str, Any], text: str) -> float:
-        """Raises `RewardFunctionError` if the function fails, or gives something else than 0 or 1."""
+        """Raises `RewardFunctionError`, see `_rewarded`."""
         return self._rewarded(data, text)[0]
 
-    def _rewarded(self, data: dict[str, Any], text: str) -> tuple[float, bool]:
-        """The reward, and whether the function calls it doubtful."""
+    def _rewarded(self, data: dict[str, Any], text: str) -> tuple[float, dict[str, Any]]:
+        """The reward, and the function's other entries.
+
+        Raises:
+            RewardFunctionError: the function fails, or gives something else than 0 or 1.
+        """
         where = f"row {data.get('row')} (prompt_id {data.get('prompt_id')!r})"
         try:
             score = self._compute_score(
@@ -189,16 +198,18 @@ class LocalWorkers:
                 ground_truth=data["reward_model"]["ground_truth"],
                 extra_info=data.get("extra_info") or {},
             )
+            if inspect.iscoroutine(score):
+                score = _result_of(score)
+            said = score if isinstance(score, dict) else {"score": score}
+            score, said = with_outcome(said["score"], said, self.zppo.reward.binarize)
         except Exception as error:
             message = f"the reward function failed on {where}: {type(error).__name__}: {error}"
             raise RewardFunctionError(message) from error
-        doubtful = isinstance(score, dict) and score.get("doubtful") == 1
-        score = score["score"] if isinstance(score, dict) else score
         if score not in (0, 1):
             raise RewardFunctionError(
                 f"the reward function gave {score!r} for {where}; ZPPO needs an outcome reward of exactly 0 or 1"
             )
-        return float(score), doubtful
+        return float(score), said
 
     async def ask_teacher(self, question: Question, *, seeds: Sequence[int], teacher: int = 0) -> TeacherAnswers:
         return await self._teachers[teacher].solve(question.data, question.messages, seeds)
@@ -208,3 +219,14 @@ class LocalWorkers:
 
     async def write_hint(self, question: Question, draft: Draft, *, seed: int) -> Hint:
         return await self._teachers[0].write_hint(question.data, draft, seed)
+
+
+def _answer_read(said: dict[str, Any], text: str) -> str:
+    """What the reward function says that it has read, else by the run's format."""
+    return said["answer"] if "answer" in said else extract_answer(text) or ""
+
+
+def _result_of(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """In a thread, since the event loop of this one is running."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
