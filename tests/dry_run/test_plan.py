@@ -102,14 +102,19 @@ def test_the_papers_run_is_planned_to_the_end(run: PlannedRun, monkeypatch: pyte
     assert all(found.sequences >= 8 for found in plan.serving_memory.values())
     assert any("steps: the training files are remote" in line for line in plan.not_checked)
     page = plan.page(width=100)
-    assert all(len(line) <= 100 for line in page.splitlines() if ":" not in line.split(" ")[0])
+    tables = [line for line in page.splitlines() if line[0] == " "]
+    assert len(tables) > 20 and all(len(line) <= 100 for line in tables)
     assert page.endswith("would run\n")
 
 
-def test_an_accelerator_that_is_too_small_is_a_problem(run: PlannedRun, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_warned_of_and_stops_nothing(run: PlannedRun, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     plan = run.plan(*PAPER, "zppo.hardware=8x8x24")
-    assert [problem.split(":")[0] for problem in plan.problems] == ["zppo.teacher.inference.gpu_memory_utilization"]
+    assert plan.problems == []
+    (line,) = (line for line in plan.warnings if "does not hold the teacher's weights" in line)
+    assert line.startswith("zppo.teacher.inference.gpu_memory_utilization: ")
+    assert command.may_start(run.config(*PAPER, "trainer.nnodes=8", "zppo.hardware=8x8x24"))
+    assert f"zppo: warning: {line}" in capsys.readouterr().err
 
 
 def test_the_config_stays_as_it_is(run: PlannedRun) -> None:
@@ -143,7 +148,8 @@ def test_the_command_prints_a_page_and_its_status_says_whether_it_would_run(run:
     ]
     done = subprocess.run(command, cwd=run.folder, capture_output=True, text=True, timeout=200)
     assert done.returncode == 2, done.stderr
-    assert done.stdout.startswith("Models\n")
+    assert done.stdout.startswith(f"Plan of: {sys.executable} -m verl.trainer.main_zppo data.train_files=")
+    assert re.search(r"\nChosen\n  method +zppo\n  platform +gpu\n  preset +paper\n", done.stdout)
     assert "problem: trainer.n_gpus_per_node: " in done.stdout and done.stdout.endswith("would not run: 1 problem\n")
 
 
@@ -160,12 +166,23 @@ def test_on_the_cpu_it_says_what_is_meaningful(run: PlannedRun) -> None:
 
 def test_a_teacher_that_is_served_elsewhere_takes_no_accelerator(run: PlannedRun) -> None:
     plan = run.plan("zppo.teacher.base_url=http://teacher:8000/v1", "zppo.teacher.path=big", "zppo.hardware=8x6x80")
-    assert not [line for line in plan.problems if "do not fit" in line]
+    assert plan.problems == []
     assert plan.layout.by_node()[0] == (0, {"student": 6})
-    assert "served elsewhere" in plan.page()
+    assert "served elsewhere (zppo.teacher.base_url), and was not asked" in plan.page()
 
 
 def test_a_run_is_not_stopped_by_a_plan_that_can_not_be_made(run: PlannedRun, capsys, monkeypatch) -> None:
     monkeypatch.setattr(planning, "disk_of", lambda *_: 1 / 0)
     assert command.may_start(run.config("zppo.hardware=1x8x80"))
     assert "warning: the run could not be planned: ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_accelerators_that_stay_idle_are_said(run: PlannedRun) -> None:
+    plan = run.plan(*PAPER, "trainer.nnodes=1")
+    line = "trainer.nnodes: 56 of 64 accelerators stay idle; trainer.nnodes=8 would use all nodes"
+    fewer = run.plan(*PAPER, "trainer.nnodes=1", "trainer.n_gpus_per_node=1")
+    assert f"{line.replace('56', '61')}, more in trainer.n_gpus_per_node all 8 of each" in fewer.warnings
+    assert line in plan.warnings and f"warning: {line}" in plan.page()
+    assert not any("idle" in warning for warning in run.plan(*PAPER).warnings)
+    plan = run.plan(*PAPER, "trainer.n_gpus_per_node=4")
+    assert "trainer.nnodes: 16 of 64 accelerators stay idle; raise trainer.n_gpus_per_node" in plan.warnings

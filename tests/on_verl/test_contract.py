@@ -21,9 +21,10 @@ ENTRIES = {
 }
 OTHERS = {
     *("_attn_implementation", "_exit", "_from_config", "_getframe", "_indices"),
-    *("_initializing", "_model_mapping", "_normalize", "_replace"),
+    *("_initializing", "_is_mkldnn_bf16_supported", "_linear_pointwise", "_model_mapping", "_normalize"),
+    *("_reorder_linear_weight", "_replace", "_supports_attention_backend"),
 }
-"""Private names of Python, transformers, datasets and mathruler that we reach."""
+"""Private names of Python, torch, transformers, datasets and mathruler that we reach."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Assignment = ast.Assign | ast.AnnAssign

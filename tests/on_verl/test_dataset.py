@@ -48,6 +48,27 @@ def test_without_a_column_ids_are_of_the_content_and_unique(tmp_path):
     assert first.prompt_ids[1] == again.prompt_ids[1]
 
 
+def test_a_row_is_named_by_its_file(tmp_path):
+    for name in ("a", "b"):
+        rows = [row(f"{name}+{i}=?") for i in range(3)] + [row("a+b+c+d+e+f+g+h+i+j+k+l+m+n+o+p+q+r+s=?")] + [row(name)]
+        pd.DataFrame(rows).to_parquet(tmp_path / f"{name}.parquet")
+    files = [str(tmp_path / f"{name}.parquet") for name in ("a", "b")]
+    config = {"max_prompt_length": 32, "filter_overlong_prompts_workers": 1, "cache_dir": str(tmp_path)}
+    data = ZPPODataset(files, build_tokenizer(), OmegaConf.create(config))
+    places = [data.place_of(i) for i in range(len(data))]
+    assert places == [f"{file} row {number}" for file in files for number in (0, 1, 2, 4)]
+    few = ZPPODataset(files, build_tokenizer(), OmegaConf.create(config | {"shuffle": True, "seed": 1}), max_samples=4)
+    for i in range(len(few)):
+        assert few.place_of(i) == places[[data[j]["raw_prompt"] for j in range(len(data))].index(few[i]["raw_prompt"])]
+
+
+def test_a_row_needs_no_data_source(tmp_path):
+    without = {key: value for key, value in row("a+b=?").items() if key != "data_source"}
+    assert dataset(tmp_path, [without])[0]["data_source"] == "unknown"
+    both = dataset(tmp_path, [without, row("b+c=?")])
+    assert [both[i]["data_source"] for i in range(2)] == ["unknown", "test"]
+
+
 def test_duplicate_ids_are_refused_in_training_data_only(tmp_path):
     data = dataset(tmp_path, [row("a+b=?", prompt_id="x"), row("b+c=?", prompt_id="x")])
     with pytest.raises(DataError, match="duplicate prompt ids"):

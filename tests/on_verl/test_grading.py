@@ -9,7 +9,6 @@ from ray.exceptions import ActorDiedError, RayTaskError
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput, AgentLoopWorker
 from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
 
-from recipe.zppo.config.compose import compose
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import RewardFunctionError
 from recipe.zppo.judge import with_question
@@ -20,6 +19,7 @@ from recipe.zppo.on_verl.text_rewards import ResponseText, use_text_rewards
 from recipe.zppo.reward import use_grader
 from recipe.zppo.teacher.client import TeacherClient
 from recipe.zppo.teacher.generate import Reply
+from tests.composed import compose
 
 FUNCTION = """
 import json
@@ -101,10 +101,10 @@ def graded(tmp_path, qwen3_path):
 def test_a_text_of_somebody_else_is_graded_as_it_is(graded, manager):
     """The tokenizer knows neither of these characters; white space, which it drops, and a zero character count."""
     text = " 1\n"
-    (reward, judgement), calls = graded(
+    (reward, answer, judgement), calls = graded(
         lambda worker: worker.grade(dict(ROW), text), f"reward.reward_manager.name={manager}"
     )
-    assert (reward, judgement) == (1.0, None)
+    assert (reward, answer, judgement) == (1.0, "mine", None)
     added = ["num_turns", "rollout_reward_scores"] if manager == "naive" else []
     assert calls == [["sums", text, "1", ["level", *added], {"more": 2}]]
 
@@ -126,11 +126,17 @@ def score(worker, text):
     return scored()
 
 
+def test_points_become_an_outcome_and_held_out_accuracy(graded):
+    output, _ = graded(lambda worker: score(worker, "3"), "zppo.reward.binarize='>=2'")
+    assert output.reward_score == 1.0
+    assert output.extra_fields["reward_extra_info"] == {"score": 3.0, "answer": "mine", "acc": 1.0}
+
+
 @pytest.mark.parametrize("manager", ["naive", "dapo"])
 def test_the_student_is_graded_by_what_its_tokens_say(graded, manager):
     output, calls = graded(lambda worker: score(worker, "1"), f"reward.reward_manager.name={manager}")
     assert output.reward_score == 1.0
-    assert output.extra_fields["reward_extra_info"] == {"score": 1.0, "answer": "mine"}
+    assert output.extra_fields["reward_extra_info"] == {"score": 1.0, "answer": "mine", "acc": 1.0}
     assert [call[1] for call in calls] == ["1"]
     assert output.prompt_ids == [5] and output.metrics.compute_score > 0
 
@@ -213,16 +219,13 @@ def test_reward_workers_grade_by_the_grader_of_the_config(qwen3_path, manager, g
         ]
     )
     use_grader("paper" if grader == "careful" else "careful")
-    try:
-        row = dict(ROW) | {"reward_model": {"ground_truth": "x^2"}}
+    row = dict(ROW) | {"reward_model": {"ground_truth": "x^2"}}
 
-        async def graded():
-            return await Worker(config).grade(row, "\\boxed{x²}")
+    async def graded():
+        return await Worker(config).grade(row, "\\boxed{x²}")
 
-        reward, _ = asyncio.run(graded())
-        assert reward == float(grader == "careful")
-        use_grader("careful" if grader == "paper" else "paper")
-        told = get_custom_reward_fn(config)  # as verl's remote manager sends it to its own processes
-        assert told("sums", "\\boxed{x²}", "x^2")["score"] == float(grader == "careful")
-    finally:
-        use_grader("paper")
+    reward = asyncio.run(graded()).reward
+    assert reward == float(grader == "careful")
+    use_grader("careful" if grader == "paper" else "paper")
+    told = get_custom_reward_fn(config)  # as verl's remote manager sends it to its own processes
+    assert told("sums", "\\boxed{x²}", "x^2")["score"] == float(grader == "careful")

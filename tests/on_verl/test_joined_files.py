@@ -1,5 +1,7 @@
 """Files of different writers as one data set."""
 
+import json
+
 import datasets
 import pandas as pd
 import pyarrow as pa
@@ -10,6 +12,7 @@ from omegaconf import OmegaConf
 from recipe.zppo.errors import DataError
 from recipe.zppo.on_verl.dataset import ZPPODataset
 from recipe.zppo.on_verl.joined_files import common_features
+from recipe.zppo.reward import gold_answer
 from recipe.zppo.world.tokenizer import build_tokenizer
 from tests.media.pictures import picture, png
 
@@ -24,6 +27,13 @@ def row(name: str, number: int, **extra) -> dict:
         "prompt_id": f"{name}{number}",
         **extra,
     }
+
+
+def write(file, rows: list[dict]) -> None:
+    if file.suffix == ".parquet":
+        datasets.Dataset.from_list(rows).to_parquet(file)
+    else:
+        file.write_text("\n".join(map(json.dumps, rows)))
 
 
 def load(*files, **config) -> ZPPODataset:
@@ -81,6 +91,67 @@ def test_one_type_for_what_loses_nothing() -> None:
     assert merged(datasets.LargeList(values["large_string"]), datasets.List(TEXT)) == datasets.List(TEXT)
     assert merged(datasets.List(TEXT, length=1), datasets.List(TEXT)) == datasets.List(TEXT)
     assert merged(TEXT, TEXT) is None
+
+
+@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
+@pytest.mark.parametrize("other", [{"a": {"b": [1]}}, [1], "text", [{"a": 1}], [[1]]])
+def test_null_or_empty_in_one_file(tmp_path, other, ending: str) -> None:
+    """At every depth: a column, a field of a struct, an item of a list."""
+    for number, (left, right) in enumerate(
+        [(None, other), ({"x": None}, {"x": other}), ({"x": [None]}, {"x": [other]}), ({"x": []}, {"x": [other]})]
+    ):
+        files = [tmp_path / f"{number}{side}.{ending}" for side in "lr"]
+        for file, value, name in zip(files, (left, right), "lr", strict=True):
+            write(file, [row(name, 1, extra_info=value)])
+        for order in (files, files[::-1]):
+            data = load(*order)
+            found = {data.prompt_ids[i]: data.dataframe[i]["extra_info"] for i in range(2)}
+            assert found == {"l1": left, "r1": right}
+
+
+def test_an_empty_object_in_json(tmp_path) -> None:
+    files = [tmp_path / "empty.jsonl", tmp_path / "full.jsonl"]
+    write(files[0], [row("e", 1, extra_info={})])
+    write(files[1], [row("f", 1, extra_info={"index": 3})])
+    assert [load(*files)[i]["index"] for i in range(2)] == [None, 3]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
+@pytest.mark.parametrize(
+    ("golds", "texts"),
+    [
+        (([3], ["4"]), ["3", "4"]),
+        (([3], [0.5]), ["3", "0.5"]),
+        (([3.0], ["a", None]), ["3.0", "a", None]),
+        (([True], ["B"]), ["True", "B"]),
+        (([[7]], [["x"]]), ["7", "x"]),
+        (([[7]], ["x"], [2.5]), ["7", "x", "2.5"]),
+    ],
+)
+def test_gold_answers_of_several_types_become_what_the_reward_compares(tmp_path, golds, texts, ending: str) -> None:
+    files = []
+    for number, values in enumerate(golds):
+        files.append(tmp_path / f"{number}.{ending}")
+        rows = [row(f"{number}", i, reward_model={"ground_truth": value}) for i, value in enumerate(values)]
+        write(files[-1], rows)
+        for value in values:
+            assert value is None or gold_answer(value) in texts
+    data = load(*files)
+    assert [data.dataframe[i]["reward_model"]["ground_truth"] for i in range(len(data))] == texts
+
+
+def test_gold_answers_of_several_types_in_one_json_file(tmp_path) -> None:
+    file = tmp_path / "mixed.jsonl"
+    write(file, [row("m", i, reward_model={"ground_truth": gold}) for i, gold in enumerate([3, "4", 2**70, None])])
+    found = [load(file).dataframe[i]["reward_model"]["ground_truth"] for i in range(4)]
+    assert found == ["3", "4", str(2**70), None]
+
+
+def test_ids_of_numbers_and_of_text(tmp_path) -> None:
+    files = [tmp_path / "numbers.parquet", tmp_path / "texts.parquet"]
+    write(files[0], [row("", 1, prompt_id=7)])
+    write(files[1], [row("", 2, prompt_id="x")])
+    assert load(*files).prompt_ids == ["7", "x"]
 
 
 @pytest.mark.parametrize(

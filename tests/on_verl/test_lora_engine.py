@@ -1,8 +1,5 @@
 """A LoRA student in verl's engine on two ranks: what goes to servers, to a checkpoint, to the exported model."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,12 +8,13 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
+from recipe.zppo.export.__main__ import main
 from recipe.zppo.on_verl.export import export_hf_model
 from recipe.zppo.run.checkpoint_files import COMPLETE_FILE
+from tests import warm
 from tests.tiny_models import make_qwen3, make_tokenizer
 
 WORLD = 2
-ROOT = Path(__file__).parents[2]
 SCALE = 8 / 4
 
 
@@ -33,10 +31,8 @@ def folder(tmp_path_factory) -> Path:
             torch.nn.init.normal_(parameter.data, std=0.1)
     adapted.save_pretrained(folder / "adapter")
     tokenizer.save_pretrained(folder / "student")
-    script = Path(__file__).with_name("lora_ranks.py")
-    environment = os.environ | {"VERL_PLATFORM": "cpu", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, script, str(WORLD), folder]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    script = str(Path(__file__).with_name("lora_ranks.py"))
+    done = warm.run(script, WORLD, folder, folder=folder, timeout=240, VERL_PLATFORM="cpu")
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
 
@@ -108,3 +104,7 @@ def test_the_export_is_the_merged_policy(folder, seen):
     assert changed == {name for name in want if any(part in name for part in ("q_proj", "down_proj"))}
     assert (run / "lora_adapter/adapter_config.json").is_file()
     assert not (run / "hf_model/lora_adapter").exists()
+    assert main([str(run), "--dtype", "float32"]) == 0
+    whole = AutoModelForCausalLM.from_pretrained(run / "export/step_1").state_dict()
+    for name, weight in want.items():
+        torch.testing.assert_close(whole[name], weight, rtol=0, atol=1e-6)

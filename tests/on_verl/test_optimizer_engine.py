@@ -1,8 +1,5 @@
 """Each optimiser in verl's engine on two ranks: sharded, saved and resumed exactly, exported; against one tensor."""
 
-import os
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,12 +9,13 @@ from omegaconf import DictConfig, OmegaConf
 from transformers import AutoModelForCausalLM
 from verl.workers.config.optimizer import build_optimizer
 
-from recipe.zppo.config.compose import compose
+from recipe.zppo.export.__main__ import main
 from recipe.zppo.on_verl.export import export_hf_model
 from recipe.zppo.run.checkpoint_files import COMPLETE_FILE
+from tests import warm
+from tests.composed import compose
 from tests.tiny_models import make_qwen3, make_tokenizer
 
-ROOT = Path(__file__).parents[2]
 NAMES = (
     "anyprecision",
     "fp32",
@@ -40,9 +38,8 @@ def ran(request, tmp_path_factory) -> tuple[str, Path, list[dict]]:
     tokenizer = make_tokenizer()
     make_qwen3(len(tokenizer), tie_word_embeddings=True, num_hidden_layers=2).save_pretrained(folder / "student")
     tokenizer.save_pretrained(folder / "student")
-    command = [sys.executable, Path(__file__).with_name("optimizer_ranks.py"), request.param, folder]
-    environment = os.environ | {"VERL_PLATFORM": "cpu", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    script = str(Path(__file__).with_name("optimizer_ranks.py"))
+    done = warm.run(script, request.param, folder, folder=folder, timeout=240, VERL_PLATFORM="cpu")
     assert done.returncode == 0, done.stderr[-3000:]
     return request.param, folder, [torch.load(folder / f"seen_{i}.pt", weights_only=False) for i in range(2)]
 
@@ -85,6 +82,9 @@ def test_servers_and_the_export_get_the_weights_as_they_are(ran) -> None:
     exported = AutoModelForCausalLM.from_pretrained(export_hf_model(str(run), "fsdp2"), dtype=torch.bfloat16)
     for key, weight in exported.named_parameters():
         assert torch.equal(weight, seen["saved"]["weights"][key].bfloat16()), key
+    assert main([str(run), "--dtype", "float32"]) == 0
+    for key, weight in AutoModelForCausalLM.from_pretrained(run / "export/step_1").named_parameters():
+        assert torch.equal(weight, seen["saved"]["weights"][key].float()), key
 
 
 def test_shards_move_as_a_whole_tensor_does(ran) -> None:

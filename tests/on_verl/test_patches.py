@@ -1,7 +1,5 @@
 """The gradient of a fused LM head with weights of its own is the mean over all ranks."""
 
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,13 +7,13 @@ import pytest
 import torch
 
 from recipe.zppo.on_verl.patches import fused_head_in_the_root_unit
+from tests import warm
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("ranks")
-    script = Path(__file__).with_name("fused_head_ranks.py")
-    done = subprocess.run([sys.executable, script, path], capture_output=True, text=True, timeout=200)
+    done = warm.run(str(Path(__file__).with_name("fused_head_ranks.py")), path, folder=path)
     assert done.returncode == 0, done.stderr[-3000:]
     return path
 

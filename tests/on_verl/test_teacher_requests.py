@@ -9,12 +9,12 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.utils.config import omega_conf_to_dataclass
 from verl.workers.rollout.replica import TokenOutput
 
-from recipe.zppo.config.compose import compose
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.on_verl.dataset import ZPPODataset
 from recipe.zppo.on_verl.teacher_requests import TeacherServers
 from recipe.zppo.teacher.slots import Work
+from tests.composed import compose
 
 
 class Server:

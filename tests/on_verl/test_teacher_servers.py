@@ -4,9 +4,9 @@ import pytest
 from omegaconf import OmegaConf
 from verl.utils.config import omega_conf_to_dataclass
 
-from recipe.zppo.config.compose import compose
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.on_verl.teacher_servers import _teacher_config
+from tests.composed import compose
 
 
 def teachers(*overrides):

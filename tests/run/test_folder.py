@@ -56,6 +56,16 @@ def test_places_name_what_exists_only(tmp_path: Path):
     assert folder.places() == {"checkpoint": tmp_path / "global_step_4", "hf_model": tmp_path / "hf_model"}
 
 
+@pytest.mark.parametrize("content", ["zppo: {answer: {form: '#### {answer}'}}", "zppo: 3", "a: [", None])
+def test_a_setting_is_the_last_start_s(tmp_path: Path, content: str | None):
+    (tmp_path / "config_2.yaml").write_text("zppo: {answer: {form: old}}")
+    if content is not None:
+        (tmp_path / "config_10.yaml").write_text(content)
+    expected = "old" if content is None else "#### {answer}" if "####" in content else "none"
+    assert RunFolder(tmp_path).setting("zppo.answer.form", "none") == expected
+    assert RunFolder(tmp_path).setting("zppo.nothing.here", "none") == "none"
+
+
 def test_no_metrics_yet(tmp_path: Path):
     (tmp_path / "metrics.jsonl").write_text('{"step": 0, "val')
     with pytest.raises(RunFolderError, match="has no metrics yet"):

@@ -2,16 +2,23 @@
 
 import sys
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from recipe.zppo.config.command import GROUPS
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.dry_run.page import summary
 from recipe.zppo.dry_run.planning import Plan, add_numbers, plan
+from recipe.zppo.run.blotting import blotted_command
 
 
-def print_plan(config: DictConfig) -> int:
-    """Print what the run would do, and whether it would; the exit status."""
-    result = plan(config)
+def print_plan(config: DictConfig, *, stack: bool = True) -> int:
+    """Print what the run would do, and whether it would; the exit status. `stack`: see `plan`."""
+    result = plan(config, stack=stack)
+    result.command = blotted_command(sys.orig_argv)
+    if HydraConfig.initialized():
+        chosen = HydraConfig.get().runtime.choices
+        result.choices = {group: str(chosen[group]) for group in GROUPS}
     print(result.page(), end="")
     return 2 if result.problems else 0
 

@@ -20,6 +20,8 @@ class Disk:
     """Bytes. `kept` checkpoints exist at once at most (None: as many as are saved, of an unknown number of steps)."""
 
     folder: str
+    place: str
+    """What exists of the folder on this machine: the disk that was looked at."""
     checkpoint: int | None
     kept: int | None
     exported: int
@@ -102,7 +104,14 @@ def disk_of(
         logs, rollouts = None, 0
     kept = checkpoints_kept(config, steps)
     return Disk(
-        str(config.trainer.default_local_dir), checkpoint, kept, exported, free, rollouts, _logged(logs) if logs else 0
+        str(config.trainer.default_local_dir),
+        str(there or ""),
+        checkpoint,
+        kept,
+        exported,
+        free,
+        rollouts,
+        _logged(logs) if logs else 0,
     )
 
 

@@ -29,6 +29,21 @@ class Layout:
                 share[pool.name] = share.get(pool.name, 0) + pool.slots
         return sorted(nodes.items())
 
+    def idle(self, hardware: Hardware) -> str:
+        """One line if the run leaves accelerators alone; a run uses the nodes that it is told of, and no others."""
+        there, used = (
+            sum(node.accelerators for node in hardware.nodes),
+            sum(pool.slots * pool.nodes for pool in self.pools),
+        )
+        if self.placement is None or used >= there:
+            return ""
+        nodes, most = len(hardware.nodes), max(pool.nodes for pool in self.pools)
+        remedy = f"trainer.nnodes={nodes} would use all nodes" if most < nodes else "raise trainer.n_gpus_per_node"
+        each = max(node.accelerators for node in hardware.nodes)
+        if most < nodes and sum(pool.slots for pool in self.pools) < each:
+            remedy += f", more in trainer.n_gpus_per_node all {each:.0f} of each"
+        return f"trainer.nnodes: {there - used:.0f} of {there:.0f} accelerators stay idle; {remedy}"
+
 
 def pools_of(config: DictConfig, zppo: ZPPOConfig) -> tuple[Pool, ...]:
     """The pools that a run places, the student's first."""

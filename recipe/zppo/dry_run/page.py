@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from recipe.zppo.config.model_shape import ModelShape
     from recipe.zppo.dry_run.context import Budget
     from recipe.zppo.dry_run.engine import Serving
+    from recipe.zppo.dry_run.hours import Hours
     from recipe.zppo.dry_run.memory import ServingMemory
     from recipe.zppo.dry_run.planning import Plan
 
@@ -29,14 +30,18 @@ def render(plan: Plan, width: int | None = None) -> str:
     width = width or min(120, max(80, shutil.get_terminal_size((110, 0)).columns))
     console = Console(file=io.StringIO(), width=width, highlight=False)
     sections = (
+        ("Chosen", [(name, chosen) for name, chosen in plan.choices.items()]),
         ("Models", _models(plan)),
         (f"Placement ({plan.hardware.source})" if plan.hardware else "Placement", _placement(plan)),
         ("Sizes", _sizes(plan)),
         ("Longest requests, in tokens", _contexts(plan)),
         ("Memory of an accelerator", _memory(plan)),
         ("Work", _work(plan)),
+        ("Hours (none of this was measured here)", _hours(plan)),
         ("Files", _files(plan)),
     )
+    if plan.command:
+        console.print(Text(f"Plan of: {plan.command}"), soft_wrap=True)
     for title, lines in sections:
         table = Table.grid(padding=(0, 2))
         table.add_column(no_wrap=True, min_width=22)
@@ -140,8 +145,11 @@ def summary(plan: Plan) -> str:
     if layout and layout.placement:
         pools = " + ".join(f"{pool.slots} {pool.name}" for pool in layout.pools)
         parts.append(f"{pools} on each of {len(layout.by_node())} node(s)")
-    for (name, _), found in plan.serving_memory.items():
-        parts.append(f"{name}'s cache about {gb(found.cache)}")
+    for (name, _), served in plan.serving_memory.items():
+        parts.append(f"{name}'s cache about {gb(served.cache)}")
+    for found in plan.hours:
+        if work and work.steps is not None:
+            parts.append(f"{found.step * work.steps:,.3g} hours by {found.basis.partition(':')[0]}")
     if disk and disk.needed:
         parts.append(f"checkpoints {gb(disk.needed)}")
     return "; ".join(parts) or "nothing could be counted"
@@ -216,9 +224,39 @@ def _work(plan: Plan) -> Iterator[Line]:
         yield "the run", text
 
 
+def _hours(plan: Plan) -> Iterator[Line]:
+    if plan.platform == "cpu" or plan.workload is None:
+        return
+    steps = plan.workload.steps
+    for found in plan.hours:
+        yield "hours", _in_hours(found, steps, plan.price)
+        yield "  from", found.basis
+    if not plan.hours:
+        yield "hours", "not known: give zppo.plan.generation_tokens_per_s and zppo.plan.training_tokens_per_s"
+        yield "formula", FORMULA
+
+
+FORMULA = (
+    "a step = max(student's tokens / (GPUs x generation rate), teacher's tokens / (GPUs x its rate)) + tokens of "
+    "prompts and responses / (GPUs x training rate); GPU-hours = hours x GPUs of all nodes in use"
+)
+
+
+def _in_hours(found: Hours, steps: int | None, price: float | None) -> str:
+    minutes = f"{60 * found.step:.3g} minutes a step"
+    if steps is None:
+        return f"{minutes}, {found.step * found.accelerators:,.3g} GPU-hours each on {found.accelerators}"
+    hours = found.step * steps
+    spent = hours * found.accelerators
+    text = f"{hours:,.3g} for {steps:,} steps ({minutes}): {spent:,.0f} GPU-hours on {found.accelerators}"
+    return text if price is None else f"{text}; {spent * price:,.0f} at {price:g} a GPU-hour"
+
+
 def _files(plan: Plan) -> Iterator[Line]:
     for name, rows in (("training data", plan.train_rows), ("validation data", plan.val_rows)):
-        if rows:
+        if name == "training data" and plan.questions:
+            yield name, f"{plan.questions:,} questions (zppo.plan.questions)"
+        elif rows:
             yield name, f"{rows.files} file(s), {'unknown' if rows.rows is None else f'{rows.rows:,}'} rows"
     disk = plan.disk
     if disk is None:
@@ -226,7 +264,8 @@ def _files(plan: Plan) -> Iterator[Line]:
     if disk.rollouts:
         total = f"; with what else is saved {gb(disk.estimate)}" if disk.needed else ""
         yield "rollout files", f"up to about {gb(disk.rollouts)}, an upper estimate{total}"
-    free = f"; {gb(disk.free)} free" if disk.free is not None else ""
+    there = f" on the disk of {'this machine, at ' if plan.elsewhere else ''}{disk.place}"
+    free = f"; {gb(disk.free)} free{there}" if disk.free is not None else ""
     if disk.kept == 0:
         yield "checkpoints", f"none are saved{free}"
         return

@@ -8,7 +8,6 @@ checkpoint before.
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from omegaconf import DictConfig
 
+from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import CheckpointError
-from recipe.zppo.run.checkpoint_files import COMPLETE_FILE, TRACKER, is_complete, latest_complete
+from recipe.zppo.on_verl.questions import QuestionSource
+from recipe.zppo.replay_buffer import PromptReplayBuffer
+from recipe.zppo.replay_buffer.packing import pack
+from recipe.zppo.run.checkpoint_files import COMPLETE_FILE, TRACKER, is_complete, latest_complete, saved_steps
+from recipe.zppo.run.data_change import take_up
 from recipe.zppo.run.files import write_atomically, write_text_atomically
 from recipe.zppo.run.identity import check_identity, run_identity
 from recipe.zppo.run.metrics_log import plain_metrics
@@ -29,6 +34,12 @@ _FORMAT = 1
 
 class CheckpointMixin:
     """Save and load of `ZPPOTrainer` around verl's."""
+
+    config: DictConfig
+    zppo: ZPPOConfig
+    questions: QuestionSource
+    train_dataloader: Any
+    buffer: PromptReplayBuffer
 
     def _save_checkpoint(self) -> None:
         folder = os.path.join(self.config.trainer.default_local_dir, f"global_step_{self.global_steps}")
@@ -41,6 +52,7 @@ class CheckpointMixin:
                 "step": self.global_steps,
                 "seed": self.zppo.seed,
                 "identity": self._identity(),
+                "prompt_ids": pack(self.questions.prompt_ids),
                 "buffer": self.buffer.state_dict(),
                 "pending": self.pipeline.state_dict(),
                 # verl logs a step after its checkpoint; a run that is killed in between logs it on resume.
@@ -73,10 +85,15 @@ class CheckpointMixin:
             if not is_complete(path):
                 raise CheckpointError(f"trainer.resume_from_path={path} is not a complete ZPPO checkpoint")
         state = None if path is None else self._own_state(path)
+        change = state and self.questions.change_since(state, path, accept=self.zppo.data.accept_changes)
+        beginning = self.train_dataloader.state_dict() if change and not change.in_place else None
         super()._load_checkpoint()
+        if beginning is not None:
+            self.train_dataloader.load_state_dict(beginning)
         if state is not None:
             self.buffer.load_state_dict(state["buffer"])
-            self.pending_state = state["pending"]
+            pending = state["pending"]
+            self.pending_state = take_up(self.buffer, pending, self.questions.prompt_ids) if change else pending
             self.metrics_log.restored = state["metrics"]
 
     def _leave_behind(self) -> None:
@@ -121,8 +138,7 @@ class CheckpointMixin:
         folder = self.config.trainer.default_local_dir
         if not keep:
             return
-        steps = sorted(int(m[1]) for name in os.listdir(folder) if (m := re.fullmatch(r"global_step_(\d+)", name)))
-        for step in [step for step in steps if step <= self.global_steps][:-keep]:
+        for step in [step for step in saved_steps(folder) if step <= self.global_steps][:-keep]:
             path = Path(folder, f"global_step_{step}")
             (path / COMPLETE_FILE).unlink(missing_ok=True)
             shutil.rmtree(path, ignore_errors=True)

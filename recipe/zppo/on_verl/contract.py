@@ -71,6 +71,13 @@ CONTRACT: dict[str, dict[str, tuple[str, str]]] = {
         "_acquire_server": ("zppo/on_verl/guards/server_client.py", "async (self, request_id, **extra)"),
         "_load_balancer": ("zppo/on_verl/guards/server_client.py", "= load_balancer_handle"),
     },
+    "verl.model_merger.fsdp_model_merger:FSDPModelMerger": {
+        "_load_and_merge_state_dicts": (
+            "zppo/on_verl/merge.py",
+            "(self, world_size, total_shards, mesh_shape, mesh_dim_names)",
+        ),
+        "_merge_by_placement": ("zppo/on_verl/merge.py", "(self, tensors, placement)"),
+    },
     "verl.utils.fsdp_utils": {
         "_select_fsdp2_wrap_targets": (
             "zppo/on_verl/patches.py",

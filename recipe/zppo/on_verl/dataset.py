@@ -13,8 +13,13 @@ from verl.utils.tokenizer import build_multimodal_processor_inputs, normalize_to
 from recipe.zppo import prompts
 from recipe.zppo.errors import DataError, ZPPOError, first_line
 from recipe.zppo.media import parts as media
-from recipe.zppo.media.columns import left_encoded, with_one_form
+from recipe.zppo.media.columns import as_list, left_encoded, with_one_form
+from recipe.zppo.on_verl.columns import Columns
 from recipe.zppo.on_verl.joined_files import with_common_types
+from recipe.zppo.on_verl.row_files import load_frame
+
+NO_SOURCE = "unknown"
+"""`data_source` of a row without one; verl's own word where it has a default."""
 
 
 class ZPPODataset(RLHFDataset):
@@ -33,25 +38,38 @@ class ZPPODataset(RLHFDataset):
         Raises:
             DataError: the files' columns are of different types.
         """
-        frames = [left_encoded(_load(file)) for file in self.data_files]
+        columns = Columns(self.config)
+        frames = [columns.frame(left_encoded(load_frame(file, columns.answers))) for file in self.data_files]
         media_columns = (self.image_key, self.video_key)
-        frames = with_common_types(frames, list(self.data_files), skipped=media_columns)
+        frames = with_common_types(frames, list(self.data_files), skipped=media_columns, id_column=self._id_column)
         for column in media_columns:
             frames = with_one_form(frames, column)
+        self._ends = np.cumsum([len(frame) for frame in frames])
         try:
             dataframe = datasets.concatenate_datasets(frames)
         except ValueError as error:
             raise DataError(f"{list(self.data_files)} do not go together: {first_line(error)}") from error
+        self._positions = np.arange(len(dataframe))
         if 0 < self.max_samples < len(dataframe):
             rows = np.arange(self.max_samples)
             if self.shuffle:
                 rows = np.random.default_rng(self.seed).choice(len(dataframe), size=self.max_samples, replace=False)
-            dataframe = dataframe.select(rows.tolist())
+            dataframe, self._positions = dataframe.select(rows.tolist()), rows
         self.dataframe = self.maybe_filter_out_long_prompts(dataframe)
         self.prompt_ids = self._read_prompt_ids()
 
+    @property
+    def _id_column(self) -> str:
+        return self.config.get("prompt_id_key", None) or "prompt_id"
+
+    def place_of(self, row: int) -> str:
+        """File and row of a row of the data set."""
+        position = int(self._positions[row])
+        file = int(np.searchsorted(self._ends, position, side="right"))
+        return f"{self.original_data_files[file]} row {position - (int(self._ends[file - 1]) if file else 0)}"
+
     def _read_prompt_ids(self) -> list[str]:
-        key = self.config.get("prompt_id_key", None) or "prompt_id"
+        key = self._id_column
         if key in self.dataframe.column_names:
             return [str(value) for value in self.dataframe[key]]
         seen: Counter[str] = Counter()
@@ -77,7 +95,7 @@ class ZPPODataset(RLHFDataset):
         if not self.filter_overlong_prompts:
             return dataframe
         limit = self.max_prompt_length
-        room = limit - len(self.tokenizer.encode(prompts.SEPARATOR + prompts.CLOSER.text, add_special_tokens=False))
+        room = limit - closer_tokens(self.tokenizer)
         measured = dataframe.map(
             self._measure,
             with_indices=True,
@@ -89,9 +107,10 @@ class ZPPODataset(RLHFDataset):
         )
         problems = [text for text in measured["problem"] if text]
         if problems:
-            raise DataError(f"{list(self.data_files)}: {problems[0]} ({len(problems)} such row(s) in all)")
+            raise DataError(f"{problems[0]} ({len(problems)} such row(s) in all)")
         lengths = measured["length"]
-        kept = dataframe.select([row for row, length in enumerate(lengths) if length <= room])
+        fitting = [row for row, length in enumerate(lengths) if length <= room]
+        kept, self._positions = dataframe.select(fitting), self._positions[fitting]
         self.num_dropped = len(dataframe) - len(kept)
         if not len(kept):
             raise DataError(
@@ -132,11 +151,11 @@ class ZPPODataset(RLHFDataset):
         """The messages with images and videos at their placeholders, still encoded (verl opens them here)."""
         if example.get(self.audio_key):
             raise DataError("audio is not supported")
-        columns = (self.image_key, self.video_key)
-        if all(example.get(column) is None for column in columns) and _is_text(example[key]):
-            return example[key]  # `<image>` is text where nobody speaks of images; an empty list speaks of them
-        images, videos = (example.get(column) or [] for column in columns)
-        messages = media.place(example[key], images, videos)
+        columns, messages = (self.image_key, self.video_key), media.spoken(example[key])
+        if all(example.get(column) is None for column in columns) and _is_text(messages):
+            return messages  # `<image>` is text where nobody speaks of images; an empty list speaks of them
+        images, videos = (as_list(example.get(column)) for column in columns)
+        messages = media.place(messages, images, videos)
         messages = media.limited(messages, self.config.get("min_pixels"), self.config.get("max_pixels"))
         if self.processor is None and media.has_media(messages):
             raise DataError(
@@ -154,20 +173,20 @@ class ZPPODataset(RLHFDataset):
         try:
             row = super().__getitem__(item)
         except ZPPOError as error:
-            raise DataError(f"{list(self.data_files)}: row {item} ({self.prompt_ids[item]}): {error}") from error
+            raise DataError(f"{self.place_of(item)} ({self.prompt_ids[item]}): {error}") from error
         row["prompt_id"], row["row"] = self.prompt_ids[item], int(item)
+        if row.get("data_source") is None:  # the reward function and the metrics of validation are given it
+            row["data_source"] = NO_SOURCE
         return row
 
     def _name(self, row: dict[str, Any], index: int) -> str:
-        prompt_id = row.get(self.config.get("prompt_id_key", None) or "prompt_id")
-        return f"row {index}" + (f" ({prompt_id})" if prompt_id is not None else "")
+        prompt_id = row.get(self._id_column)
+        return self.place_of(index) + (f" ({prompt_id})" if prompt_id is not None else "")
 
 
-def _load(file: str) -> datasets.Dataset:
-    kind = {"parquet": "parquet", "json": "json", "jsonl": "json"}.get(file.rpartition(".")[2])
-    if kind is None:
-        raise DataError(f"{file} is not a .parquet, .json or .jsonl file")
-    return datasets.load_dataset(kind, data_files=file)["train"]
+def closer_tokens(tokenizer: Any) -> int:
+    """Of what goes on behind every prompt at run time."""
+    return len(tokenizer.encode(prompts.SEPARATOR + prompts.closer(), add_special_tokens=False))
 
 
 def _is_text(messages: list[dict]) -> bool:

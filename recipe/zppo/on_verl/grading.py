@@ -8,11 +8,17 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import RewardFunctionError, one_line
-from recipe.zppo.judge import Judgement, Verdict, graders
+from recipe.zppo.judge import Grade, Judgement, Verdict, graders
 from recipe.zppo.media import parts as media
 from recipe.zppo.on_verl.text_rewards import TEXT, ResponseText, reads_text_alone
 from recipe.zppo.reward import extract_answer
 from recipe.zppo.teacher.client import TeacherClient
+
+
+def answer_read(output: AgentLoopOutput, text: str) -> str:
+    """The answer in a graded response: what the reward function says that it has read, else by the run's format."""
+    said = output.extra_fields.get("reward_extra_info", {}).get("answer")
+    return extract_answer(text) or "" if said is None else said
 
 
 class GradingMixin:
@@ -24,12 +30,12 @@ class GradingMixin:
     teacher: TeacherClient
     """The judge."""
 
-    async def grade(self, data: dict[str, Any], text: str) -> tuple[float, Judgement | None]:
+    async def grade(self, data: dict[str, Any], text: str) -> Grade:
         """The student's reward for a text of somebody else, as it is; there are no tokens of it."""
         end = [self.tokenizer.eos_token_id]
         output = AgentLoopOutput(prompt_ids=end, response_ids=end, response_mask=[1], metrics={})
         judgement = await self._score([output], data, ResponseText(text, of_tokens=False), validate=False)
-        return float(output.reward_score), judgement
+        return Grade(float(output.reward_score), answer_read(output, text), judgement)
 
     async def _score(
         self, outputs: list[AgentLoopOutput], data: dict, response: ResponseText, validate: bool

@@ -1,6 +1,6 @@
 """The questions of a step: new ones from verl's data loader, replayed ones from the buffer by their row."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,8 @@ from verl.utils.dataset.rl_dataset import collate_fn
 from recipe.zppo.errors import CheckpointError, DataError
 from recipe.zppo.on_verl.dataset import ZPPODataset
 from recipe.zppo.replay_buffer import PromptReplayBuffer
+from recipe.zppo.replay_buffer.packing import unpack
+from recipe.zppo.run.data_change import DataChange, check_data
 from recipe.zppo.types import Question
 
 
@@ -30,6 +32,18 @@ class QuestionSource:
     def prompt_ids(self) -> list[str]:
         """Of all rows, in their order."""
         return self._dataset.prompt_ids
+
+    def change_since(self, state: Mapping[str, Any], path: str, *, accept: bool) -> DataChange | None:
+        """What changed since a checkpoint with `identity` and `prompt_ids`, see `check_data`."""
+        then = state.get("prompt_ids")
+        return check_data(
+            state.get("identity"),
+            None if then is None else [str(prompt_id) for prompt_id in unpack(then)],
+            self.prompt_ids,
+            path,
+            accept=accept,
+            place=self._dataset.place_of,
+        )
 
     def next_step(self, buffer: PromptReplayBuffer, num_replay: int) -> tuple[list[Question], int]:
         """New questions first, then the replayed ones; a prompt that is new is not replayed in the same step.
@@ -69,13 +83,15 @@ class QuestionSource:
 
 
 def _endless(dataloader: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Its batches, epoch after epoch."""
+    """Its batches, epoch after epoch. Restored where an epoch ends, a loader is empty once."""
+    was_empty = False
     while True:
         batch = None
         for batch in dataloader:
             yield batch
-        if batch is None:
+        if batch is None and was_empty:
             raise DataError("the data loader is empty")
+        was_empty = batch is None
 
 
 def _plain(value: Any) -> Any:

@@ -9,6 +9,7 @@ from verl.trainer.main_ppo import TaskRunnerV1
 
 from recipe.zppo.on_verl.guards.wait_limit import WaitLimit
 from recipe.zppo.run.lock import RunLock
+from recipe.zppo.run.trackers import tracker_environment
 from recipe.zppo.teacher.secret import Secret
 
 # Ray wraps a decorated class; the plain one is kept in its metadata.
@@ -32,8 +33,6 @@ class ZPPOTaskRunner(_TaskRunner):
         # Registers the trainer, and the advantage estimator, under the name "zppo".
         import recipe.zppo.on_verl.trainer  # noqa: F401
 
-        # verl's default is ./tensorboard_log of the working directory, shared by all runs.
-        os.environ.setdefault("TENSORBOARD_DIR", os.path.join(config.trainer.default_local_dir, "tensorboard"))
         limit = WaitLimit(
             config.zppo.timeouts.start_s,
             "the run was not ready to train",
@@ -42,7 +41,7 @@ class ZPPOTaskRunner(_TaskRunner):
             "models load slowly",
         )
         # First the lock: watching one that a dead node left takes minutes, which are not the start's.
-        with RunLock(config.trainer.default_local_dir), limit as self._start_limit:
+        with RunLock(config.trainer.default_local_dir), tracker_environment(config), limit as self._start_limit:
             super().run(config)
 
     def init_agent_loop_manager(self) -> None:

@@ -15,7 +15,8 @@ from verl import DataProto
 from verl.experimental.reward_loop.reward_manager.base import RawRewardFn, RewardManagerBase
 from verl.trainer.ppo.reward import resolve_reward_manager_cls
 
-from recipe.zppo.reward import use_grader
+from recipe.zppo.reward import use_reward
+from recipe.zppo.reward_result import with_outcome
 
 TEXT = "zppo_text"
 """Field of a response on its way to a reward worker: its `ResponseText`."""
@@ -26,12 +27,13 @@ _CHOSEN = "chosen_reward_manager"
 def use_text_rewards(config: DictConfig) -> None:
     """Put `TextRewardManager` before the reward manager of a composed config.
 
-    Ours of the reward functions are told the grader, too: verl's `remote` manager has processes of its own.
+    Ours of the reward functions are told grader and form of an answer, too: verl's `remote` manager has processes of
+    its own.
     """
     function = config.reward.custom_reward_function
     with open_dict(config.reward):
         if (function.path or "").startswith("pkg://recipe.zppo."):
-            given = {"reward_kwargs": {"grader": config.zppo.reward.grader}}
+            given = {"reward_kwargs": {"grader": config.zppo.reward.grader, "answer": config.zppo.answer}}
             config.reward.custom_reward_function = OmegaConf.merge(given, function)
         config.reward[_CHOSEN] = config.reward.reward_manager
         config.reward.reward_manager = OmegaConf.merge(
@@ -56,11 +58,12 @@ class ResponseText:
 
 
 class TextRewardManager(RewardManagerBase):
-    """The chosen manager, whose tokenizer knows each response's text."""
+    """The chosen manager, whose tokenizer knows each response's text; its scores become outcomes."""
 
     def __init__(self, config: DictConfig, tokenizer: Any, compute_score: RawRewardFn, **options: Any):
         super().__init__(config, tokenizer, compute_score)
-        use_grader(config.zppo.reward.grader)
+        use_reward(config.zppo)
+        self.binarize = config.zppo.reward.binarize
         config = copy.deepcopy(config)
         config.reward.reward_manager = config.reward[_CHOSEN]
         manager_cls = resolve_reward_manager_cls(config)
@@ -70,7 +73,9 @@ class TextRewardManager(RewardManagerBase):
         response = data.non_tensor_batch.pop(TEXT)[-1]
         manager = copy.copy(self.chosen)  # its own for each response, of which many are under way together
         manager.tokenizer = _KnowsText(self.tokenizer, response, data.batch["responses"][-1])
-        return await manager.run_single(data)
+        result = await manager.run_single(data)
+        score, extra = with_outcome(result["reward_score"], result.get("reward_extra_info") or {}, self.binarize)
+        return result | {"reward_score": score, "reward_extra_info": extra}
 
 
 class _KnowsText:

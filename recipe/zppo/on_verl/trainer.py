@@ -31,12 +31,15 @@ from recipe.zppo.on_verl.text_rewards import use_text_rewards
 from recipe.zppo.on_verl.validation_queue import ValidationQueue
 from recipe.zppo.randomness import generator
 from recipe.zppo.replay_buffer import PromptReplayBuffer
-from recipe.zppo.reward import use_grader
+from recipe.zppo.reward import use_reward
 from recipe.zppo.rollout.pipeline import QuestionPipeline
 from recipe.zppo.run import metrics as zppo_metrics
+from recipe.zppo.run.blotting import blotted
+from recipe.zppo.run.first_look import FirstLook
 from recipe.zppo.run.metrics_log import MetricsLog
 from recipe.zppo.run.rollout_log import RolloutLog
 from recipe.zppo.run.status import StatusFile
+from recipe.zppo.run.trackers import resume_trackers
 from recipe.zppo.step import Step, is_off_policy
 from recipe.zppo.teacher.endpoint import EndpointSpec, endpoint_specs
 from recipe.zppo.types import Group, Question, StepResult
@@ -52,11 +55,12 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
 
     def __init__(self, config: DictConfig):
         self.zppo = validate_zppo(config.zppo)
-        use_grader(self.zppo.reward.grader)
+        use_reward(self.zppo)
         os.makedirs(config.trainer.default_local_dir, exist_ok=True)
         self.status = StatusFile(os.path.join(config.trainer.default_local_dir, "status.json"))
         self.metrics_log = MetricsLog(self.zppo.logging.metrics_file)
         self.rollout_log = RolloutLog(self.zppo.logging.rollouts_dir, self.zppo.logging.text_limit)
+        self.first_look = FirstLook()
         self.buffer = PromptReplayBuffer(
             self.zppo.replay.capacity, self.zppo.threshold, self.zppo.seed, self.zppo.replay.weights
         )
@@ -253,6 +257,7 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
             kinds=self.zppo.kinds,
             dynamic_sampling=self.zppo.dynamic_sampling,
         )
+        self._unblotted, self.config = self.config, blotted(self.config)  # what fit() gives to trackers; see `logger`
         try:
             super().fit(agent_loop_manager)
             self.rollout_log.close()
@@ -270,6 +275,8 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
     @logger.setter
     def logger(self, tracking: Any) -> None:
         """verl's fit() sets its loggers here; the metrics file becomes one of them (`verl/utils/tracking.py`)."""
+        self.config = self._unblotted
+        resume_trackers(tracking, self.config, self.global_steps)
         self.metrics_log.resume(self.global_steps)
         tracking.logger["zppo_metrics_file"] = self.metrics_log
         self._logger = tracking

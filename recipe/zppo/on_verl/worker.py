@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import transfer_queue as tq
 from cachetools import LRUCache
+from ray.exceptions import TaskCancelledError
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopWorkerTQ
 from verl.utils.tokenizer import get_processor_token_id
@@ -24,12 +25,12 @@ from recipe.zppo.errors import DataError, JudgeError, PromptTooLongError, Reward
 from recipe.zppo.judge import QUESTION_TEXT, graders, with_question
 from recipe.zppo.media import parts as media
 from recipe.zppo.on_verl.agent_loop import AGENT_NAME
-from recipe.zppo.on_verl.grading import GradingMixin
+from recipe.zppo.on_verl.grading import GradingMixin, answer_read
 from recipe.zppo.on_verl.guards.reward_workers import RewardWorkers
 from recipe.zppo.on_verl.teacher_requests import TeacherServers
 from recipe.zppo.on_verl.text_rewards import ResponseText
 from recipe.zppo.randomness import derive_seed
-from recipe.zppo.reward import extract_answer, use_grader
+from recipe.zppo.reward import use_reward
 from recipe.zppo.rollout.prefix import OpeningTokens
 from recipe.zppo.sanitize import sanitize
 from recipe.zppo.teacher.client import TeacherClient
@@ -53,7 +54,7 @@ class ZPPOAgentLoopWorker(GradingMixin, _AgentLoopWorkerTQ):
     def __init__(self, config: Any, llm_client: Any, teacher_client: dict | None, reward_handles: Sequence[Any]):
         super().__init__(config, llm_client, teacher_client, [RewardWorkers(reward_handles)])
         self.zppo = validate_zppo(config.zppo)
-        use_grader(self.zppo.reward.grader)
+        use_reward(self.zppo)
         rollout = config.actor_rollout_ref.rollout
         self.seeded = bool(rollout.full_determinism)
         self.sampling_params = {
@@ -67,8 +68,6 @@ class ZPPOAgentLoopWorker(GradingMixin, _AgentLoopWorkerTQ):
         self.opening_tokens = OpeningTokens(
             self.tokenizer, rollout.response_length, self.config.data.get("apply_chat_template_kwargs")
         )
-        reward = self.config.reward.custom_reward_function
-        self._rewarded_by_us = (reward.path, reward.name) == ("pkg://recipe.zppo.reward", "compute_score")
         self.default_agent = rollout.agent.default_agent_loop or AGENT_NAME
         self._asked = [  # in the order of zppo.teacher_paths
             self._generate(client, path)
@@ -144,6 +143,8 @@ class ZPPOAgentLoopWorker(GradingMixin, _AgentLoopWorkerTQ):
             return RolloutFailure(session, "judge", str(error))
         except PromptTooLongError as error:
             return RolloutFailure(session, "too_long", str(error))
+        except TaskCancelledError as error:  # whoever gave this up: Ray cancels a task's calls before the task itself
+            raise asyncio.CancelledError from error
         except Exception as error:  # the servers' failures have no common type; the cause goes to the trainer
             logger.warning("rollout %s of %s failed", session, fields["uid"], exc_info=True)
             return RolloutFailure(session, "generation", one_line(error))
@@ -182,8 +183,7 @@ class ZPPOAgentLoopWorker(GradingMixin, _AgentLoopWorkerTQ):
         text = self.tokenizer.decode(np.asarray(final.response_ids), skip_special_tokens=True)
         response = ResponseText(text, of_tokens=True)
         judgement = await self._score(outputs, kwargs, response, validate)  # verl's own call then finds the score
-        # Ours says which answer it has graded; what another function calls so may be something else.
-        said = final.extra_fields["reward_extra_info"]["answer"] if self._rewarded_by_us else extract_answer(text)
+        said = answer_read(final, text)
         # Nobody reads the messages back, and with images they are megabytes a rollout.
         fields = {key: value for key, value in kwargs.items() if key not in ("raw_prompt", QUESTION_TEXT)}
         await super()._agent_loop_postprocess(output, validate, **fields)
@@ -195,7 +195,7 @@ class ZPPOAgentLoopWorker(GradingMixin, _AgentLoopWorkerTQ):
             text=text,
             reward=float(final.reward_score),
             # It enters NCQ prompts, so it is made safe as candidates are.
-            answer=sanitize(said or "", self.teacher.special_tokens),
+            answer=sanitize(said, self.teacher.special_tokens),
             num_prompt_tokens=len(final.prompt_ids),
             num_tokens=len(final.response_ids),
             num_given=len(given.token_ids) if given else 0,

@@ -9,6 +9,9 @@ COMPLETE_FILE = "zppo_complete.json"
 TRACKER = "latest_checkpointed_iteration.txt"
 """verl's; written in place."""
 
+LOCAL_STATE = "local_state.pt"
+"""The local back end's one checkpoint: the newest."""
+
 
 def latest_complete(folder: str) -> str | None:
     """Newest complete checkpoint in ``folder`` of the run that saved there last, or None.
@@ -19,12 +22,16 @@ def latest_complete(folder: str) -> str | None:
     if not os.path.isdir(folder):
         return None
     last = tracked_step(folder)
-    steps = [int(match[1]) for name in os.listdir(folder) if (match := re.fullmatch(r"global_step_(\d+)", name))]
-    for step in sorted(steps, reverse=True):
+    for step in reversed(saved_steps(folder)):
         path = os.path.join(folder, f"global_step_{step}")
         if (last is None or step <= last) and is_complete(path):
             return path
     return None
+
+
+def saved_steps(folder: str) -> list[int]:
+    """Steps with a checkpoint folder, complete or not, ascending."""
+    return sorted(int(match[1]) for name in os.listdir(folder) if (match := re.fullmatch(r"global_step_(\d+)", name)))
 
 
 def tracked_step(folder: str) -> int | None:

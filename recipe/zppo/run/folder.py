@@ -7,6 +7,7 @@ Layout, with the default settings of ``zppo.logging``::
     rollouts/step_000001.jsonl   one group a line (`recipe.zppo.run.rollout_log`)
     global_step_20/              checkpoints (`recipe.zppo.on_verl.checkpoint`)
     hf_model/ lora_adapter/ tensorboard/ train.log
+    config_1.yaml                of the first start (`recipe.zppo.run.start_record`)
     run.lock                     while a run works there (`recipe.zppo.run.lock`)
 """
 
@@ -14,12 +15,18 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from recipe.zppo.config.engine import shown
 from recipe.zppo.errors import ZPPOError
 from recipe.zppo.run.checkpoint_files import latest_complete
+
+_CONFIG = re.compile(r"config_(\d+)\.yaml$")
+_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Row = dict[str, float]
 """Metrics of one step by name; ``step`` is among them. What is not a finite number is not in it."""
@@ -37,9 +44,9 @@ class RunFolder:
     """
 
     def __init__(self, path: str | os.PathLike[str]):
-        self.path = Path(path).resolve()
-        if not self.path.is_dir():
-            raise RunFolderError(f"{path} is not a folder; give the trainer.default_local_dir of a run")
+        self.path = Path(path).expanduser().resolve()
+        if not str(path) or not self.path.is_dir():
+            raise RunFolderError(f"{shown(str(path))} is not a folder; give the trainer.default_local_dir of a run")
 
     @property
     def metrics_file(self) -> Path:
@@ -71,21 +78,44 @@ class RunFolder:
         """The content of status.json, or None."""
         return read_json(self.path / "status.json")
 
+    def setting(self, key: str, otherwise: Any) -> Any:
+        """A key of the last start's configuration, dotted; ``otherwise`` for runs from before it was kept."""
+        found = [
+            (int(match[1]), path) for path in self.path.glob("config_*.yaml") if (match := _CONFIG.match(path.name))
+        ]
+        try:
+            node = yaml.load(max(found)[1].read_bytes(), _YAML) if found else {}
+            for part in key.split("."):
+                node = node[part]
+        except (OSError, yaml.YAMLError, KeyError, TypeError):
+            return otherwise
+        return node
+
     def rollout_files(self) -> list[Path]:
         """In the order of their steps."""
         found = [(re.fullmatch(r"step_(\d+)\.jsonl", path.name), path) for path in self.path.glob("rollouts/*")]
         return [path for _, path in sorted((int(match[1]), path) for match, path in found if match)]
 
     def groups(self) -> Iterator[dict[str, Any]]:
-        """All groups of the rollout files, in the order of their steps.
+        """All groups of the rollout files, in the order of their steps; what is not one of ours is passed over.
 
         Raises:
-            RunFolderError: there is no such file.
+            RunFolderError: there is no such file; or, at the end, no group in any.
         """
         files = self.rollout_files()
         if not files:
             raise RunFolderError(f"{self.path} has no rollout files (zppo.logging.rollouts_dir)")
-        return (group for path in files for group in read_json_lines(path))
+        return self._groups(files)
+
+    def _groups(self, files: Sequence[Path]) -> Iterator[dict[str, Any]]:
+        found = False
+        for path in files:
+            for line in read_json_lines(path):
+                if is_group(line):
+                    found = True
+                    yield line
+        if not found:
+            raise RunFolderError(f"{files[0].parent} has no group that can be read: damaged, or of another version")
 
     def places(self) -> dict[str, Path]:
         """What exists of the things that a person may look for, by name."""
@@ -100,6 +130,26 @@ class RunFolder:
             "log": self.path / "train.log",
         }
         return {name: path for name, path in places.items() if path is not None and path.exists()}
+
+
+def is_group(line: Mapping[str, Any]) -> bool:
+    """Whether the line of a rollout file has what its readers need."""
+    teacher = line.get("teacher", {"responses": []})
+    return (
+        isinstance(line.get("kind"), str)
+        and isinstance(line.get("prompt_id"), str)
+        and _all_have(line.get("candidates"), "correct", "compression")
+        and _all_have(line.get("responses"), "reward")
+        and all(_is_number(response["reward"]) for response in line["responses"])
+        and isinstance(teacher, dict)
+        and _all_have(teacher.get("responses"))
+    )
+
+
+def _all_have(items: Any, *names: str) -> bool:
+    return isinstance(items, list) and all(
+        isinstance(item, dict) and all(name in item for name in names) for item in items
+    )
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

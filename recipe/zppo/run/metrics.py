@@ -19,7 +19,8 @@ def step_metrics(result: StepResult, report: Any, buffer: PromptReplayBuffer, co
     """All ZPPO metrics of one step; a mean over nothing is left out.
 
     Keys: ``zppo/accuracy/*`` plain accuracy of new and replayed questions; ``zppo/hard_share``;
-    ``zppo/reward/doubtful`` rewards on which the graders differ; ``zppo/{bcq,ncq}/*``; ``zppo/judge/*`` verdicts on
+    ``zppo/reward/no_answer_share`` plain rollouts without an answer that can be read; ``zppo/reward/doubtful`` rewards
+    on which the graders differ; ``zppo/{bcq,ncq}/*``; ``zppo/judge/*`` verdicts on
     answers of student and teacher; ``zppo/teacher/*`` on the hard questions; ``zppo/buffer/*``;
     ``zppo/batch/*`` shares of the batch (Fig. 5), of trivial groups and of positive advantages (Fig. 22);
     ``zppo/compression/*``; ``zppo/tokens/*``; ``zppo/time_s/*``.
@@ -60,6 +61,9 @@ def _plain_metrics(result: StepResult, threshold: float) -> dict[str, float | No
         "zppo/questions/replayed": len(replayed),
         "zppo/hard_share": _mean(group.accuracy < threshold for group in result.plain),
         "zppo/all_wrong_share": _mean(group.num_correct == 0 for group in result.plain),
+        "zppo/reward/no_answer_share": _mean(
+            not rollout.answer for group in result.plain for rollout in group.rollouts
+        ),
     }
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from recipe.zppo.methods.candidate_questions import form_of
 from recipe.zppo.prompts import question_text
-from recipe.zppo.reward import extract_answer
 from recipe.zppo.run.files import DispensableWrites, write_atomically
 from recipe.zppo.types import Group, StepResult
 
@@ -80,7 +79,8 @@ class RolloutLog:
                 {
                     "source": candidate.source,
                     "correct": candidate.correct,
-                    "answer": candidate.answer,
+                    "answer": self._cut(candidate.answer),
+                    "shown_answer": self._cut(candidate.shown_answer),
                     "compression": candidate.compression,
                     **({"rejected": list(candidate.rejected)} if candidate.rejected else {}),
                     "text": self._cut(candidate.text),
@@ -109,7 +109,7 @@ class RolloutLog:
                 "responses": [
                     {
                         "reward": r.reward,
-                        "answer": self._cut(extract_answer(r.text) or ""),
+                        "answer": self._cut(r.answer or ""),
                         **({"verdict": r.verdict} if r.verdict else {}),
                         "text": self._cut(r.text),
                     }

@@ -95,8 +95,8 @@ def reserve(
 def find_places(shares: Sequence[Pool]) -> tuple[list[dict[str, Any]], Placement]:
     """The cluster's nodes, and of each share the nodes that hold its groups (indices into the former).
 
-    What is free decides. Where that is too little, an ended run may be about to give its share back: then it is
-    waited for, and in the end what the nodes have decides.
+    What is free decides. Where that is too little, or would put more of a pool on some nodes than on others, an ended
+    run may be about to give its share back: then it is waited for, and in the end what the nodes have decides.
 
     Raises:
         ConfigError: not even the latter is enough.
@@ -112,14 +112,19 @@ def find_places(shares: Sequence[Pool]) -> tuple[list[dict[str, Any]], Placement
             f"{resource}; its nodes have ({resource}, CPU) = {[(int(slots), int(cpus)) for slots, cpus in rooms]}; "
             "lower trainer.n_gpus_per_node or zppo.teacher.n_gpus_per_node, or trainer.nnodes"
         )
-    deadline = time.monotonic() + RELEASE_TIMEOUT_S
+    deadline, possible = time.monotonic() + RELEASE_TIMEOUT_S, None
     while time.monotonic() < deadline:
         free = ray._private.state.available_resources_per_node()  # as verl's ResourcePoolManager asks
-        placement = place([_room(free.get(node["NodeID"], {}), resource) for node in nodes], shares)
-        if placement is not None:
-            return nodes, placement
+        possible = place([_room(free.get(node["NodeID"], {}), resource) for node in nodes], shares)
+        if possible is not None and _spread(possible) >= _spread(whole):
+            return nodes, possible
         time.sleep(0.5)
-    return nodes, whole
+    return nodes, possible or whole
+
+
+def _spread(placement: Placement) -> int:
+    """Nodes that the pools use, each counted by itself."""
+    return sum(len(set(indices)) for indices in placement.values())
 
 
 def _room(resources: dict[str, float], resource: str) -> tuple[float, float]:

@@ -1,0 +1,61 @@
+"""A folder that is either complete or absent: built beside its place, checked by hashes, published by a rename."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import stat
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock
+
+
+def hash_files(root: Path, exclude: Path | None = None) -> dict[str, str]:
+    """SHA-256 of every file under `root`, by relative path."""
+    files = sorted(path for path in root.rglob("*") if path.is_file() and path != exclude)
+    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """One builder of `path` at a time on a file system that knows locks; elsewhere the rename alone keeps order."""
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):
+            held.enter_context(FileLock(path.parent / f".{path.name}.lock", fallback_to_soft=False))
+        yield
+
+
+def new_building_folder(path: Path) -> Path:
+    folder = path.parent / f".{path.name}.building-{uuid.uuid4().hex[:8]}"
+    folder.mkdir()
+    return folder
+
+
+def remove_leftovers(path: Path) -> None:
+    """What killed builders of `path` left behind. Only while holding :func:`exclusive`."""
+    for kind in ("building", "old"):
+        for folder in path.parent.glob(f".{path.name}.{kind}-*"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def publish(folder: Path, path: Path) -> None:
+    """Puts `folder` at `path`, in place of what is there; its files get the mode of new ones."""
+    give_ordinary_modes(folder)
+    old = path.parent / f".{path.name}.old-{uuid.uuid4().hex[:8]}"
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(path, old)
+    os.rename(folder, path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def give_ordinary_modes(folder: Path) -> None:
+    """To every file below `folder` the mode that a new one has there. safetensors writes 0600, whatever the umask."""
+    probe = folder / f".mode-{uuid.uuid4().hex[:8]}"
+    probe.touch()
+    mode = stat.S_IMODE(probe.stat().st_mode)
+    probe.unlink()
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            path.chmod(mode)
