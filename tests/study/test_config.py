@@ -1,11 +1,13 @@
 """Mistakes in the arguments: one line, exit status 2, and nothing is written."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from recipe.zppo.errors import ConfigError
 from recipe.zppo.study.__main__ import main
 from recipe.zppo.study.config import plans, read_config
 
@@ -55,10 +57,44 @@ def test_more_steps_than_questions(fake_arguments: list[str], capsys: pytest.Cap
     assert "row grpo_replay: 11 steps, but the data of world own last for 10" in capsys.readouterr().err
 
 
+def test_the_row_of_the_docs():
+    text = (Path(__file__).parents[2] / "docs/guides/study.md").read_text()
+    (argument,) = re.findall(r"rows\.big_buffer='\{.*?\}'", text)
+    config = read_config([argument.replace("='", "=").removesuffix("'")])
+    assert config.rows["big_buffer"].overrides == ["zppo.replay.capacity=400"]
+
+
+def test_a_row_with_larger_batches_has_fewer_steps_of_the_data(study, capsys):
+    def row(steps: int) -> str:
+        return f'rows.big={{method: zppo, overrides: ["data.train_batch_size=32"], steps: {steps}}}'
+
+    assert study(row(6))[0] == 2
+    assert "row big: 6 steps, but the data of world own last for 5" in capsys.readouterr().err
+    assert study(row(5))[0] == 0
+
+
 @pytest.mark.parametrize("plan", [plan for plan in plans() if plan != "none"])
-def test_every_plan_has_the_row_that_it_compares_with(plan: str):
-    config = read_config([f"plan={plan}"])
+def test_every_plan_has_the_row_that_it_compares_with(plan: str, own_data: list[str]):
+    own = own_data if plan == "smollm2" else []
+    config = read_config([*own, f"plan={plan}"])
     assert config.baseline in [row.name for row in config.chosen]
+
+
+def test_the_plan_for_a_real_model_is_for_that_model_only(own_data: list[str]):
+    with pytest.raises(ConfigError, match="needed with worlds=null"):
+        read_config(["plan=smollm2"])
+    config = read_config(["plan=smollm2", *own_data])
+    assert [row.name for row in config.chosen] == ["zppo", "grpo_replay", "grpo", "grpo_replay_bcq"]
+    assert (config.steps, config.seeds) == (150, [0, 1, 2])
+
+
+@pytest.mark.parametrize("worlds", ["firm,firm-0", "firm-1,mild,firm-01", "firm-2,firm"])
+def test_no_world_counts_twice(worlds: str):
+    one, *_, other = worlds.split(",")
+    seed = "world_seed=2" if worlds == "firm-2,firm" else "world_seed=0"
+    with pytest.raises(ConfigError, match=f"worlds: {one} and {other} are one world"):
+        read_config([f"worlds=[{worlds}]", seed])
+    read_config([f"worlds=[{worlds}]", "world_seed=3"] if "01" not in worlds else ["worlds=[firm,firm,firm-1]"])
 
 
 def test_the_default_is_table_3():

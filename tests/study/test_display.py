@@ -71,6 +71,16 @@ def test_a_terminal_gets_a_table_of_rows_and_seeds(plan: Plan, ledger: Ledger):
     assert ["GRPO†, ZPPO's wall-clock", "waits for times", "waits for times"] in shown
 
 
+def test_a_bracket_in_a_label_is_no_markup(tmp_path: Path):
+    config = read_config(["plan=pair", "seeds=[0]", "rows.zppo.label='ZPPO [/bold]'"])
+    plan = Plan(config, plan_inputs(config))
+    ledger = Ledger(tmp_path, {"firm": ValidationFiles(("a",), {"held_out": ("a",)})})
+    ledger.add(plan.runs())
+    console = Console(file=io.StringIO(), width=100)
+    console.print(*tables(plan, ledger))
+    assert "ZPPO [/bold]" in console.file.getvalue()
+
+
 def test_a_terminal_is_kept_up_to_date(plan: Plan, ledger: Ledger):
     console = Console(file=io.StringIO(), width=100, force_terminal=True)
     with Display(2, console) as display:

@@ -1,14 +1,15 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipe.zppo.config.compose import compose
 from recipe.zppo.study.config import read_config
 from recipe.zppo.study.inputs import Inputs, plan_inputs
 from recipe.zppo.study.overrides import effective, flatten, override
 from recipe.zppo.study.plan import Cell, Derivation, Plan, Run, derivation_key
+from tests.composed import compose
 
 RUN = Run(
     row="zppo",
@@ -35,6 +36,14 @@ def test_table_3_has_18_runs_whole_seeds_first():
     assert len(runs) == 18
     assert [run.seed for run in runs] == [0] * 6 + [1] * 6 + [2] * 6
     assert len({run.id for run in runs}) == 18
+
+
+def test_a_world_of_another_seed_is_another_run():
+    config = read_config(["plan=pair", "worlds=[firm,firm-1]", "seeds=[0]"])
+    worlds = plan_inputs(config)
+    assert [Path(world.model).parent.name for world in worlds] == ["world-firm-0", "world-firm-1"]
+    assert ids("plan=pair", "seeds=[0]") < ids("plan=pair", "seeds=[0]", "worlds=[firm,firm-1]")
+    assert ids("plan=pair", "worlds=[firm-1]") == ids("plan=pair", "worlds=[firm]", "world_seed=1")
 
 
 def test_plans_share_runs():

@@ -48,11 +48,16 @@ def test_a_study_ends_with_tables_plots_and_a_mark_in_every_run(study: Study, ca
         "own_graduation.png",
         "own_differences.png",
         "own_accuracy_over_steps.png",
+        "own_accuracy_over_time.png",
         "own_graduations_over_steps.png",
     }
     for folder in (out / "runs").iterdir():
         assert json.loads((folder / "result.json").read_text())["measures"]["accuracy"] > 0.2
         assert "training" in (folder / "train.log").read_text()
+    assert float(runs[3]["accuracy/price_list_shifted"]) == pytest.approx(
+        last["val-core/price_list_shifted/acc/mean@1"]
+    )
+    assert "After 3 s of processor time a run" in (out / "table.md").read_text()
     assert (out / "table.md").read_text() in capsys.readouterr().out
     assert len({path.read_text() for path in out.glob("runs/*/attempts")}) == 1  # one worker for all
 
@@ -61,6 +66,11 @@ def test_a_finished_study_runs_nothing_again_and_another_plan_shares_its_runs(st
     study()
     status, out = study()
     assert status == 0 and set(attempts(out).values()) == {1}
+    assert "| ZPPO | 2 |" in (out / "table.md").read_text().partition("processor time a run")[2]
+    # An empty file of metrics leaves its run out of what is made of them, and stops no table.
+    next(out.glob("runs/zppo-own-seed1-*/metrics.jsonl")).write_text("")
+    assert study()[0] == 0 and set(attempts(out).values()) == {1}
+    assert "| ZPPO | 1 |" in (out / "table.md").read_text().partition("processor time a run")[2]
     status, _ = study("plan=table3", "seeds=[0]", "only=[grpo,grpo_replay,zppo]")
     assert status == 0
     assert attempts(out) == {

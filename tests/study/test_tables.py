@@ -6,7 +6,6 @@ import io
 import pytest
 
 from recipe.zppo.study.comparison import RowResult
-from recipe.zppo.study.figures import Curves, bars, forest, over_steps
 from recipe.zppo.study.tables import markdown, runs_csv, table_csv
 
 GRPO = RowResult(
@@ -83,21 +82,22 @@ def test_runs_csv_has_a_line_for_every_seed():
     assert [run["graduation_rate"] for run in runs[-3:]] == ["0.3", "", ""]
 
 
-def test_figures_show_every_row_that_has_results():
-    figure = bars(RESULTS["firm"], ("accuracy", "graduation_rate"), "title")
-    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["GRPO (n=1)", "GRPO† (n=2)", "ZPPO (n=2)"]
-    assert [bar.get_width() for bar in figure.axes[0].patches] == pytest.approx([0.45, 0.5, 0.6])
-    differences = forest(RESULTS["firm"], "grpo_replay", "firm")
-    assert [text.get_text() for text in differences.axes[0].get_yticklabels()] == ["GRPO (n=1)", "ZPPO (n=1)"]
+def test_worlds_that_differ_in_their_seed_count_once_each():
+    def row(name: str, world: str, *accuracies: float) -> RowResult:
+        return RowResult(world, name, name.upper(), {seed: {"accuracy": a} for seed, a in enumerate(accuracies)})
+
+    results = {
+        world: [row("grpo_replay", world, base, base), row("zppo", world, base + gain, base + gain + 0.02)]
+        for world, base, gain in (("firm", 0.4, 0.1), ("firm-1", 0.6, 0.3), ("mild", 0.7, 0.1))
+    }
+    text = markdown(results, "grpo_replay", [])
+    assert "## Over 2 worlds: firm\n" in text and "worlds: mild" not in text
+    assert lines(text, "ZPPO")[-1][1:4] == ["2", "71.0% ± 254.1", "+21.0 ± 127.1 pp"]
 
 
-def test_figures_of_nothing_are_none():
-    empty = [RowResult("firm", "zppo", "ZPPO", {}, {0: "not begun"})]
-    assert bars(empty, ("accuracy",), "title") is None
-    assert forest(empty, "grpo_replay", "firm") is None
-    assert over_steps([Curves("ZPPO", {})], "title", "unit", percent=True) is None
-
-
-def test_a_curve_is_drawn_where_all_its_seeds_were_measured():
-    intervals = Curves("ZPPO", {0: {0: 0.2, 10: 0.4, 20: 0.6}, 1: {0: 0.2, 10: 0.6}}).intervals()
-    assert {step: interval.mean for step, interval in intervals.items()} == {0: 0.2, 10: 0.5}
+def test_data_sources_are_told_apart_where_there_are_several():
+    values = {seed: {"accuracy/sums": 0.2, "accuracy/legs": 0.6, "accuracy/sums_shifted": 0.1} for seed in (0, 1)}
+    text = markdown({"own": [RowResult("own", "zppo", "ZPPO", values)]}, "grpo_replay", [])
+    assert "| method | n | legs | sums | sums_shifted |" in text
+    assert lines(text, "ZPPO")[-1][1:] == ["2", "60.0% ± 0.0", "20.0% ± 0.0", "10.0% ± 0.0 |"]
+    assert "by data source" not in markdown(RESULTS, "grpo_replay", [])

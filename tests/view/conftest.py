@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from recipe.zppo.config.schema import DistillationConfig, ReformulationConfig, TeacherConfig, ZPPOConfig
+from recipe.zppo.config.method_keys import DistillationConfig, ReformulationConfig
+from recipe.zppo.config.schema import ZPPOConfig
+from recipe.zppo.config.teacher_keys import TeacherConfig
 from tests.view.synthetic_run import write_run
 
 

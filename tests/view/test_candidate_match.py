@@ -64,11 +64,13 @@ def test_the_summary_counts_where_it_boxes_another_answer() -> None:
 def test_the_command(finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert candidate_match.main([str(finished_run)]) == 0
     shown = capsys.readouterr().out
+    assert shown.startswith("finished · ZPPO\n")
     lines = [line for path in RunFolder(finished_run).rollout_files() for line in read_json_lines(path)]
     rewards = [r["reward"] for line in lines if line["kind"] == "bcq" for r in line["responses"]]
     assert rewards and f"{sum(rewards) / len(rewards):.1%} of {len(rewards):,}" in shown
     assert candidate_match.main([str(tmp_path)]) == 2
     assert "has no rollout files" in capsys.readouterr().err
     (tmp_path / "rollouts").mkdir()
-    (tmp_path / "rollouts/step_000001.jsonl").write_text(json.dumps(group("plain", [], [(1.0, "1")])) + "\n{half")
+    line = group("plain", [], [(1.0, "1")]) | {"prompt_id": "q"}
+    (tmp_path / "rollouts/step_000001.jsonl").write_text(json.dumps(line) + "\n{half")
     assert candidate_match.main([str(tmp_path)]) == 0

@@ -63,3 +63,11 @@ def test_what_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture) 
     assert "has no validation" in capsys.readouterr().err
     assert compare.main([str(one), str(run_folder(tmp_path / "more", {"geo": 0.3}))]) == 0
     assert "One benchmark" in capsys.readouterr().out
+
+
+def test_names_are_shown_as_they_are_and_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
+    one, two = (run_folder(tmp_path / name / "[red]x", {"[/bold]$q$": 0.5, "y": 0.1}) for name in "ab")
+    assert compare.main([str(one), str(two)]) == 0
+    shown = capsys.readouterr().out
+    assert "a/[red]x" in shown and "b/[red]x" in shown and "[/bold]$q$" in shown

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from scipy.stats import binomtest
 
+from recipe.zppo.answer_format import AnswerFormat
 from recipe.zppo.view import cue_audit
 from recipe.zppo.view.cue_audit import GROUPS, audit, is_cue, read_pairs, warning
 from recipe.zppo.view.interval import Proportion
@@ -40,7 +41,7 @@ def pair(rng: random.Random, question: str, cue: str = "") -> dict:
         rng.shuffle(candidates)
     for each in candidates:
         each["text"] = f"{each.pop('start')} {'word ' * each.pop('words')}{each.pop('box')}"
-    return {"prompt_id": question, "kind": "bcq", "candidates": candidates}
+    return {"prompt_id": question, "kind": "bcq", "candidates": candidates, "responses": []}
 
 
 def pairs(cue: str = "", questions: int = 120, times: int = 1) -> list[dict]:
@@ -55,6 +56,16 @@ def test_a_cue_is_found_under_its_name(cue) -> None:
     assert f"{cue} {shares[cue].value:.0%}" in warning(shares)
     others = [name for name in GROUPS if name not in (cue, "length")]  # a box has a length
     assert not any(is_cue(shares[name]) for name in others)
+
+
+def test_answers_of_another_form_are_looked_at_in_that_form() -> None:
+    groups = pairs()
+    for group in groups:
+        for candidate in group["candidates"]:
+            candidate["text"] = candidate["text"].split("\\boxed")[0] + ("\n#### 4" if candidate["correct"] else "")
+            candidate["shown_answer"] = "4" if candidate["correct"] else ""
+    shares = audit(read_pairs(groups, AnswerFormat(form="#### {answer}")))
+    assert shares["box"].value == 1.0 and "box" in warning(shares)
 
 
 def test_candidates_that_look_alike_give_nothing_away() -> None:
@@ -109,6 +120,7 @@ def write(folder: Path, lines: list[dict]) -> str:
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert cue_audit.main([write(tmp_path, pairs("form"))]) == 0
     shown = capsys.readouterr().out
+    assert shown.startswith(f"{tmp_path.name} · method not recorded\n")
     assert "120 BCQs of 120 questions: 120 mixed" in shown
     assert "WARNING: the right candidate can be told by its looks (form 100%, all 100%; more than 60%)" in shown
 

@@ -40,6 +40,7 @@ def test_counts_agree_with_the_rollouts(finished_run: Path, capsys):
     """The summary reads metrics; the rollout files tell the same by another way."""
     _, out, _ = run(capsys, str(finished_run), "--json")
     numbers = json.loads(out)
+    assert numbers["method"] == "ZPPO"
     groups = groups_of(finished_run)
     for kind in ("bcq", "ncq"):
         mine = [group for group in groups if group["kind"] == kind]

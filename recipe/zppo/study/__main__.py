@@ -9,11 +9,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from recipe.zppo.config.ending import command, said
 from recipe.zppo.errors import ConfigError, ZPPOError
 from recipe.zppo.study.config import CONFIG_DIR, plans, read_config
 from recipe.zppo.study.keys import StudyConfig
 
 
+@command("study")
 def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if {"-h", "--help"} & set(arguments):
@@ -25,8 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         print(f"study: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        raise
     except (ZPPOError, OSError) as error:
-        print(f"study: {error}", file=sys.stderr)
+        print(f"study: {said(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("study: stopped; the same command goes on, and keeps what is finished", file=sys.stderr)
@@ -34,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _study(config: StudyConfig, arguments: Sequence[str]) -> int:
+    there = next(path for path in (config.out, *config.out.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ConfigError(f"out: {there} is a file; name another folder")
     # What composes the trainer's config imports verl, which takes seconds; the study's own keys are checked by now.
     from recipe.zppo.study.backends import load_backend
     from recipe.zppo.study.display import Display
@@ -56,7 +63,10 @@ def _study(config: StudyConfig, arguments: Sequence[str]) -> int:
         return 0
     with study_lock(config.out):
         build_inputs(config)
-        available = {inputs.name: available_steps(questions(inputs), composed) for inputs in plan.inputs}
+        available = {
+            inputs.name: {row: available_steps(questions(inputs), of_row) for row, of_row in composed.items()}
+            for inputs in plan.inputs
+        }
         for name, steps in available.items():
             check_steps(plan, name, steps)
         validation = {

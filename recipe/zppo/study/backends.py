@@ -56,17 +56,19 @@ def load_backend(name: str) -> Backend:
 class LocalBackend:
     def __init__(self) -> None:
         from recipe.zppo.config.compose import compose
+        from recipe.zppo.local.device import check_device
         from recipe.zppo.local.run import run
         from recipe.zppo.preflight.everything import check
         from recipe.zppo.preflight.platform import set_platform
 
-        self._compose, self._set_platform, self._check, self._run = compose, set_platform, check, run
+        self._compose, self._set_platform, self._checks, self._run = compose, set_platform, (check_device, check), run
         self._models: dict[str, Any] = {}  # the teachers, which the runs share
 
     def train(self, job: Job) -> None:
         config = self._compose(job.overrides)
         self._set_platform(config)
-        self._check(config)
+        for check in self._checks:
+            check(config)
         self._run(config, self._models)
 
     def stop(self) -> None:

@@ -1,8 +1,11 @@
 """The table's content: every row's measures by seed, and their differences to the baseline."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from recipe.zppo.run.folder import Row as Metrics
+from recipe.zppo.run.folder import RunFolder
 from recipe.zppo.study.intervals import Interval, mean_interval, paired_difference
 from recipe.zppo.study.ledger import Ledger
 from recipe.zppo.study.plan import Cell, Plan
@@ -61,6 +64,19 @@ def results(plan: Plan, ledger: Ledger) -> dict[str, list[RowResult]]:
                     missing[seed] = f"step {standing.step} of {steps}" if standing.step else "not begun"
             result = RowResult(inputs.name, row.name, row.label, values, missing, steps)
             found.setdefault(inputs.name, []).append(result)
+    return found
+
+
+def metrics_by_row(plan: Plan, ledger: Ledger, world: str) -> dict[str, dict[int, list[Metrics]]]:
+    """Rows of metrics of the finished runs, by row and seed. A run whose file is empty is left out."""
+    found: dict[str, dict[int, list[Metrics]]] = {row.name: {} for row in plan.config.chosen}
+    read = functools.cache(lambda folder: RunFolder(folder).metrics())
+    for cell in plan.cells():
+        standing = ledger.of(plan.run(cell))
+        if cell.world != world or standing is None or standing.state != "finished":
+            continue
+        if rows := read(standing.folder):
+            found[cell.row][cell.seed] = rows
     return found
 
 

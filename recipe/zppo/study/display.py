@@ -116,13 +116,13 @@ def tables(plan: Plan, ledger: Ledger) -> list[Table]:
     seeds = sorted({seed for row in plan.config.chosen for seed in row.seeds})
     shown = []
     for inputs in plan.inputs:
-        table = Table(title=f"world: {inputs.name}", title_justify="left")
+        table = Table(title=Text(f"world: {inputs.name}"), title_justify="left")
         table.add_column("row")
         for seed in seeds:
             table.add_column(f"seed {seed}", justify="right")
         for row in plan.config.chosen:
             cells = {seed: Cell(inputs.name, row.name, seed) for seed in row.seeds}
-            table.add_row(row.label, *(_place(plan, ledger, cells[s]) if s in cells else "" for s in seeds))
+            table.add_row(Text(row.label), *(_place(plan, ledger, cells[s]) if s in cells else "" for s in seeds))
         shown.append(table)
     return shown
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from recipe.zppo.errors import ConfigError, first_line
 from recipe.zppo.run.files import write_atomically
-from recipe.zppo.study.keys import OwnData, StudyConfig
+from recipe.zppo.study.keys import OwnData, StudyConfig, world_of
 from recipe.zppo.study.overrides import override
 from recipe.zppo.world.build import build_world
 from recipe.zppo.world.paths import WorldPaths, default_path
@@ -49,14 +49,16 @@ def plan_inputs(config: StudyConfig) -> list[Inputs]:
 def build_inputs(config: StudyConfig) -> None:
     """Build the worlds that are not there yet; minutes each. Raises `WorldError`."""
     for world in config.worlds or ():
-        build_world(_path(world, config), seed=config.world_seed, difficulty=world)
+        difficulty, seed = _settings(world, config)
+        build_world(_path(world, config), seed=seed, difficulty=difficulty)
 
 
 def _embedded(world: str, config: StudyConfig) -> Inputs:
     paths = WorldPaths(_path(world, config))
+    difficulty, seed = _settings(world, config)
     return Inputs(
         name=world,
-        key=WorldSettings(seed=config.world_seed, difficulty=world).key(),
+        key=WorldSettings(seed=seed, difficulty=difficulty).key(),
         model=str(paths.student),
         teacher=str(paths.teacher),
         train=str(paths.train_file),
@@ -72,9 +74,15 @@ def _own(own: OwnData) -> Inputs:
 
 
 def _path(world: str, config: StudyConfig) -> Path:
+    difficulty, seed = _settings(world, config)
     if config.worlds_dir is None:
-        return default_path(config.world_seed, world).resolve()
-    return (config.worlds_dir / f"world-{world}-{config.world_seed}").resolve()
+        return default_path(seed, difficulty).resolve()
+    return (config.worlds_dir / f"world-{difficulty}-{seed}").resolve()
+
+
+def _settings(world: str, config: StudyConfig) -> tuple[str, int]:
+    difficulty, seed = world_of(world)
+    return difficulty, config.world_seed if seed is None else seed
 
 
 @dataclass(frozen=True)

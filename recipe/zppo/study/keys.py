@@ -106,9 +106,10 @@ class StudyConfig(Group):
     )
     steps: Whole = key(40, "steps of a run")
     worlds: Worlds | None = key(
-        ["firm"], "embedded worlds, firm and mild, built once; null takes what is given as own.*"
+        ["firm"],
+        "embedded worlds, firm and mild, built once; firm-1 is one of seed 1. null takes what is given as own.*",
     )
-    world_seed: Seed = key(0, "seed of the worlds")
+    world_seed: Seed = key(0, "seed of the worlds whose name has none")
     worlds_dir: Folder | None = key(None, "folder for built worlds; null takes the user's cache folder")
     own: OwnData = OwnData()
     second_teacher: str | None = key(
@@ -193,8 +194,13 @@ class StudyConfig(Group):
             return
         if not self.worlds:
             raise ConfigError("worlds: none; give some, or worlds=null with a model and data of your own")
+        named: dict[tuple[str, int], str] = {}
         for world in self.worlds:
-            check_known(world, WRONG_PRICE_PROBABILITIES, "world", "worlds: ")
+            difficulty, seed = world_of(world)
+            check_known(difficulty, WRONG_PRICE_PROBABILITIES, "world", "worlds: ")
+            same = named.setdefault((difficulty, self.world_seed if seed is None else seed), world)
+            if same != world:
+                raise ConfigError(f"worlds: {same} and {world} are one world, which would count as two; leave one out")
         for name in own:
             raise ConfigError(f"own.{name}: set together with worlds; say worlds=null to use what is your own")
 
@@ -219,6 +225,12 @@ def twin(row: Row, rows: Iterable[Row]) -> Row | None:
     """The row that differs from `row` in its steps only."""
     mine = effective(row.overrides)
     return next((other for other in rows if other.steps is not None and effective(other.overrides) == mine), None)
+
+
+def world_of(name: str) -> tuple[str, int | None]:
+    """Difficulty and seed of an embedded world: ``mild-2``, or ``mild`` for the study's own `world_seed`."""
+    difficulty, _, seed = name.rpartition("-")
+    return (difficulty, int(seed)) if difficulty and seed.isdecimal() else (name, None)
 
 
 def check_known(value: str, known: Iterable[str], what: str, where: str = "") -> None:

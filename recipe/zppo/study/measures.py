@@ -19,6 +19,9 @@ class Measure:
     """Whether the difference to the baseline is shown."""
 
 
+OF_SOURCE = "accuracy/"
+"""Before the name of a data source: accuracy after the last validation on it alone, a measure beside the columns."""
+
 MEASURES = (
     Measure("accuracy", "held-out accuracy", "share", compared=True),
     Measure("shifted_accuracy", "shifted accuracy", "share", compared=True),
@@ -26,6 +29,7 @@ MEASURES = (
     Measure("graduation_rate_from_0", "graduation rate, admitted at 0%", "share", compared=True),
     Measure("positive_advantage_share", "positive advantages", "share", compared=True),
     Measure("step_seconds", "seconds a step", "seconds"),
+    Measure("processor_step_seconds", "processor seconds a step", "seconds"),
     Measure("train_seconds", "training time (s)", "seconds", compared=True),
     Measure("student_tokens", "student tokens", "count"),
     Measure("teacher_tokens", "tokens written by the teacher", "count"),
@@ -55,11 +59,13 @@ def measure(rows: Sequence[Row], sources: Mapping[str, Sequence[str]]) -> dict[s
         **_counts("_from_0", from_0),
         "positive_advantage_share": _over(rows, "zppo/batch/positive_advantage_share", lambda v: sum(v) / len(v)),
         "step_seconds": time.mean_s if time else None,
+        "processor_step_seconds": _over(rows, "timing_s/processor", lambda v: sum(v) / len(v)),
         "train_seconds": outcome.total(rows, "timing_s/step") if time else None,
         "student_tokens": _over(rows, "zppo/tokens/student", sum),
         "teacher_tokens": _over(rows, "zppo/tokens/teacher", sum),
         "bcq_groups": outcome.total(rows, "zppo/bcq/count"),
         "ncq_groups": outcome.total(rows, "zppo/ncq/count"),
+        **_last_by_source(rows),
     }
 
 
@@ -73,6 +79,15 @@ def accuracy_by_step(rows: Sequence[Row], sources: Sequence[str]) -> dict[int, f
                 weight = validation.questions or 1
                 sums[accuracy.step] = (right + accuracy.value * weight, weights + weight)
     return {step: right / weights for step, (right, weights) in sorted(sums.items())}
+
+
+def _last_by_source(rows: Sequence[Row]) -> dict[str, float | None]:
+    """Accuracy after the last validation, for each data source by itself."""
+    return {
+        OF_SOURCE + validation.source: validation.history[-1].value
+        for validation in outcome.validations(rows)
+        if validation.history
+    }
 
 
 def _counts(suffix: str, fate: outcome.Fate | None) -> dict[str, float | None]:

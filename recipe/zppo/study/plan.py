@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,16 +144,17 @@ def row_overrides(config: StudyConfig, row: Row) -> list[str]:
     return [f"platform={config.platform}", *common, *config.overrides, *row.overrides]
 
 
-def check_rows(config: StudyConfig, inputs: Inputs) -> DictConfig:
-    """Compose the trainer's config of every row; returns the last.
+def check_rows(config: StudyConfig, inputs: Inputs) -> dict[str, DictConfig]:
+    """Compose the trainer's config of every row; by name.
 
     Raises:
         ConfigError: a row names an unknown method or key, or its `zppo` node cannot work.
     """
+    composed = {}
     for row in config.chosen:
         try:
-            composed = compose([*row_overrides(config, row), *inputs.overrides()])
-            validate_zppo(composed.zppo)
+            composed[row.name] = compose([*row_overrides(config, row), *inputs.overrides()])
+            validate_zppo(composed[row.name].zppo)
         except ConfigError as error:
             raise ConfigError(f"row {row.name}: {error}") from error
         except Exception as error:  # Hydra has no common base for what it raises
@@ -162,14 +163,16 @@ def check_rows(config: StudyConfig, inputs: Inputs) -> DictConfig:
 
 
 def available_steps(num_questions: int, composed: DictConfig) -> int:
+    """For which the data last, with a row's own batch size."""
     return num_questions // int(composed.data.train_batch_size) * int(composed.trainer.total_epochs)
 
 
-def check_steps(plan: Plan, world: str, available: int) -> None:
-    """Raises `ConfigError` if a row takes more steps than the data have."""
+def check_steps(plan: Plan, world: str, available: Mapping[str, int]) -> None:
+    """Raises `ConfigError` if a row takes more steps than the data have. `available`: by row."""
     for row in plan.config.chosen:
-        if row.steps is not None and row.steps > available:
-            raise ConfigError(f"row {row.name}: {row.steps} steps, but the data of world {world} last for {available}")
+        last = available[row.name]
+        if row.steps is not None and row.steps > last:
+            raise ConfigError(f"row {row.name}: {row.steps} steps, but the data of world {world} last for {last}")
 
 
 @dataclass(frozen=True, kw_only=True)

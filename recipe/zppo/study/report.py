@@ -2,12 +2,12 @@
 
 import os
 import platform
-import shlex
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from recipe.zppo.run.blotting import blotted_command
 from recipe.zppo.study.keys import StudyConfig
 from recipe.zppo.study.ledger import Ledger
 from recipe.zppo.study.plan import Plan
@@ -18,7 +18,7 @@ def about(config: StudyConfig, arguments: Sequence[str], plan: Plan, ledger: Led
     lines = [
         "# Study",
         "",
-        f"- command: `python -m recipe.zppo.study {shlex.join(arguments)}`",
+        f"- command: `python -m recipe.zppo.study {blotted_command(arguments)}`",
         f"- backend: {config.backend}, {config.workers} runs at a time; {config.steps} steps unless a row says "
         "otherwise",
         f"- machine: {_processor()}, {os.cpu_count()} cores; Python {platform.python_version()}, {_versions()}",
@@ -34,13 +34,13 @@ def write_plots(out: Path, plan: Plan, ledger: Ledger) -> None:
     """Draw what there is, into `out`/plots; without matplotlib say so."""
     try:
         from recipe.zppo.study.figures import all_figures
+        from recipe.zppo.view.drawing import save
     except ImportError:
         print("study: no plots; they need matplotlib: pip install 'open-zppo[plots]'", file=sys.stderr)
         return
     folder = out / "plots"
     folder.mkdir(exist_ok=True)
-    for name, figure in all_figures(plan, ledger).items():
-        figure.savefig(folder / f"{name}.png")
+    save({folder / f"{name}.png": figure for name, figure in all_figures(plan, ledger).items()})
 
 
 def _processor() -> str:

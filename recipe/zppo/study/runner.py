@@ -9,6 +9,7 @@ from statistics import median
 from recipe.zppo.study.backends import Job
 from recipe.zppo.study.comparison import results
 from recipe.zppo.study.display import Display
+from recipe.zppo.study.equal_time import section
 from recipe.zppo.study.inputs import Inputs, ValidationFiles
 from recipe.zppo.study.keys import Row
 from recipe.zppo.study.ledger import Ledger, Standing
@@ -26,8 +27,8 @@ class Study:
     plan: Plan
     ledger: Ledger
     validation: Mapping[str, ValidationFiles]
-    available: Mapping[str, int]
-    """Steps that the data of a world last for."""
+    available: Mapping[str, Mapping[str, int]]
+    """Steps for which the data last, by world and row."""
     about: Callable[[], list[str]]
     """The head of table.md."""
 
@@ -63,7 +64,9 @@ class Study:
         self.write_tables()
 
     def write_tables(self) -> None:
-        write_tables(self.out, results(self.plan, self.ledger), self.plan.config.baseline, self.about())
+        found = results(self.plan, self.ledger)
+        more = {world: section(self.plan, self.ledger, world) for world in found}
+        write_tables(self.out, found, self.plan.config.baseline, self.about(), more)
 
     def _start(self, standing: Standing, pool: Pool) -> None:
         run = standing.run
@@ -100,7 +103,7 @@ class Study:
             model_steps=model.steps,
             model_step_seconds=seconds[0],
             step_seconds=seconds[1],
-            available=self.available[inputs.name],
+            available=self.available[inputs.name][row.name],
         )
 
     def _step_seconds(self, inputs: Inputs, row: Row) -> float | None:

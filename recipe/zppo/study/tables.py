@@ -7,21 +7,26 @@ from pathlib import Path
 
 from recipe.zppo.study.comparison import RowResult, baseline_of
 from recipe.zppo.study.intervals import Interval
-from recipe.zppo.study.measures import MEASURES, Measure
+from recipe.zppo.study.measures import MEASURES, OF_SOURCE, Measure
+from recipe.zppo.study.over_worlds import difficulties, over_worlds
 from recipe.zppo.study.run_files import write_text
 
 Results = Mapping[str, Sequence[RowResult]]
 _NOTHING = "–"
 
 
-def write_tables(out: Path, results: Results, baseline: str, about: Sequence[str]) -> None:
-    """table.md, table.csv and runs.csv. `about`: lines on how the numbers were made, for the head of table.md."""
-    write_text(out / "table.md", markdown(results, baseline, about))
+def write_tables(
+    out: Path, results: Results, baseline: str, about: Sequence[str], more: Mapping[str, str] | None = None
+) -> None:
+    """table.md, table.csv and runs.csv. `about`: lines on how the numbers were made, for the head of table.md.
+    `more`: further parts of table.md, by world.
+    """
+    write_text(out / "table.md", markdown(results, baseline, about, more))
     write_text(out / "table.csv", table_csv(results, baseline))
     write_text(out / "runs.csv", runs_csv(results))
 
 
-def markdown(results: Results, baseline: str, about: Sequence[str]) -> str:
+def markdown(results: Results, baseline: str, about: Sequence[str], more: Mapping[str, str] | None = None) -> str:
     parts = ["\n".join(about)] if about else []
     for world, rows in results.items():
         parts.append(f"## World: {world}")
@@ -30,9 +35,16 @@ def markdown(results: Results, baseline: str, about: Sequence[str]) -> str:
         if base is not None and any(row.values for row in rows if row is not base) and base.values:
             parts.append(f"Differences to {base.label}, seed by seed:")
             parts.append(_difference_table(rows, base))
+        sources = sorted({key for row in rows for m in row.values.values() for key in m if key.startswith(OF_SOURCE)})
+        if len(sources) > 2:  # else they are the columns of accuracy
+            parts += ["Accuracy after the last step, by data source:", _source_table(rows, sources)]
+        if more and more.get(world):
+            parts.append(more[world])
         missing = [f"- {row.label}, seed {s}: {why}" for row in rows for s, why in sorted(row.missing.items())]
         if missing:
             parts.append("\n".join(["Missing:", *missing]))
+    for difficulty, worlds in difficulties(results).items():
+        parts += [f"## Over {len(worlds)} worlds: {difficulty}", _worlds_table(worlds, baseline)]
     parts.append(
         "Mean ± half-width of the 95% interval over seeds (Student's t); n: finished seeds. (n=1) has no interval. "
         "Graduation rates are of the entries that left the buffer; pp: percentage points."
@@ -47,7 +59,7 @@ def _mean_table(rows: Sequence[RowResult]) -> str:
         n = str(len(row.values)) if not row.missing else f"{len(row.values)} of {wanted}"
         cells = [shown(row.mean(measure.key), measure, len(row.values)) for measure in MEASURES]
         lines.append([row.label, n, str(row.steps or _NOTHING), *cells])
-    return _grid(lines)
+    return grid(lines)
 
 
 def _difference_table(rows: Sequence[RowResult], base: RowResult) -> str:
@@ -60,7 +72,30 @@ def _difference_table(rows: Sequence[RowResult], base: RowResult) -> str:
         cells = [shown(row.difference(m.key, base), m, pairs, difference=True) for m in compared]
         ratio = row.ratio("graduation_rate", base)
         lines.append([row.label, str(pairs), *cells, f"{ratio:.2f}" if ratio is not None else _NOTHING])
-    return _grid(lines)
+    return grid(lines)
+
+
+def _source_table(rows: Sequence[RowResult], sources: Sequence[str]) -> str:
+    lines = [["method", "n", *(source.removeprefix(OF_SOURCE) for source in sources)]]
+    for row in rows:
+        if n := len(row.values):
+            cells = [shown(row.mean(key), Measure(key, "", "share"), n) for key in sources]
+            lines.append([row.label, str(n), *cells])
+    return grid(lines)
+
+
+def _worlds_table(worlds: Sequence[Sequence[RowResult]], baseline: str) -> str:
+    """Each world counts once; intervals are over worlds."""
+    compared = [measure for measure in MEASURES if measure.compared]
+    lines = [["method", "worlds", *(t for m in compared for t in (m.title, "to the baseline"))]]
+    for row in worlds[0]:
+        found, cells = over_worlds(worlds, row.row, baseline), []
+        n = sum(bool(other.values) for rows in worlds for other in rows if other.row == row.row)
+        for measure in compared:
+            mean, difference = found[measure.key]
+            cells += [shown(mean, measure, n), shown(difference, measure, n, difference=True)]
+        lines.append([row.label, str(n), *cells])
+    return grid(lines)
 
 
 def shown(interval: Interval | None, measure: Measure, n: int, *, difference: bool = False) -> str:
@@ -80,7 +115,7 @@ def shown(interval: Interval | None, measure: Measure, n: int, *, difference: bo
     return text if interval.n == n and interval.n > 1 else f"{text} (n={interval.n})"
 
 
-def _grid(lines: Sequence[Sequence[str]]) -> str:
+def grid(lines: Sequence[Sequence[str]]) -> str:
     cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines]
     head, *body = (f"| {' | '.join(line)} |" for line in cells)
     return "\n".join([head, "|" + "---|" * len(lines[0]), *body])

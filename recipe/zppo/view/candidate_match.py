@@ -4,19 +4,18 @@ If the candidates gave the answer away, BCQ accuracy would be near 100%; if they
 the candidates' answers. Reads the rollout files of the run. Exit status 2, with one line, where there are none.
 """
 
-import argparse
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from recipe.zppo.compression import folded_answer
-from recipe.zppo.errors import ZPPOError
+from recipe.zppo.config.ending import Arguments, command
 from recipe.zppo.reward import extract_answer
 from recipe.zppo.run.folder import RunFolder
+from recipe.zppo.view.screen import Screen
+from recipe.zppo.view.title import print_title
 
 
 @dataclass
@@ -58,8 +57,7 @@ class CandidateMatch:
         shown = {correct: set() for correct in (True, False)}
         for candidate in group["candidates"]:
             # A summary may box another answer than the response it is of; the student reads the summary.
-            shown_answer = extract_answer(str(candidate.get("text") or "")) or candidate.get("answer")
-            if answer := folded_answer(shown_answer):
+            if answer := folded_answer(shown_answer(candidate) or candidate.get("answer")):
                 shown[bool(candidate["correct"])].add(answer)
         for response in group["responses"]:
             answer, right = folded_answer(response.get("answer")), response["reward"] > 0
@@ -86,8 +84,14 @@ class CandidateMatch:
         ]
 
 
+def shown_answer(candidate: dict[str, Any]) -> str | None:
+    """The answer that a candidate's text gives; logs from before it was in them are of boxes."""
+    text = str(candidate.get("text") or "")
+    return candidate["shown_answer"] if "shown_answer" in candidate else extract_answer(text)
+
+
 def answer_of(response: dict[str, Any]) -> str | None:
-    """The boxed answer of a response; logs from before teachers' answers were in them have the text only."""
+    """The answer of a response; logs from before teachers' answers were in them have the text only."""
     return response["answer"] if "answer" in response else extract_answer(str(response.get("text") or ""))
 
 
@@ -98,17 +102,17 @@ def candidate_match(groups: Iterable[dict[str, Any]]) -> CandidateMatch:
     return match
 
 
+@command()
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m recipe.zppo.candidate_match", description=__doc__.split("\n")[0])
+    parser = Arguments(prog="python -m recipe.zppo.candidate_match", description=__doc__.split("\n")[0])
     parser.add_argument("run_dir", help="folder of the run (its trainer.default_local_dir)")
     options = parser.parse_args(arguments)
-    try:
-        match = candidate_match(RunFolder(options.run_dir).groups())
-    except ZPPOError as error:
-        print(f"zppo: {error}", file=sys.stderr)
-        return 2
+    folder = RunFolder(options.run_dir)
+    match = candidate_match(folder.groups())
     table = Table("", "this run", "the paper", box=None)
     for text, share, paper in match.rows():
         table.add_row(text, str(share), paper)
-    Console().print(table)
+    console = Screen()
+    print_title(folder, console)
+    console.print(table)
     return 0

@@ -4,17 +4,18 @@ A benchmark is a data source of the validation set. Of two runs the last validat
 and the last. Exit status 2, with one line, where there is nothing to compare.
 """
 
-import argparse
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from recipe.zppo.bootstrap import bootstrap_difference
-from recipe.zppo.errors import ZPPOError
+from recipe.zppo.config.ending import Arguments, command
 from recipe.zppo.run.folder import RunFolder, RunFolderError
 from recipe.zppo.view import outcome
+from recipe.zppo.view.screen import Screen
+from recipe.zppo.view.title import print_title, run_titles
 
 
 def accuracies(folder: RunFolder, last: bool = True) -> dict[str, float]:
@@ -32,7 +33,7 @@ def accuracies(folder: RunFolder, last: bool = True) -> dict[str, float]:
     return found
 
 
-def compare(first: Mapping[str, float], second: Mapping[str, float], names: tuple[str, str], console: Console) -> None:
+def compare(first: Mapping[str, float], second: Mapping[str, float], names: Sequence[str], console: Console) -> None:
     """Print both sides' accuracies by benchmark, and the interval of the difference of their means.
 
     Raises:
@@ -41,9 +42,11 @@ def compare(first: Mapping[str, float], second: Mapping[str, float], names: tupl
     common = sorted(first.keys() & second.keys())
     if not common:
         raise RunFolderError(f"no benchmark in common: {', '.join(sorted(first))}; {', '.join(sorted(second))}")
-    table = Table("benchmark", *names, "difference", box=None)
+    sides = [Column(Text(name)) for name in names]  # Text: a bracket in a name is no markup
+    table = Table("benchmark", *sides, "difference", box=None)
     for name in common:
-        table.add_row(name, f"{first[name]:.1%}", f"{second[name]:.1%}", f"{100 * (second[name] - first[name]):+.1f}")
+        difference = f"{100 * (second[name] - first[name]):+.1f}"
+        table.add_row(Text(name), f"{first[name]:.1%}", f"{second[name]:.1%}", difference)
     if len(common) > 1:
         means = [sum(side[name] for name in common) / len(common) for side in (first, second)]
         table.add_row("mean", *(f"{mean:.1%}" for mean in means), f"{100 * (means[1] - means[0]):+.1f}", style="bold")
@@ -62,20 +65,19 @@ def compare(first: Mapping[str, float], second: Mapping[str, float], names: tupl
     )
 
 
+@command()
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m recipe.zppo.compare", description=__doc__.split("\n")[0])
+    parser = Arguments(prog="python -m recipe.zppo.compare", description=__doc__.split("\n")[0])
     parser.add_argument("run_dir", help="folder of a run (its trainer.default_local_dir)")
     parser.add_argument("other", nargs="?", help="folder of another; without it, the run before and after training")
     options = parser.parse_args(arguments)
-    try:
-        run = RunFolder(options.run_dir)
-        if options.other:
-            other = RunFolder(options.other)
-            sides, names = (accuracies(run), accuracies(other)), (run.path.name, other.path.name)
-        else:
-            sides, names = (accuracies(run, last=False), accuracies(run)), ("before", "after")
-        compare(*sides, names, Console())
-    except ZPPOError as error:
-        print(f"zppo: {error}", file=sys.stderr)
-        return 2
+    console = Screen()
+    run = RunFolder(options.run_dir)
+    if options.other:
+        other = RunFolder(options.other)
+        sides, names = (accuracies(run), accuracies(other)), run_titles(run, other)
+    else:
+        sides, names = (accuracies(run, last=False), accuracies(run)), ["before", "after"]
+        print_title(run, console)
+    compare(*sides, names, console)
     return 0

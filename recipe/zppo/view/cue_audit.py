@@ -11,23 +11,24 @@ the looks tell nothing. A student that learns such a cue is rewarded without rea
 Reads the rollout files of the run. Exit status 2, with one line, where there are too few BCQs.
 """
 
-import argparse
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
+from recipe.zppo.answer_format import BOX, PAPER, PLACE, AnswerFormat
+from recipe.zppo.config.ending import Arguments, command
 from recipe.zppo.errors import ZPPOError
 from recipe.zppo.methods.candidate_questions import FORMS
-from recipe.zppo.reward import extract_answer
 from recipe.zppo.run.folder import RunFolder, RunFolderError
+from recipe.zppo.view.candidate_match import shown_answer
 from recipe.zppo.view.interval import Proportion
+from recipe.zppo.view.screen import Screen
+from recipe.zppo.view.title import print_title
 
 WARN_ABOVE = 0.6
 """Share of right guesses above which a cue is worth a warning, if chance does not explain it (the interval)."""
@@ -67,8 +68,8 @@ class Pair:
     form: str
 
 
-def read_pairs(groups: Iterable[dict[str, Any]]) -> list[Pair]:
-    """The lines of rollout files that hold one right and one wrong candidate."""
+def read_pairs(groups: Iterable[dict[str, Any]], answers: AnswerFormat = PAPER) -> list[Pair]:
+    """The lines of rollout files with one right and one wrong candidate; ``answers`` says how answers stand there."""
     pairs = []
     for group in groups:
         candidates = group.get("candidates") or []
@@ -76,15 +77,16 @@ def read_pairs(groups: Iterable[dict[str, Any]]) -> list[Pair]:
             continue
         summaries = {candidate["compression"] == "teacher" for candidate in candidates}
         form = "mixed" if len(summaries) > 1 else "summary" if True in summaries else "raw"
-        features = _features(candidates[0], 0), _features(candidates[1], 1)
+        features = _features(candidates[0], 0, answers), _features(candidates[1], 1, answers)
         pairs.append(Pair(str(group["prompt_id"]), features, bool(candidates[0]["correct"]), form))
     return pairs
 
 
-def _features(candidate: dict[str, Any], place: int) -> dict[str, Features]:
+def _features(candidate: dict[str, Any], place: int, answers: AnswerFormat) -> dict[str, Features]:
     text = str(candidate.get("text") or "").strip()
     words = text.split()
-    ends_with_box = re.search(r"\\boxed\{[^\n]*\}\W*\Z", text[-600:]) is not None
+    before, _, after = (re.escape(part) for part in answers.form.partition(PLACE))
+    ends_with_it = re.search(rf"{before}[^\n]*{after}\W*\Z", text[-600:]) is not None
     return {
         "length": {
             "characters": np.log1p(len(text)),
@@ -93,9 +95,9 @@ def _features(candidate: dict[str, Any], place: int) -> dict[str, Features]:
         },
         "form": {"summary": float(candidate["compression"] == "teacher")},
         "box": {
-            "any": float(extract_answer(text) is not None),
-            "boxes": np.log1p(text.count("\\boxed")),
-            "last": float(ends_with_box),
+            "any": float(bool(shown_answer(candidate))),
+            "boxes": np.log1p(text.count(answers.marker)),
+            "last": float(ends_with_it),
         },
         "opening": {f"{i} {word.lower()[:32]}": 1.0 for i, word in enumerate(words[:3])},
         "position": {"first": float(place == 0)},
@@ -177,19 +179,18 @@ def warning(shares: dict[str, Proportion]) -> str | None:
     )
 
 
+@command()
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m recipe.zppo.cue_audit", description=__doc__.split("\n")[0])
+    parser = Arguments(prog="python -m recipe.zppo.cue_audit", description=__doc__.split("\n")[0])
     parser.add_argument("run_dir", help="folder of the run (its trainer.default_local_dir)")
     options = parser.parse_args(arguments)
-    try:
-        pairs = read_pairs(RunFolder(options.run_dir).groups())
-        shares = audit(pairs)
-    except ZPPOError as error:
-        print(f"zppo: {error}", file=sys.stderr)
-        return 2
+    run = RunFolder(options.run_dir)
+    pairs = read_pairs(run.groups(), AnswerFormat(form=run.setting("zppo.answer.form", BOX)))
+    shares = audit(pairs)
     forms = [pair.form for pair in pairs]
     counts = ", ".join(f"{forms.count(form)} {form}" for form in FORMS if form in forms)
-    console = Console()
+    console = Screen()
+    print_title(run, console)
     console.print(f"{len(pairs)} BCQs of {shares['all'].whole} questions: {counts}", highlight=False)
     table = Table("cue", "right guesses", "95%", "", box=None)
     for name, share in shares.items():

@@ -3,12 +3,12 @@
 They land in RUN_DIR/plots. Exit status 2, with one line, where there is nothing to draw or matplotlib is missing.
 """
 
-import argparse
-import sys
 from pathlib import Path
 
+from recipe.zppo.config.ending import Arguments, command, place
 from recipe.zppo.errors import ZPPOError
 from recipe.zppo.run.folder import RunFolder, RunFolderError
+from recipe.zppo.view.title import run_title
 
 
 class MissingMatplotlibError(ZPPOError, ImportError):
@@ -24,30 +24,26 @@ def write_plots(folder: RunFolder, out: Path) -> list[Path]:
     """
     rows = folder.require_metrics()
     try:
+        from recipe.zppo.view.drawing import save
         from recipe.zppo.view.figures import all_figures
     except ImportError as error:
         raise MissingMatplotlibError("plots need matplotlib: pip install 'open-zppo[plots]'") from error
-    figures = all_figures(rows)
+    figures = all_figures(rows, run_title(folder))
     if not figures:
         raise RunFolderError(f"{folder.metrics_file} has nothing to draw yet")
     out.mkdir(parents=True, exist_ok=True)
     paths = {out / f"{name}.png": figure for name, figure in figures.items()}
-    for path, figure in paths.items():
-        figure.savefig(path)
+    save(paths)
     return list(paths)
 
 
+@command()
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m recipe.zppo.plots", description="Figures of a ZPPO run.")
+    parser = Arguments(prog="python -m recipe.zppo.plots", description="Figures of a ZPPO run.")
     parser.add_argument("run_dir", help="folder of the run (its trainer.default_local_dir)")
-    parser.add_argument("--out", type=Path, help="folder for the figures (default: RUN_DIR/plots)")
+    parser.add_argument("--out", type=place, help="folder for the figures (default: RUN_DIR/plots)")
     options = parser.parse_args(arguments)
-    try:
-        folder = RunFolder(options.run_dir)
-        paths = write_plots(folder, options.out or folder.path / "plots")
-    except ZPPOError as error:
-        print(f"zppo: {error}", file=sys.stderr)
-        return 2
-    for path in paths:
+    folder = RunFolder(options.run_dir)
+    for path in write_plots(folder, options.out or folder.path / "plots"):
         print(path)
     return 0

@@ -8,6 +8,7 @@ from recipe.zppo.run.folder import RunFolder, read_json_lines
 from recipe.zppo.run.processes import started_at
 from recipe.zppo.view import outcome
 from recipe.zppo.view.doubtful import Doubtful, doubtful_rewards
+from recipe.zppo.view.title import method_name
 
 NOISE_Z = 1.96
 """Standard errors beyond which a difference counts as more than noise (95%, two-sided)."""
@@ -18,6 +19,8 @@ class Summary:
     """Everything that is shown; ``as_dict`` is the form of ``--json``."""
 
     run: str
+    method: str | None
+    """As the paper calls it; None for a run from before its configuration was kept."""
     state: str
     """finished, under way, or stopped."""
     stage: str | None
@@ -54,6 +57,7 @@ class Summary:
         total_steps = status.get("total_steps")
         return cls(
             run=str(folder.path),
+            method=method_name(folder),
             state=_state(status),
             stage=str(status["stage"]) if "stage" in status else None,
             steps=int(rows[-1]["step"]),

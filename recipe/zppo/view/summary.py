@@ -4,22 +4,21 @@ RUN_DIR is the ``trainer.default_local_dir`` of the run, which may be finished, 
 with one line, where there is nothing to summarise.
 """
 
-import argparse
 import json
-import sys
 import time
 from collections.abc import Iterable, Iterator
 
 from rich.console import Console
 from rich.text import Text
 
-from recipe.zppo.errors import ZPPOError
+from recipe.zppo.config.ending import Arguments, command
 from recipe.zppo.methods import METHODS
 from recipe.zppo.run.folder import RunFolder
 from recipe.zppo.types import Kind
 from recipe.zppo.view import outcome
 from recipe.zppo.view.doubtful import Doubtful
 from recipe.zppo.view.run_summary import NOISE_Z, Summary
+from recipe.zppo.view.screen import Screen
 
 _PLACES = {"hf_model": "Hugging Face model", "lora_adapter": "LoRA adapter", "tensorboard": "TensorBoard"}
 """What a person calls the places of `RunFolder.places`, where that is not their name."""
@@ -34,7 +33,8 @@ def print_summary(summary: Summary, console: Console) -> None:
     console.rule("[bold]ZPPO run", align="left")
     line(summary.run)
     stage = f", last seen in stage '{summary.stage}'" if summary.stage and summary.state != "finished" else ""
-    line(f"{summary.state}: {summary.steps}{of_total} steps{stage}")
+    method = f"{summary.method}, " if summary.method else ""
+    line(f"{method}{summary.state}: {summary.steps}{of_total} steps{stage}")
 
     sections: dict[str, Iterable[str]] = {
         "Held-out accuracy (plain questions, no candidates)": _held_out_lines(summary),
@@ -204,18 +204,15 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else time.strftime("%H:%M:%S", time.gmtime(seconds))
 
 
+@command()
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m recipe.zppo.summary", description="Summary of a ZPPO run.")
+    parser = Arguments(prog="python -m recipe.zppo.summary", description="Summary of a ZPPO run.")
     parser.add_argument("run_dir", help="folder of the run (its trainer.default_local_dir)")
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
     options = parser.parse_args(arguments)
-    try:
-        summary = Summary.of(RunFolder(options.run_dir))
-    except ZPPOError as error:
-        print(f"zppo: {error}", file=sys.stderr)
-        return 2
+    summary = Summary.of(RunFolder(options.run_dir))
     if options.json:
         print(json.dumps(summary.as_dict(), indent=2, ensure_ascii=False))
     else:
-        print_summary(summary, Console())
+        print_summary(summary, Screen())
     return 0

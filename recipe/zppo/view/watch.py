@@ -5,9 +5,9 @@ done (exit status 0), when process PID has ended before (1; what the log tells a
 (130), which leaves the run alone.
 """
 
-import argparse
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -18,12 +18,15 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from recipe.zppo.config.ending import Arguments, at_least, command, place
 from recipe.zppo.errors import ZPPOError
 from recipe.zppo.run.folder import RunFolder
 from recipe.zppo.run.processes import started_at
 from recipe.zppo.view import outcome
 from recipe.zppo.view.log_tail import telling_lines
 from recipe.zppo.view.progress import Progress, ProgressReader, clock, figures, last_validation
+from recipe.zppo.view.screen import Screen
+from recipe.zppo.view.title import method_name
 
 
 class LiveDisplay:
@@ -129,34 +132,34 @@ def written_since(pid: int | None, log: Path | None) -> float:
     return log.stat().st_mtime - 120 if log is not None and log.exists() else 0.0
 
 
+@command()
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m recipe.zppo.watch", description="Live progress of a ZPPO run.")
+    parser = Arguments(prog="python -m recipe.zppo.watch", description="Live progress of a ZPPO run.")
     parser.add_argument("run_dir", help="folder of the run (its trainer.default_local_dir)")
-    parser.add_argument("--log", type=Path, help="file with the run's output, to tell from why it ended")
-    parser.add_argument("--pid", type=int, help="process of the run: end when it has ended")
+    parser.add_argument("--log", type=place, help="file with the run's output, to tell from why it ended")
+    parser.add_argument("--pid", type=at_least(1), help="process of the run: end when it has ended")
     options = parser.parse_args(arguments)
     try:
         folder = _existing(options.run_dir, options.pid)
-    except ZPPOError as error:
+    except ZPPOError:
         if options.pid is not None and options.log is not None and options.log.exists():
             return _ended(options)  # before it had made its folder
-        print(f"zppo: {error}", file=sys.stderr)
-        return 2
+        raise
     reader = ProgressReader(folder, since=written_since(options.pid, options.log))
     display: LiveDisplay | PlainDisplay = PlainDisplay(lambda line: print(line, flush=True))
     if sys.stdout.isatty():
-        display = LiveDisplay(Console(), str(folder.path))
+        display = LiveDisplay(Screen(), " · ".join(filter(None, (str(folder.path), method_name(folder)))))
     alive = (lambda: started_at(options.pid) is not None) if options.pid is not None else (lambda: True)
     try:
         if watch(reader, display, alive):
             return 0
     except KeyboardInterrupt:
-        print("\nno longer watching; the run goes on", file=sys.stderr)
+        print("no longer watching; the run goes on", file=sys.stderr)
         return 130
     return _ended(options)
 
 
-def _ended(options: argparse.Namespace) -> int:
+def _ended(options: Namespace) -> int:
     """Say that the process has ended, and what its log tells about it."""
     print(f"the run (process {options.pid}) has ended before it was done", file=sys.stderr)
     for line in telling_lines(options.log) if options.log is not None else ():
