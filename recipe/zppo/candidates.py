@@ -7,7 +7,7 @@ from typing import Any
 
 from recipe.zppo.errors import RewardError
 from recipe.zppo.randomness import generator
-from recipe.zppo.reward import gold_answer
+from recipe.zppo.reward import extract_answer, gold_answer
 from recipe.zppo.types import Group, TeacherRollout
 
 
@@ -15,7 +15,8 @@ from recipe.zppo.types import Group, TeacherRollout
 class Draft:
     """A response chosen as candidate, not yet compressed. ``index`` is its place among its source's rollouts.
 
-    ``gold`` are answers that are right, so that a summary can be held against them; no prompt shows them.
+    ``answer`` is what was read off it when it was graded, "" for none; None where nobody did. ``gold`` are answers that
+    are right, so that a summary can be held against them; no prompt shows them.
     """
 
     text: str
@@ -23,6 +24,12 @@ class Draft:
     index: int
     correct: bool
     gold: tuple[str, ...] = field(default=(), repr=False)
+    answer: str | None = None
+
+    @property
+    def answer_read(self) -> str:
+        """``answer``, or what the run's format reads; "" for none."""
+        return extract_answer(self.text) or "" if self.answer is None else self.answer
 
 
 def gold_texts(data: Mapping[str, Any]) -> tuple[str, ...]:
@@ -55,7 +62,8 @@ def draw_candidates(
         ValueError: there is no wrong rollout, or no correct response where one is needed.
     """
     gold = gold_texts(plain.question.data)
-    wrong = [Draft(r.text, "student", r.session, False, gold) for r in sorted(plain.wrong, key=lambda r: r.session)]
+    rollouts = sorted(plain.wrong, key=lambda rollout: rollout.session)
+    wrong = [Draft(r.text, "student", r.session, False, gold, r.answer) for r in rollouts]
     if not wrong:
         raise ValueError(f"{plain.question.prompt_id} has no wrong rollout to show")
     if not right:
@@ -72,7 +80,7 @@ def draw_correct(prompt_id: str, helpers: Sequence[TeacherRollout], rng: Random)
     Raises:
         ValueError: there is none.
     """
-    correct = [Draft(r.text, "teacher", i, True) for i, r in enumerate(helpers) if r.correct]
+    correct = [Draft(r.text, "teacher", i, True, answer=r.answer) for i, r in enumerate(helpers) if r.correct]
     if not correct:
         raise ValueError(f"{prompt_id} has no correct teacher rollout to show")
     return rng.choice(correct)

@@ -81,12 +81,12 @@ def why_not_used(
         count_tokens: number of tokens of a text, for the model that reads the candidate.
 
     Returns:
-        the first reason: there is no summary; its boxed answer is not the response's; it makes a wrong response right;
+        the first reason: there is no summary; its answer is not the response's; it makes a wrong response right;
         it is too long; it has no box, like the response.
     """
     if not summary or not any(map(str.isalnum, summary)):  # "...", as in the rules that it was given
         return Fallback.NO_SUMMARY
-    kept, shown = extract_answer(draft.text), extract_answer(summary)
+    kept, shown = draft.answer_read or None, extract_answer(summary)
     if problem := _answer_problem(kept, shown, draft):
         return problem
     # What cannot fit is not tokenized: a runaway summary may have megabytes.

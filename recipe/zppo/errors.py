@@ -56,6 +56,10 @@ class CheckpointError(ZPPOError, RuntimeError):
     """A checkpoint does not fit this run."""
 
 
+class ExportError(ZPPOError, ValueError):
+    """A checkpoint can't be made into a Hugging Face folder, or the folder can't be put where it was asked for."""
+
+
 class DataError(ZPPOError, ValueError):
     """The data files cannot be trained on."""
 

@@ -2,6 +2,7 @@
 
 import re
 
+from recipe.zppo import answer_format
 from recipe.zppo.reward import is_correct
 
 _WORDS = {"a", "i", "no"}
@@ -14,9 +15,11 @@ def leaks(hint: str, gold: str) -> bool:
     The gold answer counts as stated where it stands by itself, in any case and spacing: `14` in "so x = 14", not in
     "114" or "1.14" or "14.5". Single letters count in their own case only. "A", "I" and "no" are English words as well:
     they count where no other word follows ("it is A."), or where an answer is announced ("option A shows").
-    An equal value in another form (`28/2`) is not looked for, except after the last "=".
+    An equal value in another form (`28/2`) is not looked for, except after the last "=". Where answers stand in another
+    form than a box, one in that form counts if it is right: what announces it may stand in any text (`####`, `**`).
     """
-    if "\\boxed" in hint:
+    answers = answer_format.chosen()
+    if answers.form == answer_format.BOX and "\\boxed" in hint:
         return True
     answer, text = _folded(gold), _folded(hint)
     if not answer:
@@ -30,7 +33,10 @@ def leaks(hint: str, gold: str) -> bool:
     if re.search(pattern, text):
         return True
     _, equals, last = hint.rpartition("=")
-    return bool(equals) and len(last) <= 64 and is_correct(last.strip().rstrip("."), gold)
+    if equals and len(last) <= 64 and is_correct(last.strip().rstrip("."), gold):
+        return True
+    said = None if answers.boxed else answers.extract(hint)
+    return said is not None and is_correct(said, gold)
 
 
 def _folded(text: str) -> str:

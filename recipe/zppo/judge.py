@@ -57,6 +57,14 @@ class Judgement:
         return float(self.verdict is Verdict.CORRECT)
 
 
+class Grade(NamedTuple):
+    """What became of a response: reward, the answer that was read off it ("" for none), the judge's part."""
+
+    reward: float
+    answer: str
+    judgement: Judgement | None = None
+
+
 # ---------------------------------------------------------------------- who is judged
 
 

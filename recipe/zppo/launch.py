@@ -8,6 +8,9 @@ from recipe.zppo.errors import ConfigError
 from recipe.zppo.preflight.data_folders import list_folders
 from recipe.zppo.preflight.everything import check
 from recipe.zppo.preflight.platform import set_platform
+from recipe.zppo.preflight.ray_start import check_ray
+from recipe.zppo.preflight.stack import check_stack
+from recipe.zppo.run.start_record import record_start
 
 
 def launch(config: DictConfig) -> int:
@@ -16,14 +19,21 @@ def launch(config: DictConfig) -> int:
         set_platform(config)  # before anything of verl's that decides on one is imported
         from recipe.zppo.dry_run.command import may_start, print_plan
 
-        list_folders(config.data)
         if config.zppo.get("dry_run") is True:
             return print_plan(config)
+        list_folders(config.data)
         check(config)
+        check_stack(config)
+        check_ray(config)
     except ConfigError as error:
         print(f"zppo: {error}", file=sys.stderr)
         return 2
     if not may_start(config):
+        return 2
+    try:
+        record_start(config)
+    except ConfigError as error:
+        print(f"zppo: {error}", file=sys.stderr)
         return 2
 
     from recipe.zppo.on_verl.start import start

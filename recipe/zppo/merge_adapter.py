@@ -3,4 +3,4 @@
 from recipe.zppo.on_verl.merge_adapter import main
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

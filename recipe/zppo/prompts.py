@@ -22,6 +22,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from recipe.zppo import answer_format
 from recipe.zppo.errors import PromptError
 from recipe.zppo.sanitize import sanitize, sanitize_line
 
@@ -100,9 +101,16 @@ HINT_REQUEST = Template(
 HINT = Template(19, "<hint>\n{hint}\n</hint>")
 
 
+def closer() -> str:
+    """What ends every prompt of this process: the closer of Fig. 8, or the run's own (`zppo.answer.closer`)."""
+    own = answer_format.chosen().closer
+    return CLOSER.text if own is None else own
+
+
 def with_closer(messages: Sequence[Mapping[str, Any]]) -> Messages:
-    """The messages with the closer (Fig. 8) at the end of the last user message."""
-    return append_to_last_user(messages, CLOSER.text)
+    """The messages with the closer at the end of the last user message."""
+    text = closer()
+    return append_to_last_user(messages, text) if text else [dict(message) for message in messages]
 
 
 def bcq_messages(messages: Sequence[Mapping[str, Any]], candidate_1: str, candidate_2: str) -> Messages:
@@ -122,8 +130,9 @@ def ncq_messages(
     """The question with its wrong rollouts (NCQ, Fig. 18), without the closer.
 
     Args:
-        wrong_answers: the content of the last box of each wrong rollout, `None` or `""` for a rollout without one.
-            Each distinct answer is shown once, in order of first appearance. When no rollout has an answer the
+        wrong_answers: the last answer of each wrong rollout, `None` or `""` for a rollout without one. They are shown
+            in boxes, or in the run's own form (`zppo.answer.form`). Each distinct answer is shown once, in order of
+            first appearance. When no rollout has an answer the
             sentence that lists them is left out, and the block starts with "Below are ...".
         candidates: the (compressed) wrong rollouts, at least one.
 
@@ -133,7 +142,7 @@ def ncq_messages(
     if not candidates:
         raise PromptError("an NCQ prompt needs at least one wrong rollout")
     shown = [sanitize_line(answer) for answer in wrong_answers if answer]
-    distinct = [f"\\boxed{{{answer}}}" for answer in dict.fromkeys(shown) if answer]
+    distinct = [answer_format.chosen().shown(answer) for answer in dict.fromkeys(shown) if answer]
     block = NCQ_ANSWERS.fill(answers=", ".join(distinct)) if distinct else ""
     block += NCQ_HEADER.text
     block += "".join(NCQ_CANDIDATE.fill(candidate=sanitize(candidate)) for candidate in candidates)
@@ -142,17 +151,30 @@ def ncq_messages(
 
 def compression_messages(response: str, *, special_tokens: Iterable[str] = ()) -> Messages:
     """What the teacher is asked in order to compress a candidate, right or wrong alike (Fig. 16)."""
-    return [{"role": "user", "content": COMPRESSION.fill(response=sanitize(response, special_tokens))}]
+    template = _in_the_run_s_form(COMPRESSION, "in \\boxed{} format", "in this form: {shown}")
+    return _asked(template, response=sanitize(response, special_tokens))
 
 
 def hint_request_messages(response: str, *, special_tokens: Iterable[str] = ()) -> Messages:
     """What the teacher is asked in order to get a hint from one of its correct responses (Fig. 19)."""
-    return [{"role": "user", "content": HINT_REQUEST.fill(teacher_response=sanitize(response, special_tokens))}]
+    template = _in_the_run_s_form(HINT_REQUEST, "any \\boxed{} expression", "anything in this form: {shown}")
+    return _asked(template, teacher_response=sanitize(response, special_tokens))
 
 
 def hinted_messages(messages: Sequence[Mapping[str, Any]], hint: str) -> Messages:
     """The question with the teacher's hint (Fig. 19), without the closer."""
     return append_to_last_user(messages, HINT.fill(hint=sanitize(hint)))
+
+
+def _in_the_run_s_form(template: Template, boxed: str, otherwise: str) -> Template:
+    """The template as printed, or with `{shown}` for an answer in the run's own form where it speaks of boxes."""
+    if answer_format.chosen().form == answer_format.BOX:
+        return template
+    return Template(template.figure, template.text.replace(boxed, otherwise))
+
+
+def _asked(template: Template, **values: str) -> Messages:
+    return [{"role": "user", "content": template.fill(shown=answer_format.chosen().shown("..."), **values)}]
 
 
 def append_to_last_user(messages: Sequence[Mapping[str, Any]], block: str) -> Messages:

@@ -1,4 +1,4 @@
-"""The outcome reward: 1 if the last boxed answer is right, else 0.
+"""The outcome reward: 1 if the last answer of a response is right, else 0. Where it is: `recipe.zppo.answer_format`.
 
 Two graders compare answers, one of them for a whole run (`zppo.reward.grader`):
 
@@ -6,24 +6,28 @@ Two graders compare answers, one of them for a whole run (`zppo.reward.grader`):
   the answers are compared once more.
 - `careful`: `recipe.zppo.careful`, which is wrong less often. It also takes a box without braces.
 
-Whoever compares answers does it here. A process grades by `paper` until `use_grader` says otherwise.
+Whoever reads or compares answers does it here. A process goes by the paper until `use_reward` says otherwise.
 
 Answers are a model's text. One of more than `MAX_ANSWER` characters counts as none, and `bounded_grader` gives a
 grader a second of the processor for a pair.
 """
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 from mathruler.grader import extract_boxed_content
 
+from recipe.zppo import answer_format
+from recipe.zppo.answer_format import MAX_ANSWER
 from recipe.zppo.bounded_grader import grade_answer
 from recipe.zppo.errors import RewardError
 
 Grader: TypeAlias = Literal["paper", "careful"]
 
-MAX_ANSWER = 512  # characters; the data set's own limit for a gold answer (App. B.1)
+LARGEST_FLOAT = 2.0**53
+"""From here on a float does not hold every whole number: the digits of a gold answer may be lost."""
 
 _BOX = "\\boxed{"
 _BARE_BOX = re.compile(r"\\boxed\s+([^\s{}$]+)")
@@ -37,20 +41,28 @@ def use_grader(grader: Grader) -> None:
     _chosen = grader
 
 
+def use_reward(zppo: Any) -> None:
+    """Let this process read and compare answers as the keys `zppo.answer` and `zppo.reward` say."""
+    use_grader(zppo.reward.grader)
+    answer_format.use(answer_format.answer_format(zppo.answer))
+
+
 def compute_score(
     data_source: str,
     solution_str: str,
     ground_truth: Any,
     extra_info: dict | None = None,
     grader: Grader | None = None,
+    answer: Mapping[str, Any] | None = None,
     **kwargs: Any,
 ) -> dict[str, float | str]:
     """verl's reward function.
 
     Args:
         solution_str: the response, any text.
-        ground_truth: the gold answer: a string or number, or a list or array of one.
+        ground_truth: the gold answer, see `gold_answer`.
         grader: the process's, if it is None.
+        answer: the keys `zppo.answer`; the process's format, if it is None.
 
     Returns:
         `score` and `acc`, both exactly 0.0 or 1.0; `answer`, the extracted answer or ""; and `doubtful`, 1.0 if the
@@ -61,17 +73,26 @@ def compute_score(
     """
     grader = grader or _chosen
     gold = gold_answer(ground_truth)
-    answer = extract_answer(solution_str, grader)
-    score = float(answer is not None and is_correct(answer, gold, grader))
-    doubtful = float(answer is not None and grader == "paper" and is_doubtful(answer, gold))
-    return {"score": score, "acc": score, "answer": answer or "", "doubtful": doubtful}
+    said = extract_answer(solution_str, grader, answer)
+    score = float(said is not None and is_correct(said, gold, grader))
+    doubtful = float(said is not None and grader == "paper" and is_doubtful(said, gold))
+    return {"score": score, "acc": score, "answer": said or "", "doubtful": doubtful}
 
 
-def extract_answer(text: str, grader: Grader | None = None) -> str | None:
-    r"""The content of the last `\boxed{...}`; `None` if there is none, or if it is empty, unclosed or too long.
+def extract_answer(text: str, grader: Grader | None = None, answer: Mapping[str, Any] | None = None) -> str | None:
+    r"""The last answer of a response: of the paper's format the content of the last `\boxed{...}`.
 
-    The careful grader takes the word behind a later `\boxed` without braces as well.
+    `None` if there is none, or if it is empty, unclosed or too long. The careful grader takes the word behind a later
+    `\boxed` without braces as well. Arguments as those of `compute_score`.
+
+    Raises:
+        RewardFunctionError: the run's own function for it fails.
     """
+    answers = answer_format.answer_format(answer) if answer else answer_format.chosen()
+    return _extract_boxed(text, grader) if answers.boxed else answers.extract(text)
+
+
+def _extract_boxed(text: str, grader: Grader | None) -> str | None:
     start = text.rfind(_BOX)
     if (grader or _chosen) == "careful":
         last = text.rfind("\\boxed")
@@ -112,14 +133,27 @@ def verdict(answer: str, gold: str, grader: Grader) -> bool | None:
 
 
 def gold_answer(ground_truth: Any) -> str:
-    """The gold answer as a string, from what a data row may hold.
+    """The gold answer as a string, from what a data row may hold: the one rule, for the checks of data files as well.
 
     Raises:
-        RewardError: see `compute_score`.
+        RewardError: it is none of: a text that is not blank, a whole number, true or false, a float that is finite and
+            small enough for all its digits (2^53), a list or array of one of these.
     """
-    value = ground_truth.tolist() if hasattr(ground_truth, "tolist") else ground_truth
+    value = _plain(ground_truth)
     if isinstance(value, list | tuple) and len(value) == 1:
-        value = value[0]
-    if not isinstance(value, str | int | float) or (isinstance(value, str) and not value.strip()):
-        raise RewardError(f"the gold answer must be a string, a number or a list of one, got {ground_truth!r:.200}")
+        value = _plain(value[0])
+    if isinstance(value, float):
+        usable = abs(value) < LARGEST_FLOAT  # false for NaN
+    else:
+        usable = isinstance(value, int) or (isinstance(value, str) and bool(value.strip()))
+    if not usable:
+        raise RewardError(
+            f"the gold answer must be a text, a number with all its digits or a list of one, got {ground_truth!r:.200}"
+        )
     return str(value)
+
+
+def _plain(value: Any) -> Any:
+    """numpy's values as Python's; its dates would become numbers, and stay what they are."""
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    return value.tolist() if hasattr(value, "tolist") and kind not in "mM" else value

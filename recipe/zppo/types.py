@@ -123,6 +123,8 @@ class TeacherRollout:
     num_tokens: int
     verdict: str = ""
     judge_tokens: int = 0
+    answer: str | None = None
+    """"" for none; None where nobody has looked."""
 
     @property
     def correct(self) -> bool:
@@ -152,7 +154,7 @@ class Candidate:
 
     ``source`` is teacher or student; ``compression`` says how the text came about: ``teacher`` (its summary),
     ``tail:<reason>`` (fall-back), ``truncate`` or ``none``. ``rejected`` says of each summary that was not good enough
-    why; after it, another was asked for.
+    why; after it, another was asked for. ``answer`` is the response's, ``shown_answer`` what the text gives.
     """
 
     text: SafeText = field(repr=False)
@@ -163,6 +165,7 @@ class Candidate:
     teacher_tokens: int = 0
     """What the teacher wrote for it, also where that was then not used."""
     rejected: tuple[str, ...] = ()
+    shown_answer: str = ""
 
     @property
     def is_summary(self) -> bool:

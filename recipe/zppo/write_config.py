@@ -25,7 +25,7 @@ def written() -> dict[Path, str]:
     """The files and what they should hold."""
     trainer, study = CONFIG_DIR / "zppo_trainer.yaml", STUDY_DIR / "study.yaml"
     return {
-        trainer: with_keys(trainer.read_text(encoding="utf-8"), ZPPOConfig, "recipe/zppo/config/schema.py", "zppo"),
+        trainer: with_keys(trainer.read_text(encoding="utf-8"), ZPPOConfig, "recipe/zppo/config/", "zppo"),
         study: with_keys(study.read_text(encoding="utf-8"), StudyConfig, "recipe/zppo/study/keys.py"),
         PAGE: "\n".join([HEAD, *page()]) + "\n",
     }

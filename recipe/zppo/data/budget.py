@@ -10,6 +10,9 @@ from PIL import Image
 from recipe.zppo import prompts
 from recipe.zppo.data.errors import BuildError
 from recipe.zppo.media import parts as media
+from recipe.zppo.preflight.hub import offline, why_not_on_hub
+from recipe.zppo.preflight.model_files import model_folder
+from recipe.zppo.preflight.models import HUB_ID
 
 
 class PromptCounter:
@@ -19,7 +22,7 @@ class PromptCounter:
         self._processor = _processor(path)
         self._tokenizer = getattr(self._processor, "tokenizer", self._processor)
         self._reads_images = hasattr(self._processor, "image_processor")
-        self._closer = len(self._tokens(prompts.SEPARATOR + prompts.CLOSER.text))
+        self._closer = len(self._tokens(prompts.SEPARATOR + prompts.closer()))
         special = sorted(self._tokenizer.all_special_tokens)
         self._special = re.compile("|".join(map(re.escape, special)) or r"(?!)")
 
@@ -67,11 +70,11 @@ def _processor(path: str) -> Any:
     from recipe.cpu.verl_patches import videos_without_torchvision
 
     videos_without_torchvision(video_processing_auto)  # does nothing where torchvision is
+    remedy = "can't be loaded; give the folder of the student's model, or processor=null for no check of the length"
+    if HUB_ID.fullmatch(path) and model_folder(path) is None and not offline() and (why := why_not_on_hub(path)):
+        raise BuildError(f"processor={path}: {remedy} ({why})")
     try:
         return AutoProcessor.from_pretrained(path)
     except Exception as error:  # transformers raises whatever its parts raise
         first = next((line for line in str(error).splitlines() if line.strip()), "")
-        raise BuildError(
-            f"processor={path}: can't be loaded; give the folder of the student's model, or processor=null for no "
-            f"check of the length ({type(error).__name__}: {first[:200]})"
-        ) from error
+        raise BuildError(f"processor={path}: {remedy} ({type(error).__name__}: {first[:200]})") from error

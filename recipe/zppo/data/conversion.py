@@ -6,7 +6,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import pyarrow as pa
+
 from recipe.zppo.config.engine import Group, key
+from recipe.zppo.config.run_keys import ColumnsConfig
 from recipe.zppo.data import reading
 from recipe.zppo.data.answers import is_gradable
 from recipe.zppo.data.converters import CONVERTERS, Converter, Draft, Tally
@@ -18,6 +21,9 @@ from recipe.zppo.data.settings import Names
 from recipe.zppo.data.verl_files import convert_file
 from recipe.zppo.errors import DataError
 from recipe.zppo.media import parts as media
+from recipe.zppo.on_verl.columns import Columns
+from recipe.zppo.on_verl.row_files import read_schema
+from recipe.zppo.preflight.data_folders import files_of
 
 
 class ConvertSettings(Group):
@@ -26,6 +32,10 @@ class ConvertSettings(Group):
     name: Literal[*CONVERTERS, "verl"] = key(..., "what the source is")  # type: ignore[valid-type]
     out: str = key(..., "folder for the files")
     source: str | None = key(None, "hub id, folder or parquet file; null: the usual one on the hub (needed for verl)")
+    prompt: str | None = key(None, "verl: the source's column with the question; null: prompt")
+    answer: str | None = key(None, "verl: the source's column with the gold answer; null: reward_model")
+    images: str | None = key(None, "verl: the source's column with a picture or a list of them; null: images")
+    data_source: str | None = key(None, "verl: the source's column with the name of a row's set; null: data_source")
     splits: Names | None = key(None, "such as [train,test]; null: those that there are (not for verl)")
     grader: Literal["paper", "careful"] = key("paper", "the reward function's grader: zppo.reward.grader of the runs")
     strip_directives: bool = key(True, "take 'think step by step' and 'put it in a box' off the questions")
@@ -57,18 +67,49 @@ def reasons(result: Result) -> str:
 def _verl_files(settings: ConvertSettings, out: Path) -> list[Result]:
     if settings.source is None:
         raise BuildError("source: needed with name=verl; a parquet, .json or .jsonl file, or a folder of parquet files")
-    source = Path(settings.source).expanduser()
-    files = sorted(source.glob("*.parquet")) if source.is_dir() else [source]
-    if not source.exists() or not files:
-        raise BuildError(f"source={source}: " + ("has no parquet file" if source.exists() else "does not exist"))
-    if out.resolve() == files[0].parent.resolve():
-        raise BuildError(f"out={out}: that is where the source is; give another folder")
+    files = _files(settings.source, out)
     results = []
+    names = {name: getattr(settings, name) for name in ColumnsConfig.model_fields}
+    columns = Columns({"columns": names})
+    _check_names({name: column for name, column in names.items() if column}, files, columns)
     for file in files:
         grader, target = settings.grader if settings.check_answers else None, out / f"{file.stem}.parquet"
-        read, tally = convert_file(file, target, strip=settings.strip_directives, grader=grader, limit=settings.limit)
+        strip, limit = settings.strip_directives, settings.limit
+        read, tally = convert_file(file, target, strip=strip, grader=grader, limit=limit, columns=columns)
         results.append(Result(target, read - sum(tally.dropped.values()), tally))
     return results
+
+
+def _files(source: str, out: Path) -> list[Path]:
+    """The source's files, of which no two would be written to the same place, nor one to its own."""
+    place = Path(source).expanduser()
+    if place.is_dir():
+        files = sorted(place.glob("*.parquet"))
+    else:
+        files = [Path(file).expanduser() for file in files_of(source, "source")]
+    if not files or not all(file.exists() for file in files):
+        raise BuildError(f"source={source}: " + ("has no parquet file" if place.exists() else "does not exist"))
+    if out.resolve() in {file.parent.resolve() for file in files}:
+        raise BuildError(f"out={out}: that is where the source is; give another folder")
+    by_stem: dict[str, Path] = {}
+    for file in files:
+        if (first := by_stem.setdefault(file.stem, file)) != file:
+            raise BuildError(
+                f"source={source}: {first} and {file} would both become {out / file.stem}.parquet; convert them one by "
+                "one, into folders of their own"
+            )
+    return files
+
+
+def _check_names(given: dict[str, str], files: list[Path], columns: Columns) -> None:
+    """Raises `BuildError` for a column that no file has: its name would do nothing."""
+    try:
+        there = {name for file in files if given for name in read_schema(str(file), columns.answers).names}
+    except (pa.ArrowException, OSError):
+        return  # said by whoever converts the file
+    for name, column in given.items():
+        if column not in there:
+            raise BuildError(f"{name}={column}: no file has such a column; they have {', '.join(sorted(there))}")
 
 
 def _data_set(settings: ConvertSettings, out: Path) -> list[Result]:

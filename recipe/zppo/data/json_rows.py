@@ -12,13 +12,16 @@ import pyarrow as pa
 
 from recipe.zppo.data.errors import BuildError
 from recipe.zppo.errors import RewardError
+from recipe.zppo.on_verl.columns import Columns
 from recipe.zppo.reward import gold_answer
 
 ENDINGS = (".json", ".jsonl")
 
 
-def read_json_rows(path: Path) -> pa.Table:
-    """One object a line, or one list of them; gold answers as text, null where there is no usable one.
+def read_json_rows(path: Path, columns: Columns) -> pa.Table:
+    """One object a line, or one list of them, under verl's names; gold answers as text.
+
+    Null where there is no usable one.
 
     Raises:
         BuildError: a line is not a JSON object, or values of a column are of types that don't go together.
@@ -35,6 +38,7 @@ def read_json_rows(path: Path) -> pa.Table:
     for number, row in enumerate(rows):
         if not isinstance(row, dict):
             raise BuildError(f"{where}: row {number} is not an object with columns")
+        row = rows[number] = columns.row(row)
         if isinstance(graded := row.get("reward_model"), dict):
             graded["ground_truth"] = _text(graded.get("ground_truth"))
     names = dict.fromkeys(name for row in rows for name in row)

@@ -15,6 +15,7 @@ from datasets.table import table_cast
 from datasets.utils.file_utils import xopen
 
 from recipe.zppo.data.errors import BuildError
+from recipe.zppo.preflight.hub import offline, why_not_on_hub
 
 ROWS_PER_BATCH = 128
 """What is held in memory at a time, with pictures."""
@@ -59,6 +60,7 @@ def configs(place: Place) -> list[str]:
     if folder is not None and not _has_card(folder):
         names = sorted({path.parent.name for path in folder.glob("*/*.parquet")} - {"data"})
         return names if names and not list(folder.glob("*.parquet")) else [""]
+    _ask_hub(place)
     with _readable_errors(place):
         repo, revision = _repo(place.path)
         names = datasets.get_dataset_config_names(str(folder or repo), revision=revision)
@@ -80,6 +82,7 @@ def splits(place: Place) -> list[str]:
     """
     folder = _local(place.path)
     if folder is None or (folder.is_dir() and _has_card(folder)):
+        _ask_hub(place)
         repo, revision = _repo(place.path)
         with _readable_errors(place):
             return datasets.get_dataset_split_names(str(folder or repo), place.config or None, revision=revision)
@@ -232,6 +235,19 @@ def _repo(path: str) -> tuple[str, str | None]:
     return repo, revision or None
 
 
+def _ask_hub(place: Place) -> None:
+    """Raises `BuildError` at once for what the hub does not give: `datasets` would try for half a minute."""
+    if _local(place.path) is None and not offline() and (why := why_not_on_hub(place.path, "dataset")):
+        raise BuildError(f"{place}: can't be had ({why}); {_instead(place)}")
+
+
+def _instead(place: Place) -> str:
+    return (
+        f"download it where there is network (hf download {_repo(place.path)[0]} --repo-type dataset --local-dir DIR) "
+        f"and give {place.key}=DIR"
+    )
+
+
 @contextmanager
 def _readable_errors(place: Place) -> Iterator[None]:
     """What `datasets` complains of, as one line with the remedy."""
@@ -247,13 +263,9 @@ def _readable_errors(place: Place) -> Iterator[None]:
             ) from error
         if isinstance(error, ConnectionError) or "OfflineMode" in type(error).__name__:
             switches = (os.environ.get(name, "0") for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"))
-            offline = any(value not in ("", "0") for value in switches)
-            why = "HF_HUB_OFFLINE is set" if offline else "no network, or the hub does not answer"
-            repo = _repo(place.path)[0]
-            raise BuildError(
-                f"{place}: can't be reached ({why}); download it where there is network (hf download {repo} "
-                f"--repo-type dataset --local-dir DIR) and give {place.key}=DIR"
-            ) from error
+            wanted = any(value not in ("", "0") for value in switches)
+            why = "HF_HUB_OFFLINE is set" if wanted else "no network, or the hub does not answer"
+            raise BuildError(f"{place}: can't be reached ({why}); {_instead(place)}") from error
         if isinstance(error, ValueError) and "split" in first.lower():
             raise BuildError(f"{place}: no split {place.split!r}: {first}") from error
         raise BuildError(f"{place}: can't be read: {type(error).__name__}: {first[:300]}") from error

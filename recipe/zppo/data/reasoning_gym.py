@@ -17,7 +17,6 @@ the closer (Fig. 8) and a worked answer, as verl's SFT and `examples/smollm2/sft
 `recipe.zppo.data.worked_answers` have worked answers.
 """
 
-import argparse
 import dataclasses
 import json
 import sys
@@ -30,12 +29,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recipe.zppo.config.ending import Arguments, at_least, command, place
 from recipe.zppo.data.parquet import write_rows
 from recipe.zppo.data.reasoning_gym_checks import check_tasks, is_usable
 from recipe.zppo.data.reasoning_gym_tasks import Entry, Generator, Task, TaskError, load_library, row
 from recipe.zppo.data.rows import MESSAGES, SCHEMA
 from recipe.zppo.data.worked_answers import SOLVERS, worked_answer
-from recipe.zppo.errors import ZPPOError
 from recipe.zppo.prompts import with_closer
 from recipe.zppo.randomness import derive_seed
 from recipe.zppo.run.files import write_atomically
@@ -153,26 +152,23 @@ def convert(
     return manifest
 
 
+@command()
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m recipe.zppo.data.reasoning_gym", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("out", type=Path, help="folder of the files")
+    parser = Arguments(prog="python -m recipe.zppo.data.reasoning_gym", description=__doc__.split("\n")[0])
+    parser.add_argument("out", type=place, help="folder of the files")
     parser.add_argument("--task", action="append", default=[], metavar="NAME[:KEY=VALUE,...]", help="may be repeated")
     for split, rows in (("train", 2000), ("val", 200), ("sft", 0)):
         parser.add_argument(
-            f"--{split}", type=int, default=rows, help=f"rows, over all tasks (default {rows}; 0: no file)"
+            f"--{split}", type=at_least(0), default=rows, help=f"rows, over all tasks (default {rows}; 0: no file)"
         )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--exclude", type=Path, nargs="*", default=[], help="data files whose questions must not occur")
+    parser.add_argument(
+        "--exclude", type=place, nargs="*", default=[], help="data files whose questions must not occur"
+    )
     options = parser.parse_args(arguments)
-    try:
-        sizes = {split: getattr(options, split) for split in SPLITS}
-        tasks = [Task.parse(text) for text in options.task]
-        manifest = convert(options.out, tasks, sizes, options.seed, options.exclude)
-    except ZPPOError as error:
-        print(f"zppo: {error}", file=sys.stderr)
-        return 2
+    sizes = {split: getattr(options, split) for split in SPLITS}
+    tasks = [Task.parse(text) for text in options.task]
+    manifest = convert(options.out, tasks, sizes, options.seed, options.exclude)
     for split, rows in manifest["rows"].items():
         print(f"{options.out / split}.parquet: {sum(rows.values())} rows, {rows}")
     for task, count in manifest["ungradable"].items():

@@ -52,7 +52,7 @@ def compute_score(
     metadata = _metadata(data_source, extra_info)
     if metadata["grader"] == RULE:
         return paper_reward.compute_score(data_source, solution_str, ground_truth, **kwargs)
-    answer = paper_reward.extract_answer(solution_str, kwargs.get("grader"))
+    answer = paper_reward.extract_answer(solution_str, kwargs.get("grader"), kwargs.get("answer"))
     score = float(answer is not None and _verified(metadata["task"], answer, metadata))
     return {"score": score, "acc": score, "answer": answer or "", "doubtful": 0.0}
 

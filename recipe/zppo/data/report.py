@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from recipe.zppo.data.gold_answers import told
 
@@ -16,7 +17,8 @@ def print_report(report: Mapping[str, Any], out: str) -> None:
     for name in ("sub-set", "cap", "read", "kept", "dropped"):
         table.add_column(name, justify="right" if name in ("cap", "read", "kept") else "left", overflow="fold")
     for name, entry in sorted(report["subsets"].items(), key=lambda item: (item[1]["tier"], item[0])):
-        table.add_row(name, str(entry["cap"]), str(entry["read"]), str(entry["kept"]), _reasons(entry["dropped"]))
+        counts = (str(entry[column]) for column in ("cap", "read", "kept"))
+        table.add_row(Text(name), *counts, _reasons(entry["dropped"]))
     read = sum(entry["read"] for entry in report["subsets"].values())
     table.add_row("all", "", str(read), str(report["rows"]), _reasons(report["dropped"]), style="bold")
     console.print(table)
@@ -37,5 +39,5 @@ def print_report(report: Mapping[str, Any], out: str) -> None:
     console.print(f"{report['rows']} rows in {len(report['files'])} file(s) of {out}", markup=False)
 
 
-def _reasons(dropped: Mapping[str, int]) -> str:
-    return ", ".join(f"{reason} {count}" for reason, count in sorted(dropped.items(), key=lambda item: -item[1]))
+def _reasons(dropped: Mapping[str, int]) -> Text:
+    return Text(", ".join(f"{reason} {count}" for reason, count in sorted(dropped.items(), key=lambda item: -item[1])))

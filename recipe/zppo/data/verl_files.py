@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -20,6 +21,8 @@ from recipe.zppo.data.rows import IMAGE, text_id
 from recipe.zppo.data.sources import require, user_text
 from recipe.zppo.errors import RewardError
 from recipe.zppo.judge import is_free_form
+from recipe.zppo.media.columns import as_list, left_encoded
+from recipe.zppo.on_verl.columns import Columns
 from recipe.zppo.reward import Grader, gold_answer
 from recipe.zppo.run.files import write_atomically
 
@@ -27,7 +30,13 @@ PROMPT_ID = "prompt_id"
 
 
 def convert_file(
-    source: Path, target: Path, *, strip: bool, grader: Grader | None, limit: int | None
+    source: Path,
+    target: Path,
+    *,
+    strip: bool,
+    grader: Grader | None,
+    limit: int | None,
+    columns: Columns | None = None,
 ) -> tuple[int, Tally]:
     """Writes the file's rows with `prompt_id`; the number of rows read, and what became of them.
 
@@ -38,6 +47,7 @@ def convert_file(
 
     Args:
         grader: drops rows whose gold answer it would call wrong; None does not look.
+        columns: names of the file's columns, where they are not verl's.
 
     Raises:
         BuildError: the file can't be read or lacks a column of verl's schema, an id lacks in a column of numbers, or
@@ -46,7 +56,7 @@ def convert_file(
     tally = Tally()
     seen: set = set()
     read = 0
-    with _opened(source) as (schema, found):
+    with _opened(source, columns or Columns({})) as (schema, found):
         require(schema, ["prompt", "reward_model.ground_truth"], f"source={source}")
         has_id = PROMPT_ID in schema.names
         wanted = schema if has_id else schema.append(pa.field(PROMPT_ID, pa.string()))
@@ -92,10 +102,10 @@ def _holds_text(kind: pa.DataType) -> bool:
 
 
 @contextmanager
-def _opened(source: Path) -> Iterator[tuple[pa.Schema, Iterable[pa.RecordBatch]]]:
-    """The source's schema and its rows."""
+def _opened(source: Path, columns: Columns) -> Iterator[tuple[pa.Schema, Iterable[pa.RecordBatch]]]:
+    """The source's schema and its rows, under verl's names."""
     if source.suffix in ENDINGS:
-        table = read_json_rows(source)
+        table = read_json_rows(source, columns)
         yield table.schema, table.to_batches(ROWS_PER_GROUP)
         return
     try:
@@ -103,7 +113,19 @@ def _opened(source: Path) -> Iterator[tuple[pa.Schema, Iterable[pa.RecordBatch]]
     except (pa.ArrowException, OSError) as error:
         raise BuildError(f"source={source}: can't be read: {str(error).splitlines()[0]}") from error
     with parquet:
-        yield parquet.schema_arrow, parquet.iter_batches(ROWS_PER_GROUP)
+        schema, found = parquet.schema_arrow, parquet.iter_batches(ROWS_PER_GROUP)
+        if columns.changes(schema):
+            yield (
+                _named(schema.empty_table(), columns).schema,
+                (batch for each in found for batch in _named(pa.table(each), columns).combine_chunks().to_batches()),
+            )
+        else:
+            yield schema, found
+
+
+def _named(table: pa.Table, columns: Columns) -> pa.Table:
+    frame = columns.frame(left_encoded(datasets.Dataset(table)))
+    return frame.with_format("arrow")[:].cast(frame.features.arrow_schema)
 
 
 def _batches(found: Iterable[pa.RecordBatch], source: Path, limit: int | None) -> Iterator[pa.RecordBatch]:
@@ -154,7 +176,7 @@ def _reason(row: Mapping[str, Any], grader: Grader | None) -> str | None:
     if "images" in row and "videos" not in row:
         contents = [message.get("content") for message in row["prompt"]]
         texts = [content for content in contents if isinstance(content, str)]
-        if len(texts) == len(contents) and sum(text.count(IMAGE) for text in texts) != len(row["images"] or ()):
+        if len(texts) == len(contents) and sum(text.count(IMAGE) for text in texts) != len(as_list(row["images"])):
             return "placeholders"
     return None
 
@@ -168,7 +190,12 @@ def stripped(prompt: list[dict[str, Any]]) -> list[dict[str, Any]]:
         content = message["content"]
         if isinstance(content, str):
             message["content"] = strip_directives(content)
-        elif content and content[-1].get("type") == "text" and content[-1].get("text"):
+        elif (
+            content
+            and isinstance(content[-1], Mapping)
+            and content[-1].get("type") == "text"
+            and content[-1].get("text")
+        ):
             message["content"] = [*content[:-1], {**content[-1], "text": strip_directives(content[-1]["text"])}]
         break
     return messages
@@ -177,7 +204,7 @@ def stripped(prompt: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _id(row: Mapping[str, Any]) -> str:
     """From what the row says: prompt, answer and pictures."""
     digest = hashlib.blake2b(digest_size=16)
-    for image in row.get("images") or ():
+    for image in as_list(row.get("images")):
         found = image.get("bytes") or image.get("path") if isinstance(image, Mapping) else image
         digest.update(found if isinstance(found, bytes) else str(found).encode())
     text = json.dumps([row["prompt"], row["reward_model"]], sort_keys=True, default=str)

@@ -4,9 +4,9 @@ import os
 import sys
 from collections.abc import Sequence
 
+from recipe.zppo.config.ending import command
 from recipe.zppo.data.corpus_settings import CorpusSettings
 from recipe.zppo.data.settings import read_settings
-from recipe.zppo.errors import ZPPOError
 
 USAGE = """python -m recipe.zppo.data.zppo_77k [key=value ...]
 
@@ -14,6 +14,7 @@ Builds ZPPO-77K from Vero-600k and MMFineReason-SFT-586K.
 Started again after an interruption it goes on where it was."""
 
 
+@command("error")
 def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
@@ -23,9 +24,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from recipe.zppo.data.report import print_report
 
         report = build(settings, Progress())
-    except ZPPOError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return 130

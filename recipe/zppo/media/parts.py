@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from recipe.zppo.errors import DataError, first_line
 
@@ -30,6 +30,7 @@ Part = dict[str, Any]
 
 _PLACEHOLDER = re.compile("(<image>|<video>)")
 _LIMITS = ("min_pixels", "max_pixels")
+_ORIENTATION = ExifTags.Base.Orientation.value
 _FPS = 2.0
 """Frames per second of a video that is given as frames, where the row does not say it: Qwen's sampling rate."""
 
@@ -57,6 +58,8 @@ def place(messages: Sequence[Mapping[str, Any]], images: Sequence[Any], videos: 
         return part | {"type": kind}
 
     def placed_part(part: Mapping[str, Any]) -> Part:
+        if not isinstance(part, Mapping):
+            raise DataError(f"a part of the prompt is {part!r:.50}, not an object with a type")
         if part.get("type") == "text":
             return {"type": "text", "text": part.get("text") or ""}
         if part.get("type") not in left:
@@ -77,6 +80,18 @@ def place(messages: Sequence[Mapping[str, Any]], images: Sequence[Any], videos: 
         if found[kind] < len(given):
             raise DataError(f"the row has {len(given)} {kind}(s), but the prompt has {found[kind]} <{kind}>")
     return placed
+
+
+def spoken(messages: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """The messages without system messages of null: files write so where a row has none.
+
+    Raises:
+        DataError: another message has null as its content.
+    """
+    for number, message in enumerate(messages):
+        if message.get("content") is None and message.get("role") != "system":
+            raise DataError(f"message {number} of the prompt ({message.get('role')}) has no content")
+    return [message for message in messages if message.get("content") is not None]
 
 
 def has_media(messages: Sequence[Mapping[str, Any]]) -> bool:
@@ -141,6 +156,7 @@ def extract(
 def read_image(source: Any, where: str = "image") -> Image.Image:
     """An RGB image from a PIL image, encoded bytes, a path, a `file://` or `data:` address, or a dictionary of those.
 
+    A photograph that its camera says lies on its side is turned upright (EXIF), as `datasets` and `transformers` do.
     Transparency is laid on white.
 
     Raises:
@@ -175,6 +191,8 @@ def read_image(source: Any, where: str = "image") -> Image.Image:
             raise DataError(f"{where} ({name}) can't be read: not a picture of a known format") from error
         except Exception as error:  # Pillow's decoders raise about everything
             raise DataError(f"{where} ({name}) can't be read: {first_line(error)}") from error
+    if image.getexif().get(_ORIENTATION, 1) != 1:
+        image = ImageOps.exif_transpose(image)  # without the mark: nobody after us turns it again
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGB", image.size, (255, 255, 255))

@@ -16,8 +16,8 @@ class EveryQuestion:
         self._open = set(prompt_ids)
         self._accepted: list[Reformulation] = []
 
-    def rollout(self, prompt_id: PromptId, correct: bool) -> None:
-        pass
+    def rollout(self, prompt_id: PromptId, correct: bool) -> bool:
+        return False  # as below
 
     def plain_done(self, prompt_id: PromptId, num_correct: int, num_scored: int) -> bool:
         return False  # nobody is asked because of it
@@ -35,6 +35,12 @@ class EveryQuestion:
         return fresh
 
     def newly_kept(self) -> list[PromptId]:
+        return []
+
+    def newly_in_reach(self, *, certain: bool) -> list[PromptId]:
+        return []
+
+    def newly_settled(self) -> list[PromptId]:
         return []
 
     @property

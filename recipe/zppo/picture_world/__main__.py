@@ -1,18 +1,17 @@
 """``python -m recipe.zppo.picture_world [out_dir] [--seed N] [--smoke] [--force]``: builds a world with pictures."""
 
-import argparse
 import json
 import sys
-from pathlib import Path
 
-from recipe.zppo.errors import ZPPOError
+from recipe.zppo.config.ending import Arguments, command, place
 from recipe.zppo.picture_world.build import build_picture_world
 from recipe.zppo.picture_world.settings import PictureWorldSettings
 
 
+@command("error")
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m recipe.zppo.picture_world", description="Builds a picture world.")
-    parser.add_argument("out_dir", type=Path, nargs="?", help="its folder (default: in the user's cache folder)")
+    parser = Arguments(prog="python -m recipe.zppo.picture_world", description="Builds a picture world.")
+    parser.add_argument("out_dir", type=place, nargs="?", help="its folder (default: in the user's cache folder)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--smoke", action="store_true", help="a world of models that know little, in half a minute")
     parser.add_argument("--force", action="store_true", help="build it again even if it is there")
@@ -20,11 +19,7 @@ def main() -> int:
     if args.smoke and args.out_dir is None:
         parser.error("--smoke needs out_dir: the cache keeps whole worlds")
     settings = PictureWorldSettings.smoke(args.seed) if args.smoke else PictureWorldSettings(args.seed)
-    try:
-        paths = build_picture_world(args.out_dir, settings=settings, force=args.force)
-    except (ZPPOError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    paths = build_picture_world(args.out_dir, settings=settings, force=args.force)
     measured = json.loads(paths.meta.read_text())["measured"]
     print(
         f"world: {paths.root}\n"

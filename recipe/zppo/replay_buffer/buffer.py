@@ -18,7 +18,7 @@ draw by other weights than the paper's uniform ones.
 import random
 from array import array
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import index
 from typing import Any
@@ -169,6 +169,16 @@ class PromptReplayBuffer:
             if slot not in excluded:
                 drawn.append(self._entry(slot))
         return drawn
+
+    def keep(self, references: Mapping[PromptId, str | int]) -> list[BufferEntry]:
+        """Leave the questions of `references` only, and let them be found there from now on.
+
+        The others leave as evictions. O(size).
+        """
+        gone = [prompt_id for prompt_id in self._ids if prompt_id not in references]
+        left = [self._remove(self._slots[prompt_id], "evictions") for prompt_id in gone]
+        self._references = [_plain(references[prompt_id], "reference") for prompt_id in self._ids]
+        return left
 
     def metrics(self) -> dict[str, float]:
         """Size, totals since the start, and the same by entry accuracy (`.../from_0.125`).

@@ -12,7 +12,7 @@ from recipe.zppo.compression import Fallback, after_thinking, bounded_tail, pars
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import JudgeError, PromptTooLongError, RewardError, RewardFunctionError, RolloutError, ZPPOError
 from recipe.zppo.hints import leaks
-from recipe.zppo.judge import Judgement, judge_messages, parse_verdict, with_question
+from recipe.zppo.judge import Grade, Judgement, judge_messages, parse_verdict, with_question
 from recipe.zppo.media import parts as media
 from recipe.zppo.randomness import derive_seed
 from recipe.zppo.reward import extract_answer
@@ -31,8 +31,8 @@ class Student(Protocol):
     tokenizer: Any
     """The student's, who reads what the teacher wrote."""
 
-    async def grade(self, data: dict[str, Any], text: str) -> tuple[float, Judgement | None]:
-        """The student's reward for a text of the teacher's, and the verdict if the judge gave it."""
+    async def grade(self, data: dict[str, Any], text: str) -> Grade:
+        """The student's reward for a text of the teacher's, its answer, and the verdict if the judge gave it."""
 
 
 class TeacherClient:
@@ -62,9 +62,9 @@ class TeacherClient:
 
         async def rollout(seed: int) -> TeacherRollout:
             text, num_tokens = await self._ask(question, seed, self.config.teacher.response_length, Work.ROLLOUT)
-            reward, judgement = await self.student.grade(data, text)
-            verdict = (judgement.verdict.value, judgement.num_tokens) if judgement else ()
-            return TeacherRollout(text, reward, num_tokens, *verdict)
+            reward, answer, judgement = await self.student.grade(data, text)
+            verdict = (judgement.verdict.value, judgement.num_tokens) if judgement else ("", 0)
+            return TeacherRollout(text, reward, num_tokens, *verdict, answer)
 
         results = await asyncio.gather(*(rollout(seed) for seed in seeds), return_exceptions=True)
         for result in results:
@@ -178,7 +178,8 @@ class TeacherClient:
 
     def _candidate(self, draft: Draft, text: str, compression: str) -> Candidate:
         safe = sanitize(text, self.special_tokens)
-        return Candidate(safe, draft.source, draft.correct, extract_answer(draft.text) or "", compression)
+        shown = extract_answer(safe) or ""
+        return Candidate(safe, draft.source, draft.correct, draft.answer_read, compression, shown_answer=shown)
 
     def _encode(self, text: str) -> list[int]:
         return self.student.tokenizer.encode(text, add_special_tokens=False)

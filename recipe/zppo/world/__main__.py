@@ -1,27 +1,22 @@
 """``python -m recipe.zppo.world [out_dir] [--seed N] [--difficulty firm|mild] [--force]``: builds a world."""
 
-import argparse
 import json
 import sys
-from pathlib import Path
 
-from recipe.zppo.errors import ZPPOError
+from recipe.zppo.config.ending import Arguments, command, place
 from recipe.zppo.world.build import build_world
 from recipe.zppo.world.settings import WRONG_PRICE_PROBABILITIES
 
 
+@command("error")
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m recipe.zppo.world", description="Builds the embedded world.")
-    parser.add_argument("out_dir", type=Path, nargs="?", help="its folder (default: in the user's cache folder)")
+    parser = Arguments(prog="python -m recipe.zppo.world", description="Builds the embedded world.")
+    parser.add_argument("out_dir", type=place, nargs="?", help="its folder (default: in the user's cache folder)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--difficulty", choices=sorted(WRONG_PRICE_PROBABILITIES), default="firm")
     parser.add_argument("--force", action="store_true", help="build it again even if it is there")
     args = parser.parse_args()
-    try:
-        paths = build_world(args.out_dir, seed=args.seed, difficulty=args.difficulty, force=args.force)
-    except (ZPPOError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    paths = build_world(args.out_dir, seed=args.seed, difficulty=args.difficulty, force=args.force)
     measured = json.loads(paths.meta.read_text())["measured"]
     print(
         f"world: {paths.root}\n"

@@ -23,9 +23,9 @@ from typing import Any, Protocol
 
 from rich.console import Console
 
-from recipe.zppo.world import publish
+from recipe.zppo.run import publish
 from recipe.zppo.world.bills import PriceList
-from recipe.zppo.world.paths import WorldError, WorldPaths, default_path
+from recipe.zppo.world.paths import WorldError, WorldPaths, WorldPlaceError, default_path
 from recipe.zppo.world.progress import TrainingProgress
 from recipe.zppo.world.settings import WorldSettings
 
@@ -60,7 +60,8 @@ def build_world(
 
     Raises:
         ValueError: unknown difficulty.
-        WorldError: `path` holds something that is not a world, or pre-training failed.
+        WorldPlaceError: `path` holds something that is not a world.
+        WorldError: pre-training failed.
     """
     settings = settings or WorldSettings(seed=seed, difficulty=difficulty)
     root = Path(path or default_path(settings.seed, settings.difficulty))
@@ -71,13 +72,16 @@ def build_once(root: Path, settings: Settings, build: Callable[[Path], None], *,
     """The finished world of these settings at `root`; `build` fills a folder with it if it is not there yet.
 
     Raises:
-        WorldError: `root` holds something that is not a world.
+        WorldPlaceError: `root` holds something that is not a world.
+        OSError: nothing can be written beside it.
     """
     root = root.expanduser().resolve()
     paths = WorldPaths(root)
     if not force and is_finished(paths, settings):
         return paths
     root.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=root.parent):
+        pass  # a lock would wait for ever where no file can be made
     with publish.exclusive(root):
         if not force and is_finished(paths, settings):
             return paths
@@ -105,9 +109,9 @@ def _refuse_foreign(paths: WorldPaths) -> None:
     if not paths.root.exists():
         return
     if not paths.root.is_dir():
-        raise WorldError(f"{paths.root} is a file; give a folder for the world")
+        raise WorldPlaceError(f"{paths.root} is a file; give a folder for the world")
     if any(paths.root.iterdir()) and not paths.meta.is_file():
-        raise WorldError(f"{paths.root} holds files that are not a world; give an empty or a new folder")
+        raise WorldPlaceError(f"{paths.root} holds files that are not a world; give an empty or a new folder")
 
 
 def _build(folder: Path, settings: WorldSettings, console: Console | None) -> None:

@@ -8,7 +8,11 @@ from recipe.zppo.errors import ZPPOError
 
 
 class WorldError(ZPPOError, RuntimeError):
-    """The world can't be built, or must not be written where it was asked for."""
+    """The world can't be built."""
+
+
+class WorldPlaceError(WorldError, ValueError):
+    """The world must not be written where it was asked for."""
 
 
 def cache_folder() -> Path:
