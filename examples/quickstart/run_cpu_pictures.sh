@@ -8,35 +8,49 @@ ZPPO_HOME=${ZPPO_HOME:-outputs}
 WORLD=${WORLD:-${ZPPO_HOME}/picture-world}
 RUN=${RUN:-${ZPPO_HOME}/pictures}
 
+# Linear attention has no notion of packed sequences without its kernels for GPUs: use_remove_padding stays false.
+train() {
+    exec "${PYTHON}" -m verl.trainer.main_zppo \
+        platform=cpu \
+        method=zppo \
+        data.train_files="${WORLD}/train.parquet" \
+        data.val_files="${WORLD}/val.parquet" \
+        data.train_batch_size=16 \
+        data.max_prompt_length=64 \
+        data.max_response_length=24 \
+        actor_rollout_ref.model.path="${WORLD}/student" \
+        actor_rollout_ref.model.use_remove_padding=false \
+        actor_rollout_ref.actor.optim.lr=3e-4 \
+        actor_rollout_ref.actor.ppo_max_token_len_per_gpu=4096 \
+        actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu=4096 \
+        actor_rollout_ref.rollout.max_model_len=512 \
+        zppo.teacher.path="${WORLD}/teacher" \
+        zppo.teacher.n_gpus_per_node=1 \
+        zppo.replay.capacity=40 \
+        zppo.reformulation.max_candidate_tokens=24 \
+        zppo.compression.max_tokens=32 \
+        trainer.experiment_name=pictures \
+        trainer.default_local_dir="${RUN}" \
+        trainer.total_training_steps=60 \
+        trainer.save_freq=20 \
+        trainer.test_freq=10 \
+        "$@"
+}
+
+# shellcheck source=../zppo_trainer/dry_run.sh
+source "$(dirname "$0")/../zppo_trainer/dry_run.sh"
+if [[ ${DRY_RUN} == true ]]; then
+    # the world takes minutes: without it the plan counts the questions that are asked for, on two slots of a CPU
+    ABSENT=()
+    [[ -d ${WORLD} ]] || ABSENT=(zppo.plan.questions=960 zppo.hardware=1x2x1)
+    train "${ABSENT[@]}" "$@"
+fi
+
 "${PYTHON}" -m recipe.zppo.picture_world "${WORLD}"
 
-# Linear attention has no notion of packed sequences without its kernels for GPUs: use_remove_padding stays false.
+# The trainer's log is long; it goes to a file, and progress is shown instead.
 mkdir -p "${RUN}"
-"${PYTHON}" -m verl.trainer.main_zppo \
-    platform=cpu \
-    method=zppo \
-    data.train_files="${WORLD}/train.parquet" \
-    data.val_files="${WORLD}/val.parquet" \
-    data.train_batch_size=16 \
-    data.max_prompt_length=64 \
-    data.max_response_length=24 \
-    actor_rollout_ref.model.path="${WORLD}/student" \
-    actor_rollout_ref.model.use_remove_padding=false \
-    actor_rollout_ref.actor.optim.lr=3e-4 \
-    actor_rollout_ref.actor.ppo_max_token_len_per_gpu=4096 \
-    actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu=4096 \
-    actor_rollout_ref.rollout.max_model_len=512 \
-    zppo.teacher.path="${WORLD}/teacher" \
-    zppo.teacher.n_gpus_per_node=1 \
-    zppo.replay.capacity=40 \
-    zppo.reformulation.max_candidate_tokens=24 \
-    zppo.compression.max_tokens=32 \
-    trainer.experiment_name=pictures \
-    trainer.default_local_dir="${RUN}" \
-    trainer.total_training_steps=60 \
-    trainer.save_freq=20 \
-    trainer.test_freq=10 \
-    "$@" > "${RUN}/train.log" 2>&1 &
+train "$@" > "${RUN}/train.log" 2>&1 &
 trainer=$!
 trap 'kill "${trainer}" 2> /dev/null || true' EXIT
 

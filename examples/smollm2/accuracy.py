@@ -21,15 +21,26 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from recipe.cpu.hf_generator import HFGenerator
 from recipe.cpu.hf_sampling import SamplingParams
+from recipe.zppo import answer_format
 from recipe.zppo.data.reasoning_gym_reward import compute_score
 from recipe.zppo.prompts import with_closer
 from recipe.zppo.randomness import derive_seed
 
 BATCH = 128
+VALIDATION = (0.6, 0.95, 20)
+"""The trainer's `val_kwargs`: temperature, top-p, top-k."""
 
 
-def measure(folder: Path, frame: pd.DataFrame, samples: int, max_tokens: int, dtype: torch.dtype) -> dict[str, Any]:
-    """Figures of one model on the rows of `frame`, by task and over all (`all`)."""
+def measure(
+    folder: Path,
+    frame: pd.DataFrame,
+    samples: int,
+    max_tokens: int,
+    dtype: torch.dtype,
+    decoding: tuple[float, float, int] = (1.0, 1.0, 0),
+) -> dict[str, Any]:
+    """Figures of one model on the rows of `frame`, by task and over all (`all`). `decoding`: temperature, top-p and
+    top-k."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="sdpa")
     generator = HFGenerator(model, tokenizer, max_model_len=4096)
@@ -40,7 +51,7 @@ def measure(folder: Path, frame: pd.DataFrame, samples: int, max_tokens: int, dt
         )
         for session in range(samples):
             seed = derive_seed(0, row["prompt_id"], session) % 2**31
-            requests.append(generator.request(prompt, SamplingParams(1.0, 1.0, 0, max_tokens, seed=seed)))
+            requests.append(generator.request(prompt, SamplingParams(*decoding, max_tokens, seed=seed)))
             rows.append(row)
     started, scores, texts = time.monotonic(), [], []
     order = sorted(range(len(requests)), key=lambda i: len(requests[i].prompt_ids))
@@ -92,11 +103,16 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="first rows only")
     parser.add_argument("--max-tokens", type=int, default=96)
     parser.add_argument("--dtype", default="bfloat16", choices=["bfloat16", "float32"])
+    parser.add_argument("--closer", help="what ends every prompt, in place of the paper's")
+    parser.add_argument("--validation", action="store_true", help="decode as the trainer validates, not as it trains")
     parser.add_argument("--out", type=Path, help="write the figures and some responses as JSON, one model a line")
     options = parser.parse_args()
     frame = pd.read_parquet(options.data).head(options.limit) if options.limit else pd.read_parquet(options.data)
+    if options.closer is not None:
+        answer_format.use(answer_format.AnswerFormat(closer=options.closer))
+    decoding = VALIDATION if options.validation else (1.0, 1.0, 0)
     for folder in options.models:
-        result = measure(folder, frame, options.samples, options.max_tokens, getattr(torch, options.dtype))
+        result = measure(folder, frame, options.samples, options.max_tokens, getattr(torch, options.dtype), decoding)
         for name, figures in result["by_task"].items():
             print(f"{folder} {name}: {figures}")
         if options.out:

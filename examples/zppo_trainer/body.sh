@@ -14,6 +14,8 @@ for argument in "$@"; do
 done
 RUN_DIR=${RUN_DIR:-outputs/${EXPERIMENT}}
 
+# shellcheck source=dry_run.sh
+source "$(dirname "${BASH_SOURCE[0]}")/dry_run.sh"
 NNODES=${NNODES:-1}
 STUDENT_GPUS=${STUDENT_GPUS:-6}
 TEACHER_GPUS=${TEACHER_GPUS:-2}

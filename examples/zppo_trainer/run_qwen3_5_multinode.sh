@@ -5,14 +5,31 @@
 # HEAD_ADDRESS is the head's address as the other nodes reach it. Every wait has a limit, WAIT_S, and says what it waits
 # for. The head's exit status is the trainer's; when it ends, however it ends, Ray ends on all nodes. Only processes
 # that this script started are stopped. On Slurm, use run_qwen3_5_slurm.sbatch.
+# With zppo.dry_run=true nothing is started and nothing needs to be set: the plan is printed, for zppo.hardware, or else
+# for NNODES x GPUS_PER_NODE x GPU_GB (8x8x80).
 set -xeuo pipefail
 
-HEAD_ADDRESS=${HEAD_ADDRESS:?the address of node 0, as the other nodes reach it}
-NODE_RANK=${NODE_RANK:?0 on the head, 1 to NNODES - 1 on the others}
+HERE=$(dirname "${BASH_SOURCE[0]}")
+# shellcheck source=dry_run.sh
+source "${HERE}/dry_run.sh"
 export NNODES=${NNODES:-8}
 GPUS_PER_NODE=${GPUS_PER_NODE:-8}
 SIZE=${SIZE:-2b}
 ENGINE=${ENGINE:-fsdp}
+TRAINER=${HERE}/run_qwen3_5_${SIZE}_${ENGINE}.sh
+
+say() { echo "zppo: node ${NODE_RANK:-0}: $*" >&2; }
+
+if [[ ${DRY_RUN} == true ]]; then
+    if ((${NODE_RANK:-0} > 0)); then
+        say "a dry run: node 0 prints the plan"
+        exit 0
+    fi
+    exec "${TRAINER}" zppo.hardware="${NNODES}x${GPUS_PER_NODE}x${GPU_GB:-80}" "$@"
+fi
+
+HEAD_ADDRESS=${HEAD_ADDRESS:?the address of node 0, as the other nodes reach it}
+NODE_RANK=${NODE_RANK:?0 on the head, 1 to NNODES - 1 on the others}
 RAY_PORT=${RAY_PORT:-6379}
 # seconds that a node may come late
 WAIT_S=${WAIT_S:-900}
@@ -21,9 +38,6 @@ RAY=${RAY:-ray}
 # Ray 2.60 wants a token of whoever joins when one lies in the head's home (~/.ray), but does not show it at an explicit
 # address: the trainer would be refused. To have it: RAY_AUTH_MODE=token, and the same token on all nodes.
 export RAY_AUTH_MODE=${RAY_AUTH_MODE:-disabled}
-HERE=$(dirname "${BASH_SOURCE[0]}")
-
-say() { echo "zppo: node ${NODE_RANK}: $*" >&2; }
 
 head_answers() { (: < "/dev/tcp/${HEAD_ADDRESS}/${RAY_PORT}") 2> /dev/null; }
 
@@ -84,6 +98,6 @@ fi
 wait "${waiting}"
 
 # in the background, so that a signal to this script is acted on at once
-"${HERE}/run_qwen3_5_${SIZE}_${ENGINE}.sh" "$@" &
+"${TRAINER}" "$@" &
 children+=($!)
 wait "$!"

@@ -3,8 +3,6 @@
 What they would have called is composed and planned in this process, so that verl is imported once.
 """
 
-import copy
-import functools
 import json
 import os
 import subprocess
@@ -13,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
-from recipe.zppo.config.compose import compose
 from recipe.zppo.dry_run.planning import Plan, plan
 from recipe.zppo.preflight import models as model_files
 from recipe.zppo.preflight import packages
 from recipe.zppo.world.tokenizer import build_tokenizer
+from tests.composed import compose
 from tests.runnable import row, write_rows
 
 ROOT = Path(__file__).parents[2]
@@ -36,9 +34,8 @@ _SHAPES = {
     "27b": (5120, 17408, 64, 24, 4, 48, False),
 }
 
-_WRITES_ITS_CALL = """#!/bin/sh
-printf '%s\\0' "$(basename "$0")" "$@" >> "$CALLS"
-printf '\\n' >> "$CALLS"
+# Two stand-ins may write at the same time: each call is made in a file of its own, and added to the others in one write.
+WRITES_ITS_CALL = """{ printf '%s\\0' "$(basename "$0")" "$@"; printf '\\n'; } > "$CALLS.$$"; cat "$CALLS.$$" >> "$CALLS"
 """
 
 
@@ -92,7 +89,7 @@ class Site:
     def model(self, size: str) -> Path:
         return self.folder / f"Qwen3.5-{size}"
 
-    def stand_in(self, name: str, script: str = _WRITES_ITS_CALL) -> None:
+    def stand_in(self, name: str, script: str = f"#!/bin/sh\n{WRITES_ITS_CALL}") -> None:
         path = self.folder / "bin" / name
         path.write_text(script)
         path.chmod(0o755)
@@ -131,17 +128,12 @@ class Site:
         return tuple(called[2:])
 
 
-@functools.cache
-def composed(overrides: tuple[str, ...]) -> DictConfig:
-    return compose(overrides)
-
-
 def planned(overrides: tuple[str, ...], hardware: str, **changes: Any) -> Plan:
     """The dry run of a call on `hardware`, against the verl that is installed.
 
     `changes`, keys and values, are made without composing anew.
     """
-    config = copy.deepcopy(composed(overrides))
+    config = compose(overrides)
     for key, value in {"zppo.hardware": hardware, **changes}.items():
         OmegaConf.update(config, key, value)
     return plan(config)

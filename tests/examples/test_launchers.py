@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT, TRAINER, Site, planned
+from .conftest import ROOT, TRAINER, WRITES_ITS_CALL, Site, planned
 
 LAUNCHER = TRAINER / "run_qwen3_5_multinode.sh"
+SLURM = TRAINER / "run_qwen3_5_slurm.sbatch"
 
 # Writes down its call, and that it was stopped; goes on until then, or as long as the test says.
-_STAYS = """#!/bin/bash
-{ printf '%s\\0' "$(basename "$0")" "$@"; printf '\\n'; } >> "$CALLS"
+_STAYS = f"""#!/bin/bash
+{WRITES_ITS_CALL}""" + """
 trap 'printf "stopped\\0%s\\0\\n" "$(basename "$0")" >> "$CALLS"; exit 143' TERM
 for _ in $(seq ${RAY_LASTS:-600}); do sleep 0.1; done
 """
@@ -150,30 +151,23 @@ def test_what_must_be_set_is_named(nodes: Site) -> None:
         assert done.returncode != 0 and f"{name}: " in done.stderr
 
 
-def test_slurm_starts_one_launcher_a_node(nodes: Site) -> None:
-    nodes.stand_in("scontrol", "#!/bin/sh\nprintf 'node%s\\n' 11 12 13\n")
-    nodes.stand_in(
-        "srun",
-        '#!/bin/bash\n[[ "$1 $2" == "--kill-on-bad-exit=1 --cpu-bind=none" ]] || exit 9\n'
-        'SLURM_PROCID=2 exec "${@:3}"\n',
-    )
-    nodes.stand_in("ray")
-    environment = nodes.environment(SLURM_SUBMIT_DIR=str(ROOT), SLURM_JOB_NODELIST="node[11-13]", SLURM_NNODES="3")
-    # the stand-in is task 2 of 3; no such head answers, so that the launcher says where it looks
+@pytest.mark.parametrize(
+    ("given", "variables", "hardware", "nodes"),
+    [
+        ((), {}, "8x8x80", 8),
+        ((), {"NNODES": "2", "GPUS_PER_NODE": "4", "GPU_GB": "141"}, "2x4x141", 2),
+        (("zppo.hardware=4x8x80",), {}, "4x8x80", 4),
+    ],
+)
+def test_a_dry_run_starts_nothing_and_prints_the_plan(site, given, variables, hardware: str, nodes: int) -> None:
+    """Nor does it need an address; the last `zppo.hardware` wins, which is the user's."""
+    for script in (LAUNCHER, SLURM):
+        (called,) = site.calls(script, *given, "zppo.dry_run=true", SIZE="9b", **variables)
+        assert called[:3] == ["python3", "-m", "verl.trainer.main_zppo"]
+        assert called[-1] == "zppo.dry_run=true" and f"trainer.nnodes={nodes}" in called
+        assert [word for word in called if word.startswith("zppo.hardware=")][-1] == f"zppo.hardware={hardware}"
+        assert "actor_rollout_ref.model.path=Qwen/Qwen3.5-9B" in called
     done = subprocess.run(
-        [TRAINER / "run_qwen3_5_slurm.sbatch", "method=zppo"],
-        env={**environment, "WAIT_S": "0"},
-        cwd=nodes.folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
+        [LAUNCHER, "zppo.dry_run=True"], env=site.environment(NODE_RANK="3"), capture_output=True, text=True
     )
-    assert done.returncode == 1
-    assert "zppo: node 2: no Ray head at node11:6379 after 0 s" in done.stderr
-
-
-def test_the_job_asks_for_the_papers_machines() -> None:
-    text = (TRAINER / "run_qwen3_5_slurm.sbatch").read_text()
-    assert {"#SBATCH --nodes=8", "#SBATCH --ntasks-per-node=1", "#SBATCH --gpus-per-node=8", "#SBATCH --mem=0"} <= {
-        *text.splitlines()
-    }
+    assert done.returncode == 0 and "zppo: node 3: a dry run: node 0 prints the plan" in done.stderr

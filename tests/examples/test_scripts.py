@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from recipe.zppo.config.compose import CONFIG_DIR
+from tests.composed import compose
 from tests.teacher.fake_endpoint import FakeEndpoint
 
-from .conftest import EXAMPLES, SIZES, TRAINER, Site, composed, planned, tool
+from .conftest import EXAMPLES, SIZES, TRAINER, Site, planned, tool
 
 SCRIPTS = sorted([*EXAMPLES.rglob("*.sh"), *EXAMPLES.rglob("*.sbatch")])
 METHODS = sorted(file.stem for file in (CONFIG_DIR / "method").glob("*.yaml"))
@@ -55,6 +56,43 @@ def test_nodes_come_from_the_environment(site: Site) -> None:
         assert "zppo.teacher.max_concurrent_requests=512" in called
 
 
+def test_a_plan_follows_the_hardware_that_it_is_for(site: Site) -> None:
+    """A run does not: `zppo.hardware` then describes what is there. NNODES comes first in either."""
+    plan = ("zppo.dry_run=true", "zppo.hardware=8x8x80")
+    scripts = [f"run_qwen3_5_{size}_{engine}.sh" for size in SIZES for engine in ENGINES]
+    for script in (*scripts, "run_qwen3_5_2b_8gpu.sh"):
+        called = site.overrides(script, *plan)
+        assert {"trainer.nnodes=8", "zppo.teacher.max_concurrent_requests=1024"} <= set(called), script
+        assert called[-2:] == plan
+    script = scripts[0]
+    assert "trainer.nnodes=2" in site.overrides(script, *plan, NNODES="2")
+    assert "trainer.nnodes=1" in site.overrides(script, plan[1])
+    assert "trainer.nnodes=1" in site.overrides(script, plan[0], "zppo.hardware=eight")
+
+
+def test_recipes_make_and_serve_nothing_for_a_plan(site: Site) -> None:
+    for script in (
+        "smollm2/run_cpu.sh",
+        "smollm2/run_gpu.sh",
+        "quickstart/run_cpu.sh",
+        "quickstart/run_cpu_pictures.sh",
+    ):
+        home = site.folder / "nothing"
+        ((_, _, module, *called),) = site.calls(
+            EXAMPLES / script, "zppo.dry_run=true", PYTHON="python3", ZPPO_HOME=str(home)
+        )
+        assert module == "verl.trainer.main_zppo" and called[-1] == "zppo.dry_run=true", script
+        assert any(word.startswith("zppo.plan.questions=") for word in called) and not home.exists()
+
+
+def test_the_script_for_one_gpu_says_what_stays_idle(site: Site) -> None:
+    overrides = site.overrides("run_qwen3_5_0_8b_1gpu.sh", MODEL_PATH=str(site.model("0_8b")))
+    assert (
+        "trainer.nnodes: 63 of 64 accelerators stay idle; trainer.nnodes=8 would use all nodes, more in "
+        "trainer.n_gpus_per_node all 8 of each"
+    ) in planned(overrides, "8x8x80").warnings
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_runs_from_the_same_script(site: Site, method: str) -> None:
     overrides = site.overrides("run_qwen3_5_2b_fsdp.sh", f"method={method}", MODEL_PATH=str(site.model("2b")))
@@ -90,7 +128,7 @@ def test_megatron_with_packed_sequences(site: Site) -> None:
     for padding_free in ("true", "false"):
         overrides = site.overrides(script, **call, PADDING_FREE=padding_free)
         assert planned(overrides, "1x8x80").problems == []
-        node = composed(overrides).actor_rollout_ref
+        node = compose(overrides).actor_rollout_ref
         packed = (node.actor.megatron.use_remove_padding, node.model.use_remove_padding, node.actor.use_dynamic_bsz)
         assert packed == (padding_free == "true",) * 3
         assert node.model.use_fused_kernels == node.rollout.log_prob_use_dynamic_bsz == (padding_free == "true")
@@ -103,7 +141,7 @@ def test_eight_gpus(site: Site, size: str, engine: str) -> None:
     plan = planned(overrides, "1x8x80")
     assert plan.problems == []
     assert plan.layout.by_node() == [(0, {"student": 6, "teacher": 2})]
-    assert composed(overrides).data.train_batch_size == 96
+    assert compose(overrides).data.train_batch_size == 96
 
 
 def test_one_gpu(site: Site) -> None:
@@ -126,7 +164,7 @@ def test_one_gpu(site: Site) -> None:
 
 def test_arguments_come_last_and_so_win(site: Site) -> None:
     for script in TRAINER.glob("run_qwen3_5_*.sh"):
-        if script.stem.endswith("multinode"):
+        if script.stem.endswith(("multinode", "kuberay")):  # they call others too
             continue
         assert site.overrides(script.name, "trainer.seed=1", "a b")[-2:] == ("trainer.seed=1", "a b")
 

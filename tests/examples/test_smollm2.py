@@ -9,15 +9,19 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from recipe.zppo.candidates import Draft
+from recipe.zppo.compression import parse_summary, why_not_used
 from recipe.zppo.data.parquet import write_rows
 from recipe.zppo.data.reasoning_gym import SFT_SCHEMA
 from recipe.zppo.data.rows import build_row
 from recipe.zppo.data.worked_answers import worked_answer
 from recipe.zppo.prompts import with_closer
+from recipe.zppo.sanitize import sanitize
 
 from .tiny_model import save_tiny_model
 
@@ -32,7 +36,7 @@ def script(name: str) -> ModuleType:
     return module
 
 
-sft, weights = script("sft"), script("weights")
+sft, weights, summaries = script("sft"), script("weights"), script("summaries")
 
 
 def sums(number: int, **more) -> list[dict]:
@@ -175,6 +179,15 @@ def test_weights_are_put_right(tmp_path: Path) -> None:
     assert all(torch.equal(raw[name], out[name]) for name in raw)
 
 
+def test_a_template_without_the_default_system_message() -> None:
+    default = "{% if loop.first and messages[0]['role'] != 'system' %}{{ 'You are helpful' }}{% endif %}"
+    rest = "{{ message['content'] }}{% endfor %}{% if add_generation_prompt %}x{% endif %}"
+    assert weights.without_default_system("{% for message in messages %}" + default + rest) == (
+        "{% for message in messages %}" + rest
+    )
+    assert weights.without_default_system(rest) == rest
+
+
 def test_weights_that_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch) -> None:
     assert weights.main([str(tmp_path / "out"), "--from", str(tmp_path / "nothing")]) == 2
     message = capsys.readouterr().err
@@ -206,7 +219,8 @@ def test_scripts_parse(name: str) -> None:
 def training_overrides(name: str, tmp_path: Path, **variables: str) -> list[str]:
     """What the script gives to its trainer: it is run with a `python` that only takes notes."""
     notes, python = tmp_path / "calls", tmp_path / "python"
-    python.write_text(f'#!/usr/bin/env bash\nprintf "%q " "$@" >> {notes}; echo >> {notes}\n')
+    # A line at once: some of the processes run side by side.
+    python.write_text(f'#!/usr/bin/env bash\nline=$(printf "%q " "$@"); echo "$line" >> {notes}\n')
     python.chmod(0o755)
     environment = os.environ | {"PYTHON": str(python), "ZPPO_HOME": str(tmp_path / "home")} | variables
     subprocess.run([FOLDER / name, "trainer.project_name=mine"], env=environment, check=True, capture_output=True)
@@ -253,7 +267,8 @@ def test_scripts_compose(name: str, variables: dict[str, str], tmp_path, home) -
             variables = {"PORT": endpoint.url.removesuffix("/v1").rsplit(":", 1)[1]}
         trainer, *overrides = training_overrides(name, tmp_path, **variables)
         assert trainer == ("recipe.zppo.local" if "BACKEND" in variables else "verl.trainer.main_zppo")
-        zppo = check_config(compose(overrides))
+        # The tokenizer here needs more tokens for a question than SmolLM2's.
+        zppo = check_config(compose([*overrides, "data.filter_overlong_prompts=false"]))
     assert zppo.needs_teacher == ("METHOD" not in variables)
     if "PORT" in variables:
         assert zppo.teacher.base_url == f"http://127.0.0.1:{variables['PORT']}/v1" and not zppo.placed_teachers
@@ -266,3 +281,23 @@ def test_scripts_refuse_what_they_do_not_know(name: str, variable: str, tmp_path
     environment = {**os.environ, "PYTHON": "true", "ZPPO_HOME": str(tmp_path), variable: "7"}
     result = subprocess.run([FOLDER / name], env=environment, capture_output=True, text=True)
     assert result.returncode == 2 and f"{variable} is" in result.stderr and "not 7" in result.stderr
+
+
+# ---- compression requests
+
+
+def test_a_summary_to_imitate_would_be_used(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The request is Fig. 16's, and the reply ends where the response does, also where that was spoilt."""
+    monkeypatch.setattr(sys, "argv", ["summaries.py", str(data), str(tmp_path / "out.parquet")])
+    summaries.main()
+    rows = pq.read_table(tmp_path / "out.parquet").column("messages").to_pylist()
+    worked, asked = rows[:12], rows[12:]
+    assert len(asked) == 6
+    responses = []
+    for i, (request, reply) in enumerate(asked):
+        response = request["content"].partition("<response>\n")[2].removesuffix("\n</response>")
+        draft = Draft(response, "student", i, correct=False)
+        assert why_not_used(draft, parse_summary(reply["content"]), 96, len) is None
+        responses.append(response)
+    right = {sanitize(messages[-1]["content"]) for messages in worked}
+    assert 0 < sum(response not in right for response in responses) < 6
