@@ -90,10 +90,15 @@ def step(colour: dict[str, str]) -> str:
     return svg(905, 405, "A question's way through a step of ZPPO", body, colour)
 
 
+def study_section() -> str:
+    """Of the page: the study on the firm world; later ones stand above it."""
+    return STUDY.read_text(encoding="utf-8").split("the study: six methods of Table 3")[1].split("The mild world")[0]
+
+
 def study_rows() -> dict[str, list[tuple[float, float] | None]]:
     """Of the firm world, by method: held-out accuracy and graduation rate, each (mean, half-width), in percent."""
     rows = {}
-    for line in STUDY.read_text(encoding="utf-8").split("The mild world")[0].splitlines():
+    for line in study_section().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if len(cells) == 7 and cells[1].isdigit():
             measured = (re.fullmatch(r"([\d.]+) ± ([\d.]+)", cells[i]) for i in (2, 4))
@@ -101,30 +106,42 @@ def study_rows() -> dict[str, list[tuple[float, float] | None]]:
     return rows
 
 
+def study_seeds() -> dict[str, str]:
+    """Number of seeds, by method."""
+    return dict(re.findall(r"^\| ([^|]+) \| (\d+) \|", study_section(), re.M))
+
+
 def results(colour: dict[str, str]) -> str:
-    rows, body = study_rows(), []
-    ink, soft, bottom = colour["ink"], colour["soft"], 62 + 30 * len(METHODS)
+    rows, seeds, body = study_rows(), study_seeds(), []
+    ink, soft, top, bottom = colour["ink"], colour["soft"], 92, 92 + 26 + 30 * len(METHODS)
+    title = "The study on the firm world, after 40 steps"
+    small = ' font-size="12"'
+    meaning = "bar: mean over n seeds; line: its 95% interval (Student's t), cut at 0 and 100; the numbers are both"
+    body.append(text(10, 22, title, ink, anchor="start", more=' font-weight="600" font-size="16"'))
+    body.append(text(10, 44, meaning, soft, anchor="start", more=small))
     for panel, (left, name, fill) in enumerate(
-        [(245, "held-out questions right", "bar"), (575, "graduation rate", "grown")]
+        [(275, "held-out questions right", "bar"), (670, "graduation rate", "grown")]
     ):
-        body.append(text(left, 22, name, ink, anchor="start", more=' font-weight="600"'))
+        body.append(text(left, top - 14, name, ink, anchor="start", more=' font-weight="600"'))
         for percent in (0, 25, 50, 75, 100):
             x = left + 2.8 * percent
-            body.append(f'<path d="M{x:g} 36V{bottom}" stroke="{colour["grid"]}"/>')
-            body.append(text(x, bottom + 18, f"{percent}%", soft, more=' font-size="12"'))
+            body.append(f'<path d="M{x:g} {top}V{bottom}" stroke="{colour["grid"]}"/>')
+            body.append(text(x, bottom + 18, f"{percent}%", soft, more=small))
         for i, method in enumerate(METHODS):
-            y, measured = 44 + 30 * i, rows[method][panel]
+            y, measured = top + 8 + 30 * i, rows[method][panel]
             if panel == 0:
-                body.append(text(235, y + 15, method, ink, anchor="end"))
+                body.append(text(left - 10, y + 15, f"{method}, n={seeds[method]}", ink, anchor="end"))
             if measured is None:
-                body.append(text(left + 8, y + 15, "no buffer", soft, anchor="start", more=' font-size="12"'))
+                body.append(text(left + 8, y + 15, "no buffer", soft, anchor="start", more=small))
                 continue
             mean, half = measured
             low, high = max(mean - half, 0), min(mean + half, 100)
             body.append(f'<rect x="{left}" y="{y}" width="{2.8 * mean:.1f}" height="20" fill="{colour[fill]}"/>')
             interval = f"M{left + 2.8 * low:.1f} {y + 10}H{left + 2.8 * high:.1f}"
             body.append(f'<path d="{interval}" stroke="{ink}" stroke-width="1.5"/>')
-    return svg(880, bottom + 30, "The study on the firm world: held-out accuracy and graduation rate", body, colour)
+            beside = round(left + 2.8 * high + 6, 1)
+            body.append(text(beside, y + 14, f"{mean:.1f} ± {half:.1f}", ink, anchor="start", more=small))
+    return svg(1040, bottom + 30, f"{title}: held-out accuracy and graduation rate", body, colour)
 
 
 def pictures() -> dict[str, str]:
