@@ -1,7 +1,5 @@
 """A configuration that passes every check: a small data file and model folders that hold a config only."""
 
-import copy
-import functools
 import json
 import re
 from pathlib import Path
@@ -14,10 +12,10 @@ import ray
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from recipe.zppo.config.compose import compose
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.preflight.settings import check_config
+from tests.composed import compose
 
 BATCH = 8
 
@@ -64,19 +62,25 @@ class Run:
         ]
 
     def config(self, *changes: str) -> DictConfig:
-        config = copy.deepcopy(_base_config())
+        config = compose()
         for override in self.overrides(*changes):
             key, _, value = override.partition("=")
             OmegaConf.update(config, key.lstrip("+"), yaml.safe_load(value), force_add=key.startswith("+"))
         return config
 
     def check(self, *changes: str) -> ZPPOConfig:
-        return check_config(self.config(*changes))
+        return self.check_config(self.config(*changes))
+
+    def check_config(self, config: DictConfig) -> ZPPOConfig:
+        return check_config(config)
 
     def refused(self, *changes: str) -> str:
         """The message with which the run is refused: one line, and Ray is not started."""
+        return self.refused_config(self.config(*changes))
+
+    def refused_config(self, config: DictConfig) -> str:
         with pytest.raises(ConfigError) as error:
-            self.check(*changes)
+            self.check_config(config)
         assert "\n" not in str(error.value)
         assert not ray.is_initialized()
         return str(error.value)
@@ -87,9 +91,3 @@ class Run:
         assert re.fullmatch(".*".join(map(re.escape, message.format(run=self).split("…"))), said), said
         for passes in nearest:
             self.check(*passes.format(run=self).split())
-
-
-@functools.cache
-def _base_config() -> DictConfig:
-    """Composing takes Hydra a second: done once, and overridden by hand."""
-    return compose()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipe.zppo.config.schema import JudgeConfig
+from recipe.zppo.config.teacher_keys import JudgeConfig
 from recipe.zppo.data import rows
 from recipe.zppo.errors import PromptError, RewardError, RewardFunctionError
 from recipe.zppo.judge import (

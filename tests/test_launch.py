@@ -10,14 +10,18 @@ from ray.exceptions import OutOfMemoryError, RayTaskError
 
 from recipe.zppo.errors import ConfigError, plain_message
 from recipe.zppo.on_verl.causes import find_zppo_error, out_of_memory
+from tests import warm
 from tests.runnable import Run, row, write_rows
 
 
-def main_zppo(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def main_zppo(cwd: Path, *arguments: str, fork: bool = True) -> subprocess.CompletedProcess[str]:
     """Run the command in `cwd`; Ray, if it were started, would leave its session folder in `cwd`/ray."""
-    environment = os.environ | {"RAY_TMPDIR": str(cwd / "ray"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "verl.trainer.main_zppo", *arguments]
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+    module, temporary = "verl.trainer.main_zppo", {"RAY_TMPDIR": str(cwd / "ray")}
+    if fork:
+        done = warm.run(module, *arguments, folder=cwd, timeout=120, **temporary)
+    else:
+        command = [sys.executable, "-m", module, *arguments]
+        done = subprocess.run(command, cwd=cwd, env=os.environ | temporary, capture_output=True, text=True, timeout=120)
     assert not (cwd / "ray").exists()
     return done
 
@@ -33,7 +37,7 @@ def main_zppo(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_refusal(run: Run, override: str, message: str) -> None:
-    done = main_zppo(run.folder, *run.overrides(override))
+    done = main_zppo(run.folder, *run.overrides(override), fork="loss_agg_mode" not in override)
     assert done.returncode == 2
     lines = [line for line in done.stderr.splitlines() if line.startswith("zppo: ")]
     assert len(lines) == 1 and lines[0].startswith(message)
@@ -48,17 +52,17 @@ def test_a_run_on_the_cpu_is_refused_alike(run: Run) -> None:
 
 
 def test_help_comes_in_any_directory(tmp_path: Path) -> None:
-    helped = main_zppo(tmp_path, "--help")
+    helped = main_zppo(tmp_path, "--help=full")
     assert helped.returncode == 0
-    assert "platform: cpu, cpu_vllm, gpu" in helped.stdout and "train_batch_size: 384" in helped.stdout
+    assert "platform: cpu, cpu_vllm, gpu, local_gpu" in helped.stdout and "train_batch_size: 384" in helped.stdout
 
 
 def test_a_config_of_the_user_may_inherit_ours(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("defaults: [zppo_trainer, _self_]\nzppo: {seed: 5}\n")
     mine = ("--config-dir", str(tmp_path), "--config-name", "mine")
-    shown = main_zppo(tmp_path, *mine, "--cfg", "job", "zppo.replay.capacity=77")
+    shown = main_zppo(tmp_path, "zppo.replay.weights=visits", *mine, "--cfg", "job", "zppo.replay.capacity=77")
     assert shown.returncode == 0, shown.stderr
-    for text in ("seed: 5", "train_batch_size: 384", "capacity: 77", "trainer_mode: zppo"):
+    for text in ("seed: 5", "train_batch_size: 384", "capacity: 77", "weights: visits", "trainer_mode: zppo"):
         assert text in shown.stdout
 
 

@@ -119,8 +119,6 @@ def test_no_text_raises(answer, gold):
 @pytest.fixture
 def careful():
     use_grader("careful")
-    yield
-    use_grader("paper")
 
 
 @pytest.mark.parametrize(
@@ -174,6 +172,7 @@ def test_the_log_is_not_flooded(caplog, capfd):
     broken = "\\frac"
     assert not grade_answer(broken, "7") and caplog.records
     caplog.clear()
+    capfd.readouterr()  # a handler that an earlier test's library left may have written this warning too
     for grader in ("paper", "careful"):
         assert compute_score("any", f"\\boxed{{{broken}}}", "7", grader=grader)["score"] == 0.0
     assert not caplog.records and tuple(capfd.readouterr()) == ("", "")

@@ -13,7 +13,8 @@ from verl.utils import hf_processor, hf_tokenizer
 
 from recipe.zppo import prompts
 from recipe.zppo.data import convert, zppo_77k
-from recipe.zppo.data.budget import counter
+from recipe.zppo.data.budget import PromptCounter, counter
+from recipe.zppo.errors import DataError
 from recipe.zppo.media import parts as media
 from recipe.zppo.on_verl.dataset import ZPPODataset
 from recipe.zppo.preflight.data_files import check_training_files, check_validation_files
@@ -272,3 +273,67 @@ def test_what_comes_out_can_be_trained_on(tmp_path, qwen2_vl_path):
     for entry in loaded.dataframe:
         images = [media.read_image(image) for image in entry["images"]]
         assert count(entry["prompt"][0]["content"], images) == loaded._num_tokens(entry) + closer
+
+
+def test_columns_under_names_of_the_users_own_and_patterns(tmp_path, capfd):
+    own = [{"q": "1+1=? Let's think step by step.", "gold": 2, "set": "s"}, {"q": "2+2=?", "gold": 4, "set": "s"}]
+    for number, row in enumerate(own):
+        pq.write_table(pa.Table.from_pylist([row]), tmp_path / f"own-{number}.parquet")
+    (tmp_path / "own.jsonl").write_text("\n".join(map(json.dumps, own)))
+    names = ["prompt=q", "answer=gold", "data_source=set"]
+    for source in ("own-*.parquet", "own.jsonl"):
+        converted("verl", tmp_path / source, tmp_path / "out", *names)
+    files = [tmp_path / f"out/{name}.parquet" for name in ("own-0", "own-1", "own")]
+    tables = [rows(file) for file in files]
+    for found in (tables[0] + tables[1], tables[2]):
+        assert [row["prompt"] for row in found] == [[{"role": "user", "content": text}] for text in ("1+1=?", "2+2=?")]
+        assert [str(row["reward_model"]["ground_truth"]) for row in found] == ["2", "4"]
+        assert {row["data_source"] for row in found} == {"s"} and all(row["prompt_id"] for row in found)
+    capfd.readouterr()
+    assert "no file is matched by" in refusal(capfd, "name=verl", f"source={tmp_path}/x*", f"out={tmp_path / 'out'}")
+
+
+def test_no_file_is_written_over_another_one(tmp_path, capfd):
+    a, b, out = tmp_path / "src" / "a", tmp_path / "src" / "b", tmp_path / "out"
+    for folder in (a, b):
+        write(folder / "train.parquet", {"prompt": ["1+1=?"], "reward_model": ["2"]})
+    write(b / "val.parquet", {"prompt": ["1+1=?"], "reward_model": ["2"]})
+    said = refusal(capfd, "name=verl", f"source={tmp_path}/src/*/train.parquet", f"out={out}")
+    assert f"{a}/train.parquet and {b}/train.parquet would both become {out}/train.parquet" in said
+    before = (b / "val.parquet").read_bytes()
+    (b / "train.parquet").unlink()
+    said = refusal(capfd, "name=verl", f"source={tmp_path}/src/*/*.parquet", f"out={b}")
+    assert said.endswith("that is where the source is; give another folder")
+    assert (b / "val.parquet").read_bytes() == before and not out.exists()
+
+
+@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
+def test_a_column_of_one_picture_each(tmp_path, ending):
+    source = tmp_path / "src" / f"mine.{ending}"
+    source.parent.mkdir()
+    found = [{"prompt": "how wide?", "reward_model": "2", "picture": f"/pictures/{name}.png"} for name in "ab"]
+    if ending == "parquet":
+        found = [row | {"picture": {"bytes": picture(shade=n), "path": None}} for n, row in enumerate(found)]
+        pq.write_table(pa.Table.from_pylist(found), source)
+    else:
+        source.write_text("\n".join(map(json.dumps, found)))
+    first, second = rows(converted("verl", source, tmp_path / "out", "images=picture") / "mine.parquet")
+    assert first["images"] == found[0]["picture"] and first["prompt"][0]["content"] == "<image>\nhow wide?"
+    assert first["prompt_id"] != second["prompt_id"]
+
+
+def test_a_column_that_no_file_has(tmp_path, capfd):
+    write(tmp_path / "a.parquet", {"prompt": ["1+1=?"], "reward_model": ["2"]})
+    for given in ("prompt=questoin", "images=pictures", "data_source=set", "answer=gold"):
+        said = refusal(capfd, "name=verl", f"source={tmp_path}/a.parquet", f"out={tmp_path / 'out'}", given)
+        assert said == f"error: {given}: no file has such a column; they have prompt, reward_model"
+
+
+def test_without_network_the_hub_is_asked_once(tmp_path, capfd, closed_hub):
+    why = "(the hub can't be reached ([Errno 111] Connection refused))"
+    out = f"out={tmp_path}"
+    assert f"source=openai/gsm8k (main): can't be had {why}" in refusal(capfd, "name=gsm8k", out)
+    assert zppo_77k.main(["vero=far/away", "mmfinereason=null", "processor=null", out]) == 2
+    assert f"vero=far/away: can't be had {why}" in capfd.readouterr().err
+    with pytest.raises(DataError, match="processor=far/away: can't be loaded; give the folder of"):
+        PromptCounter("far/away")

@@ -78,6 +78,7 @@ def test_a_report_says_so_for_each_sub_set_and_the_judges_rows_do_not_count(tmp_
     assert lines[0] == "broken: the paper grader refuses gold answers to themselves, 1 of 2: \\frac{1"
     empty = {name: {} for name in ("dropped", "subsets", "unlisted", "configs_not_read")}
     whole = empty | {"rows": 4, "questions_changed": 0, "subsets_not_found": [], "files": ["f"], "gold_answers": report}
-    print_report(whole, "out")
+    entry = {"tier": 0, "cap": 1, "read": 1, "kept": 1, "dropped": {"[/red]": 1}}
+    print_report(whole | {"subsets": {"[/bold]": entry}}, "out")
     out = capsys.readouterr().out
-    assert all(line in out for line in lines)
+    assert all(line in out for line in (*lines, "[/bold]", "[/red] 1"))

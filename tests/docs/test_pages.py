@@ -11,6 +11,7 @@ import yaml
 
 from recipe.zppo.methods import METHODS
 from recipe.zppo.replay_buffer import PromptReplayBuffer
+from tests.docs import metric_page
 from tests.examples.conftest import ROOT
 
 DOCS = ROOT / "docs"
@@ -120,6 +121,16 @@ def test_pictures_are_those_of_the_script() -> None:
     assert {path.name: path.read_text(encoding="utf-8") for path in draw.HERE.glob("*.svg")} == draw.pictures()
 
 
+def test_the_studys_picture_says_what_it_shows_and_has_its_numbers() -> None:
+    drawn = draw.pictures()["results-light.svg"]
+    words = re.findall(r">([^<>]+)</text>", drawn)
+    assert words[0] == "The study on the firm world, after 40 steps" and "95% interval" in words[1]
+    assert {f"{method}, n={draw.study_seeds()[method]}" for method in draw.METHODS} < set(words)
+    numbers = [f"{mean:.1f} ± {half:.1f}" for m in draw.METHODS for mean, half in filter(None, draw.study_rows()[m])]
+    assert len(numbers) == 16 and sorted(word for word in words if "±" in word) == sorted(numbers)
+    assert draw.study_rows()["ZPPO"] == [(97.4, 1.5), (31.6, 7.9)] and draw.study_seeds()["ZPPO"] == "5"
+
+
 def test_the_readmes_numbers_are_the_studys() -> None:
     shown = re.findall(
         r"^\| (.+) \| ([\d.]+) ± ([\d.]+) \| ([\d.]+) ± ([\d.]+) \|$", (ROOT / "README.md").read_text(), re.M
@@ -131,8 +142,8 @@ def test_the_readmes_numbers_are_the_studys() -> None:
         assert [tuple(map(float, numbers[:2])), tuple(map(float, numbers[2:]))] == measured[method], label
 
 
-def test_every_metric_has_a_line() -> None:
-    """Of the methods, of the buffer, and those whose last word stands in the code; `{...}` there is `<...>` here."""
+def metric_keys() -> set[str]:
+    """Of the methods, of the buffer, and those whose last word stands in the code; `{...}` becomes X."""
     buffer = PromptReplayBuffer(2, 0.5, 0)
     buffer.update(1, [(name, 0.25, 0) for name in "abc"])
     buffer.update(2, [("c", 1.0, 0)])
@@ -142,10 +153,37 @@ def test_every_metric_has_a_line() -> None:
     for source in (ROOT / "recipe" / "zppo").rglob("*.py"):
         written = re.findall(r"\"(zppo/(?:[^\" /]+/)*[a-z_]*[a-z])\"", source.read_text(encoding="utf-8"))
         keys |= {re.sub(r"{[^}]*}", "X", key) for key in written}
-    page = (DOCS / "reference" / "metrics.md").read_text(encoding="utf-8")
-    listed = [re.sub(r"<[^>]*>", "[^/]+", key) for key in re.findall(r"^\| `(zppo/[^`]+)` \|", page, re.M)]
+    return keys
+
+
+def test_every_metric_has_a_line() -> None:
+    keys = metric_keys()
+    listed = [re.sub("<[^>]*>", "[^/]+", key) for rows in metric_page.sections().values() for key in rows]
     assert len(keys) > 80
     assert sorted(key for key in keys if not re.fullmatch("|".join(listed), key)) == []
+
+
+def test_every_line_is_of_a_metric_that_the_code_writes() -> None:
+    """The other way round; of a name that the code puts together, its words stand somewhere in the code."""
+    keys = metric_keys()
+    code = " ".join(path.read_text(encoding="utf-8") for path in (ROOT / "recipe" / "zppo").rglob("*.py"))
+    words = set(re.findall(r"[a-z_]+", code))
+    for key in (key for rows in metric_page.sections().values() for key in rows if key.startswith("zppo/")):
+        if any(re.fullmatch(metric_page.pattern(key), written) for written in keys):
+            continue
+        last = re.sub(r"(<.*?>)?/|from_<.*>|after_<.*>", " ", key.removeprefix("zppo/")).split()[-1]
+        named = re.sub("^(fall_back|rejected|failed|form)_", "", last)
+        assert {named, last} & words, key
+
+
+def test_every_metric_has_a_unit() -> None:
+    table = metric_page.PAGE.read_text(encoding="utf-8").split("| unit | range |\n")[1].split("\n\n")[0]
+    units = {unit.strip() for row in table.splitlines()[1:] for unit in row.split("|")[1].split(",")}
+    assert {"share", "count", "total", "tokens", "s", "nats", "number"} < units
+    for title, rows in metric_page.sections().items():
+        for key, cells in rows.items():
+            assert cells[-2] in units | {"0 or 1"} and cells[-1], (title, key)
+            assert len(cells) == 2 or cells[0] in ("both", "stack", "local"), (title, key)
 
 
 def test_the_map_of_the_code_names_what_is_there() -> None:

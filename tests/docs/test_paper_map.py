@@ -9,7 +9,8 @@ import pytest
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from tests.examples.conftest import ROOT, composed
+from tests.composed import compose
+from tests.examples.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "method" / "paper-map.md").read_text()
 KEY = re.compile(r"((?:data|actor_rollout_ref|algorithm|reward|trainer|zppo)\.[a-zA-Z0-9_.]+)(?:=(\S+))?")
@@ -49,7 +50,7 @@ def defined(path: Path) -> set[str]:
 
 @functools.cache
 def configs() -> list[DictConfig]:
-    return [composed((f"model_engine={engine}",)) for engine in ("dp", "megatron")]
+    return [compose((f"model_engine={engine}",)) for engine in ("dp", "megatron")]
 
 
 def values_of(key: str) -> list:

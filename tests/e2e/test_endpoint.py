@@ -38,7 +38,6 @@ def finished(world, tmp_path_factory):
             "trainer.val_before_train=true",
             "trainer.total_training_steps=2",
             "trainer.save_freq=2",
-            "zppo.export.hf_model=false",
             env={"ZPPO_TEACHER_API_KEY": KEY},
         )
         training.requests = list(server.requests)

@@ -28,7 +28,8 @@ LORA = (
 @pytest.fixture(scope="module")
 def finished(world, tmp_path_factory):
     training = Training(world, tmp_path_factory.mktemp("lora"))
-    training.run("method=hint", *LORA, "trainer.total_training_steps=2", env=training.spied())
+    settings = ("method=hint", *LORA, "trainer.total_training_steps=2", "zppo.export.hf_model=true")
+    training.run(*settings, env=training.spied())
     return training
 
 

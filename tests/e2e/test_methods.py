@@ -12,6 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from recipe.zppo.jsd import token_jsd
+from tests.docs import metric_page
 from tests.e2e.conftest import Training, check_buffer_follows_plain_groups
 
 pytestmark = pytest.mark.e2e
@@ -114,6 +115,8 @@ def check_divergence(training, world):
         shape = (len(row["prompts"]) + len(row["responses"]), vocabulary)
         assert torch.tensor(row["teacher_ids"]).shape == torch.tensor(row["teacher_logprobs"]).shape == shape
     metrics = training.metrics()
+    assert metric_page.unlisted(metrics[1]) == []
+    assert metric_page.missing([f"actor/distillation/{name}" for name in ("loss", "jsd_max")], metrics[1]) == []
     assert metrics[1]["actor/distillation/jsd"] == pytest.approx(mean_jsd(rows, student, teacher), abs=1e-4)
     assert metrics[1]["actor/distillation/teacher_mass"] == pytest.approx(1.0)
     assert not any("pg_loss" in name for name in metrics[1])
@@ -128,7 +131,7 @@ def check_divergence(training, world):
 
 def test_off_policy_distillation(training, world, tokenizer):
     training = training("off_distill_replay")
-    run(training, "off_distill_replay")
+    run(training, "off_distill_replay", "zppo.export.hf_model=true")
     for step in STEPS:
         lines = training.rollouts(step)
         plain = [line for line in lines if line["kind"] == "plain"]
@@ -154,7 +157,7 @@ def test_off_policy_distillation(training, world, tokenizer):
 
 def test_on_policy_distillation(training, world, tokenizer):
     training = training("on_distill_replay")
-    run(training, "on_distill_replay")
+    run(training, "on_distill_replay", "zppo.export.hf_model=true")
     for step in STEPS:
         lines = {line["uid"]: line for line in training.rollouts(step)}
         assert {line["kind"] for line in lines.values()} == {"plain"}

@@ -20,7 +20,6 @@ SETTINGS = (
     # A checkpoint then also carries reformulated prompts on their way, the harder case.
     "zppo.reformulation.schedule=next_step",
     "zppo.validation.presence_penalty=1.5",
-    "zppo.export.hf_model=false",
 )
 VALIDATED = "trainer.val_before_train=true"  # verl would validate at each start
 
@@ -38,7 +37,7 @@ def test_kill_9_at_two_points_and_resume(training):
         reformulated = [line for line in killed.rollouts(step) if line["kind"] != "plain"]
         assert {line["kind"] for line in reformulated} == {"bcq", "ncq"}
         assert {line["built_in_step"] for line in reformulated} == {step - 1}
-    check_parity(killed, *SETTINGS, VALIDATED, alike=("actor/grad_norm",))
+    check_parity(killed, *SETTINGS, VALIDATED)
 
 
 def test_bf16_weights_with_kahan_summation_go_on_with_their_optimizer_only(training):

@@ -6,12 +6,15 @@ import math
 import pandas as pd
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from recipe.zppo.export.__main__ import main as export
 from recipe.zppo.prompts import BCQ, CLOSER, with_closer
 from recipe.zppo.reward import extract_answer
 from recipe.zppo.selection import HardQuestion, Reformulation, select_reformulations
 from recipe.zppo.types import Kind
+from tests.docs import metric_page
 from tests.e2e.conftest import Training, check_buffer_follows_plain_groups, check_parity
 
 pytestmark = pytest.mark.e2e
@@ -53,10 +56,11 @@ def finished(world, tmp_path_factory):
         "zppo.updates_per_step=1",
         "trainer.val_before_train=true",
         "trainer.test_freq=3",
+        "zppo.export.hf_model=true",
         f"data.val_files={folder}/val.parquet",
         "actor_rollout_ref.rollout.val_kwargs.do_sample=false",
     )
-    training.run(*training.changes, env=training.spied())
+    training.run(*training.changes, env=training.spied(), fork=False)
     return training
 
 
@@ -164,8 +168,11 @@ def test_metrics_are_there_from_the_first_step(finished):
     for step in STEPS:
         missing = [name for name in PROMISED if f"zppo/{name}" not in metrics[step]]
         assert not missing
-        assert {"actor/entropy", "actor/pg_clipfrac", "timing_s/step", "timing_s/gen"} <= metrics[step].keys()
+        assert metric_page.missing(metric_page.always({"both", "stack"}), metrics[step]) == []
         assert metrics[step]["training/rollout_probs_diff_max"] < 1e-4
+        assert metric_page.unlisted(metrics[step]) == []
+        assert metrics[step]["actor/loss"] == pytest.approx(metrics[step]["actor/pg_loss"], rel=1e-4, abs=1e-7)
+        assert metrics[step]["response_length/mean"] == pytest.approx(metrics[step]["zppo/tokens/student_mean"])
     assert any(name.startswith("val-core/price_list/acc") for name in metrics[0])
     assert any(name.startswith("val-core/price_list/acc") for name in metrics[3])
     assert list((finished.run_dir / "tensorboard").glob("events.*"))
@@ -194,3 +201,19 @@ def test_final_model_is_one_that_transformers_loads_and_that_has_learnt(finished
     assert any(moved)
     tokenizer = AutoTokenizer.from_pretrained(finished.run_dir / "hf_model")
     assert tokenizer.chat_template
+
+
+def test_any_checkpoint_can_be_taken_away_with_its_card(finished):
+    assert export([str(finished.run_dir), "--step", "2", "--dtype", "float32"]) == 0
+    folder = finished.run_dir / "export" / "step_2"
+    weights = finished.weights(2)
+    for name, weight in AutoModelForCausalLM.from_pretrained(folder).named_parameters():
+        assert torch.equal(weight, weights[name])
+    last = ModelCard.load(finished.run_dir / "hf_model" / "README.md")
+    accuracy = finished.metrics()[3]["val-core/price_list/acc/mean@1"]
+    assert "| `price_list` | 32 | " in last.content and f" {accuracy:.1%} (step 3) |" in last.content
+    assert "- Method: `zppo` (ZPPO: prompt replay, BCQ and NCQ), of" in last.content
+    assert (
+        "(step 3)" not in (folder / "README.md").read_text()
+        and "- Checkpoint: step 2" in (folder / "README.md").read_text()
+    )

@@ -3,17 +3,14 @@
 import json
 from itertools import chain
 from pathlib import Path
-from types import SimpleNamespace
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 
 from recipe.zppo.media import parts as media
 from recipe.zppo.replay_buffer.packing import unpack
 from tests.e2e.conftest import Training
-from tests.media.conftest import save_qwen3_5
+from tests.e2e.image_world import image_world
 from tests.media.pictures import picture, png
 from tests.media.pictures import row as data_row
 
@@ -45,20 +42,7 @@ def questions() -> tuple[list[dict], list[dict]]:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
-    files = []
-    for name, rows in zip(("seen", "text"), questions(), strict=True):
-        files.append(str(folder / f"{name}.parquet"))
-        pq.write_table(pa.Table.from_pylist(rows), files[-1])
-    for seed, name in enumerate(("student", "teacher")):
-        (folder / name).mkdir()
-        save_qwen3_5(folder / name, seed=seed)
-    world = SimpleNamespace(
-        train_file=f"[{','.join(files)}]",
-        val_file=files[0],
-        student=folder / "student",
-        teacher=folder / "teacher",
-    )
-    training = Training(world, folder)
+    training = Training(image_world(folder, *questions()), folder)
     training.run(
         "actor_rollout_ref.model.use_remove_padding=false",
         f"reward.custom_reward_function.path={Path(__file__).parents[1] / 'media' / 'graded_by_hash.py'}",
@@ -71,6 +55,7 @@ def finished(tmp_path_factory):
         "zppo.reformulation.fraction=1.0",
         "trainer.total_training_steps=2",
         "trainer.save_freq=2",
+        "zppo.export.hf_model=true",
         "trainer.val_before_train=true",
         env=training.spied("tests.media.spy"),
     )

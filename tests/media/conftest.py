@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,8 +45,11 @@ def make_tokenizer():
     )
 
 
-def make_qwen3_5(tokenizer, *, seed: int = 0, max_position_embeddings: int = 4096):
-    """About 0.2 million parameters: three layers of linear attention and one of full attention, two vision layers."""
+def make_qwen3_5(tokenizer, *, seed: int = 0, max_position_embeddings: int = 4096, **text: Any):
+    """About 0.2 million parameters: three layers of linear attention and one of full attention, two vision layers.
+
+    ``text``: changes to the configuration of the language model.
+    """
     import torch
     from transformers import Qwen3_5Config, Qwen3_5ForConditionalGeneration
 
@@ -76,7 +80,8 @@ def make_qwen3_5(tokenizer, *, seed: int = 0, max_position_embeddings: int = 409
             eos_token_id=ids["<|im_end|>"],
             pad_token_id=ids["<|endoftext|>"],
             tie_word_embeddings=True,
-        ),
+        )
+        | text,
         vision_config=dict(
             depth=2,
             hidden_size=32,
@@ -96,10 +101,10 @@ def make_qwen3_5(tokenizer, *, seed: int = 0, max_position_embeddings: int = 409
     return Qwen3_5ForConditionalGeneration(config)
 
 
-def save_qwen3_5(path: Path, *, seed: int = 0) -> Path:
+def save_qwen3_5(path: Path, *, seed: int = 0, **text: Any) -> Path:
     """Weights, tokenizer and processor files in the layout of the published checkpoints."""
     tokenizer = make_tokenizer()
-    make_qwen3_5(tokenizer, seed=seed).save_pretrained(path)
+    make_qwen3_5(tokenizer, seed=seed, **text).save_pretrained(path)
     tokenizer.save_pretrained(path)
     size = {"shortest_edge": 16 * 16, "longest_edge": 64 * 64}
     common = {

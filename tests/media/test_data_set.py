@@ -74,6 +74,37 @@ def test_files_of_every_form_go_together(load, tmp_path):
     assert all("images" not in data[i] for i in range(6))
 
 
+def test_a_column_of_single_pictures(load, tmp_path):
+    """Of the type `Image`, or bytes and path, alone and beside lists; null is a row of text."""
+    rows = [{**row("a", "<image>?"), "images": picture(1)}, {**row("t", "what is <image>?"), "images": None}]
+    typed = datasets.Dataset.from_list(rows).cast_column("images", datasets.Image())
+    typed.to_parquet(tmp_path / "typed.parquet")
+    untyped = {**row("b", "<image>?"), "images": {"bytes": png(picture(2)), "path": None}}
+    files = [tmp_path / "typed.parquet", parquet(tmp_path / "untyped.parquet", [untyped])]
+    alone = load(files[0])
+    assert [shown(alone, i) for i in range(2)] == [[picture(1).tobytes()], []]
+    assert alone[1]["raw_prompt"][0]["content"] == "what is <image>?"
+    lists = parquet(tmp_path / "lists.parquet", [row("c", "<image><image>?", [picture(3), picture(4)])])
+    data = load(*files, lists)
+    expected = [[picture(1)], [], [picture(2)], [picture(3), picture(4)]]
+    assert [shown(data, i) for i in range(4)] == [[image.tobytes() for image in images] for images in expected]
+    with pytest.raises(DataError, match="row has 1 image"):
+        load(parquet(tmp_path / "bad.parquet", [untyped | {"prompt": [{"role": "user", "content": "no place"}]}]))
+
+
+def test_a_plain_question_with_its_picture_under_names_of_the_users_own(load, tmp_path):
+    pictures = [picture(1), None]
+    table = {"question": ["What is it?", "1+1=?"], "image": pictures, "answer": [3, 2]}
+    typed = datasets.Dataset.from_dict(table).cast_column("image", datasets.Image())
+    typed.to_parquet(tmp_path / "own.parquet")
+    names = {"prompt": "question", "images": "image", "answer": "answer"}
+    data = load(tmp_path / "own.parquet", columns=names)
+    assert [shown(data, i) for i in range(2)] == [[picture(1).tobytes()], []]
+    assert data[0]["raw_prompt"][0]["content"][1] == {"type": "text", "text": "\nWhat is it?"}
+    assert data[1]["raw_prompt"] == [{"role": "user", "content": "1+1=?"}]
+    assert [data[i]["reward_model"]["ground_truth"] for i in range(2)] == [3, 2]
+
+
 def test_what_a_row_carries_is_the_file_not_the_pixels(load, tmp_path):
     encoded = png(picture(3, (200, 200)))
     data = load(parquet(tmp_path / "a.parquet", [row("a", "<image>?", [picture(3, (200, 200))])]))

@@ -1,6 +1,7 @@
 """From a row's columns to pixels: every form that an image comes in, and a message for each that can't be used."""
 
 import base64
+import io
 
 import numpy as np
 import pytest
@@ -45,6 +46,23 @@ def test_every_form_of_an_image_gives_the_same_pixels(tmp_path):
         (opened,), videos = media.extract(messages, 8)
         assert pixels(opened) == pixels(image), form
         assert videos is None
+
+
+@pytest.mark.parametrize(
+    ("orientation", "turn"), [(1, None), (3, Image.Transpose.ROTATE_180), (6, Image.Transpose.ROTATE_270)]
+)
+def test_a_photograph_that_lies_on_its_side_is_turned_upright_once(orientation: int, turn: Image.Transpose | None):
+    """Bytes and an opened picture alike; what comes of it says nothing of a turn to whoever reads it next."""
+    photo = picture(1)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    photo.save(file, "PNG", exif=exif)
+    upright = photo if turn is None else photo.transpose(turn)
+    for source in (file.getvalue(), Image.open(io.BytesIO(file.getvalue()))):
+        read = media.read_image(source)
+        assert pixels(read) == pixels(upright) and read.size == upright.size
+        assert pixels(media.read_image(read)) == pixels(upright)
 
 
 def test_transparency_is_laid_on_white_and_grey_becomes_rgb():

@@ -32,7 +32,7 @@ def run(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)  # Hydra writes its own files into the working directory
         patch.setattr("sys.argv", ["local", *overrides(world, folder / "run", *changes)])
-        main()
+        assert main() == 0
     groups = [json.loads(line) for path in sorted((folder / "run/rollouts").iterdir()) for line in path.open()]
     return rows.set_index("prompt_id"), groups, read_metrics(folder / "run")
 

@@ -11,6 +11,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = Path(sysconfig.get_path("purelib"))
+# Of an extra: scikit-learn, which transformers imports where it is (tests/without_extras).
+LEFT_OUT = ("open_zppo", "__editable__", "recipe", "__pycache__", "sklearn", "scikit_learn")
 SHIPPED = ("setup.py", "pyproject.toml", "README.md", "LICENSE", "recipe", "verl", "checkout.egg-info")
 
 
@@ -47,9 +49,7 @@ def dependencies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for entry in SITE.iterdir():
         if entry.name == "verl":
             shutil.copytree(entry, folder / "verl")
-        elif (
-            not entry.name.startswith(("open_zppo", "__editable__", "recipe", "__pycache__")) and entry.suffix != ".pth"
-        ):
+        elif not entry.name.startswith(LEFT_OUT) and entry.suffix != ".pth":
             (folder / entry.name).symlink_to(entry)
     return folder
 

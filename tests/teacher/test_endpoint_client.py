@@ -12,7 +12,7 @@ from PIL import Image
 from recipe.zppo.candidates import Draft
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError, JudgeError, RewardFunctionError
-from recipe.zppo.judge import QUESTION_TEXT, Judgement, Verdict
+from recipe.zppo.judge import QUESTION_TEXT, Grade, Judgement, Verdict
 from recipe.zppo.preflight.endpoint import check_endpoint
 from recipe.zppo.prompts import CLOSER
 from recipe.zppo.teacher.client import TeacherClient
@@ -50,7 +50,7 @@ class Student:
         self.tokenizer = Words()
 
     async def grade(self, data, text):
-        return 1.0, Judgement(Verdict.CORRECT, 3)
+        return Grade(1.0, "4", Judgement(Verdict.CORRECT, 3))
 
 
 def config(url, judge=(), nodes=(), **teacher):
@@ -281,7 +281,7 @@ def test_rollouts_without_verdict_are_counted_as_such():
 
         async def solve(teacher):
             async def grade(data, text):
-                return 0.0, await teacher.judge(data, text)
+                return Grade(0.0, "", await teacher.judge(data, text))
 
             teacher.student.grade = grade
             return await teacher.solve(ROW, ASKED, [1, 2])

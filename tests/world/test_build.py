@@ -16,11 +16,11 @@ import torch
 from rich.console import Console
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
+from recipe.zppo.run.publish import hash_files
 from recipe.zppo.world import WorldError, WorldPaths, build, build_world
 from recipe.zppo.world.data import write_splits
 from recipe.zppo.world.evaluate import measure_world, one_thread
 from recipe.zppo.world.pretrain import pretrain, save
-from recipe.zppo.world.publish import hash_files
 from tests.world.conftest import MINIATURE
 
 ROOT = Path(__file__).parents[2]
@@ -130,7 +130,7 @@ def test_an_empty_folder_is_filled(pretend, tmp_path):
 def test_a_killed_build_leaves_nothing_half_made(pretend, tmp_path):
     path = tmp_path / "world"
     code = "import sys; from recipe.zppo.world import build_world; build_world(sys.argv[1])"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{os.environ['PYTHONPATH']}"}
     child = subprocess.Popen([sys.executable, "-c", code, str(path)], env=environment, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob(".world.building-*/student.log")):
@@ -162,5 +162,5 @@ def test_the_command_finds_the_world_it_built(pretend, tmp_path, monkeypatch, ca
 
     (tmp_path / "file").write_text("x")
     monkeypatch.setattr(sys, "argv", ["world", str(tmp_path / "file")])
-    assert main() == 1
+    assert main() == 2
     assert capsys.readouterr().err.startswith("error: ")
