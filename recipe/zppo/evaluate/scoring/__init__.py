@@ -1,0 +1,1 @@
+"""Rules that read an answer off a response, official metrics, official judges. Pure functions of texts."""
