@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from recipe.zppo import prompts
 from recipe.zppo.data.answers import answer_type, clean_answer, is_gradable
-from recipe.zppo.data.directives import is_directive, strip_directives
+from recipe.zppo.directives import is_directive, strip_directives
 
 QUESTION = "Find the value of x. It is an integer."
 

@@ -34,8 +34,9 @@ _SHAPES = {
     "27b": (5120, 17408, 64, 24, 4, 48, False),
 }
 
-# Two stand-ins may write at the same time: each call is made in a file of its own, and added to the others in one write.
-WRITES_ITS_CALL = """{ printf '%s\\0' "$(basename "$0")" "$@"; printf '\\n'; } > "$CALLS.$$"; cat "$CALLS.$$" >> "$CALLS"
+# Two stand-ins may write at the same time: each makes its call in a file of its own, and adds it in one write.
+WRITES_ITS_CALL = """{ printf '%s\\0' "$(basename "$0")" "$@"; printf '\\n'; } > "$CALLS.$$"
+cat "$CALLS.$$" >> "$CALLS"
 """
 
 

@@ -15,11 +15,14 @@ LAUNCHER = TRAINER / "run_qwen3_5_multinode.sh"
 SLURM = TRAINER / "run_qwen3_5_slurm.sbatch"
 
 # Writes down its call, and that it was stopped; goes on until then, or as long as the test says.
-_STAYS = f"""#!/bin/bash
-{WRITES_ITS_CALL}""" + """
+_STAYS = (
+    f"""#!/bin/bash
+{WRITES_ITS_CALL}"""
+    + """
 trap 'printf "stopped\\0%s\\0\\n" "$(basename "$0")" >> "$CALLS"; exit 143' TERM
 for _ in $(seq ${RAY_LASTS:-600}); do sleep 0.1; done
 """
+)
 
 _AFTER_RAY = '#!/bin/sh\nuntil [ -s "$CALLS" ]; do sleep 0.05; done\n'
 

@@ -13,12 +13,12 @@ from recipe.zppo.config.run_keys import ColumnsConfig
 from recipe.zppo.data import reading
 from recipe.zppo.data.answers import is_gradable
 from recipe.zppo.data.converters import CONVERTERS, Converter, Draft, Tally
-from recipe.zppo.data.directives import strip_directives
 from recipe.zppo.data.errors import BuildError, RowError
 from recipe.zppo.data.parquet import write_rows
 from recipe.zppo.data.rows import build_row, text_id
 from recipe.zppo.data.settings import Names
 from recipe.zppo.data.verl_files import convert_file
+from recipe.zppo.directives import strip_directives
 from recipe.zppo.errors import DataError
 from recipe.zppo.media import parts as media
 from recipe.zppo.on_verl.columns import Columns

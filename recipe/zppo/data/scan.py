@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 from recipe.zppo.data import reading
 from recipe.zppo.data.answers import is_gradable
 from recipe.zppo.data.corpus_settings import CorpusSettings
-from recipe.zppo.data.directives import strip_directives
 from recipe.zppo.data.errors import RowError
 from recipe.zppo.data.parquet import readable_disk_errors
 from recipe.zppo.data.rows import FREE_FORM, RULE, with_placeholders
 from recipe.zppo.data.sources import UNGRADED, MMFineReason, RawRow, Source, Vero
 from recipe.zppo.data.subsets import canonical
+from recipe.zppo.directives import strip_directives
 from recipe.zppo.run.files import write_atomically
 
 READERS: dict[str, Source] = {source.name: source for source in (Vero(), MMFineReason())}

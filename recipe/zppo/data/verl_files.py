@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 
 from recipe.zppo.data.answers import is_gradable
 from recipe.zppo.data.converters import Tally
-from recipe.zppo.data.directives import strip_directives
 from recipe.zppo.data.errors import BuildError
 from recipe.zppo.data.json_rows import ENDINGS, read_json_rows
 from recipe.zppo.data.parquet import ROWS_PER_GROUP, readable_disk_errors
 from recipe.zppo.data.rows import IMAGE, text_id
 from recipe.zppo.data.sources import require, user_text
+from recipe.zppo.directives import strip_directives
 from recipe.zppo.errors import RewardError
 from recipe.zppo.judge import is_free_form
 from recipe.zppo.media.columns import as_list, left_encoded

@@ -1,0 +1,1 @@
+"""Text. One file a benchmark, in the order of Table 5."""

@@ -1,0 +1,1 @@
+"""Videos and a question. One file a benchmark, in the order of Table 5."""

@@ -1,1 +1,0 @@
-"""The paper's benchmarks, one file each; `BENCHMARKS` has them in the order of Table 5."""
