@@ -17,9 +17,6 @@ from recipe.zppo.media.parts import has_media, with_parts
 from recipe.zppo.prompts import Messages
 from recipe.zppo.randomness import derive_seed
 
-FOLDER = "_folder"
-"""Key of a row, where a source has further `files`: the folder with the files that were in its archives."""
-
 _ROWS_AT_A_TIME = 32
 """With their images."""
 
@@ -50,6 +47,7 @@ class Questions:
         self.local = local_set(benchmark.source, data)
         self._limit, self._seed = limit, seed
         self._chosen: frozenset[str] | None = None
+        self._files: dict[str, str] = FilesByEnd(self.local) if benchmark.source.row_files is not None else {}
 
     @property
     def expected(self) -> int:
@@ -76,11 +74,11 @@ class Questions:
     def _all(self) -> Iterator[Question | BadRow]:
         benchmark, seen, first_bad = self.benchmark, set(), ""
         dataset = benchmark.source.dataset
-        for config, files in self.local.configs.items():
+        for part, files in self.local.parts:
             for place, row in enumerate(rows(self.local, files)):
-                where = f"{config}/{place}" if config else str(place)
+                where = f"{part}/{place}" if part else str(place)
                 try:
-                    questions = list(benchmark.questions(row, config, place))
+                    questions = list(benchmark.questions(self._with_files(row, part), part, place))
                 except (ZPPOError, LookupError, TypeError, ValueError, AttributeError) as error:
                     first_bad = first_bad or f"{dataset}, row {where}: {_why(error)}"
                     yield BadRow(f"row {where}", f"{dataset}, row {where}: {_why(error)}")
@@ -97,6 +95,14 @@ class Questions:
             raise DataError(first_bad or f"{dataset}: it has no rows")
 
 
+    def _with_files(self, row: Row, part: str | None) -> Row:
+        """The row with the whole paths of the files that it points to."""
+        row_files = self.benchmark.source.row_files
+        if row_files is None:
+            return row
+        return {**row, **{column: self._files.get(end) for column, end in row_files(row, part).items()}}
+
+
 def _complete(question: Question, local: LocalSet) -> Question:
     """
     Raises:
@@ -111,7 +117,7 @@ def _complete(question: Question, local: LocalSet) -> Question:
 
 
 def rows(local: LocalSet, files: Files) -> Iterator[Row]:
-    """Of one config, in the order of its files; images and videos as bytes and paths.
+    """Of one part, in the order of its files; images and videos as bytes and paths.
 
     Raises:
         DataError: a column is missing, or a file is damaged.
@@ -122,11 +128,10 @@ def rows(local: LocalSet, files: Files) -> Iterator[Row]:
     datasets.logging.set_verbosity_error()
     source = local.source
     options: dict[str, Any] = {"batch_size": _ROWS_AT_A_TIME} if files.kind == "parquet" else {}
-    further = {FOLDER: str(local.unpacked)} if local.unpacked else {}
     checked = False
     try:
         stream = datasets.load_dataset(
-            files.kind, data_files={source.split: list(files.paths)}, split=source.split, streaming=True,
+            files.kind, data_files={"rows": list(files.paths)}, split="rows", streaming=True,
             features=files.features, **options,
         )  # fmt: skip
         if stream.features is not None:
@@ -135,7 +140,7 @@ def rows(local: LocalSet, files: Files) -> Iterator[Row]:
             if not checked:
                 _check_columns(source.dataset, source.columns, row)
                 checked = True
-            yield {**row, **further}
+            yield row
     except DataError:
         raise
     except Exception as error:  # `datasets` and pyarrow raise about everything
@@ -166,6 +171,16 @@ def _found(path: str, local: LocalSet) -> Path:
         raise DataError(f"the path {path} leads out of the data set")
     archives = sorted(local.unpacked.iterdir()) if local.unpacked else []
     return next((folder / path for folder in archives if (folder / path).is_file()), local.folder / path)
+
+
+class FilesByEnd(dict[str, str]):
+    """Whole paths of a data set's files, those of its archives included, by the ends of their paths."""
+
+    def __init__(self, local: LocalSet):
+        for path in sorted(local.folder.rglob("*")):
+            parts = path.relative_to(local.folder).parts
+            for at in range(len(parts)):
+                self.setdefault("/".join(parts[at:]), str(path))
 
 
 def _check_columns(dataset: str, wanted: tuple[str, ...], row: Mapping[str, Any]) -> None:
