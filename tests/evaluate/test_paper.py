@@ -7,7 +7,15 @@ import pytest
 
 from recipe.zppo.benchmarks.contract import Family
 from recipe.zppo.bootstrap import bootstrap_difference
-from recipe.zppo.evaluate.paper import LABELS, PaperError, families, macro_averages, paper_row, paper_rows
+from recipe.zppo.evaluate.paper import (
+    LABELS,
+    PaperError,
+    families,
+    macro_averages,
+    paper_row,
+    paper_rows,
+    paper_rows_for,
+)
 
 PRINTED = list(csv.DictReader(Path(__file__).with_name("paper_intervals.csv").open(encoding="utf-8")))
 """Tables 14 and 15, in points. The column of the best method repeats another one, but against the base of 4B and 9B."""
@@ -20,7 +28,7 @@ def test_every_row_is_whole() -> None:
         assert row.method in LABELS
         for family, average in row.averages.items():
             found = [name for name in row.scores if families()[name] is family]
-            assert 0 < average < 1 and len(found) == (0 if row.method in ("hint", "prefix") else sizes[family])
+            assert 0 < average < 100 and len(found) == (0 if row.method in ("hint", "prefix") else sizes[family])
 
 
 def test_averages_are_those_printed_but_for_seven() -> None:
@@ -28,7 +36,7 @@ def test_averages_are_those_printed_but_for_seven() -> None:
         f"{row.name} {family}"
         for row in paper_rows().values()
         for family, mean in macro_averages(row.scores).items()
-        if abs(mean - row.averages[family]) > 0.0005 + 1e-9
+        if abs(mean - row.averages[family]) > 0.05 + 1e-9
     }
     assert differ == {
         "0.8B/grpo_replay vlm",
@@ -40,7 +48,7 @@ def test_averages_are_those_printed_but_for_seven() -> None:
         "9B/grpo_replay llm",
     }
     assert all(
-        abs(mean - row.averages[family]) < 0.001
+        abs(mean - row.averages[family]) < 0.1
         for row in paper_rows().values()
         for family, mean in macro_averages(row.scores).items()
     )
@@ -56,10 +64,15 @@ def test_every_cell_of_tables_14_and_15() -> None:
         found = bootstrap_difference([other[name] for name in names], [zppo[name] for name in names])
         assert (found.won, found.benchmarks) == (int(cell["won"]), int(cell["benchmarks"])), cell
         printed = [float(cell[name]) for name in ("mean", "low", "high")]
-        assert [100 * found.mean, 100 * found.low, 100 * found.high] == pytest.approx(printed, abs=0.4), cell
+        assert [found.mean, found.low, found.high] == pytest.approx(printed, abs=0.4), cell
 
 
 def test_a_row_that_is_not_there() -> None:
-    assert paper_row("0.8B/zppo").label == "0.8B · ZPPO" and paper_row("2B/base").scores["AI2D"] == 0.819
+    assert paper_row("0.8B/zppo").label == "0.8B · ZPPO" and paper_row("2B/base").scores["AI2D"] == 81.9
     with pytest.raises(PaperError, match=r"no row '0.8B/grpo†'; 0.8B/grpo is one: .* of the students 0.8B, 2B, 4B, 9B"):
         paper_row("0.8B/grpo†")
+    one, other = paper_row("2B/base"), paper_row("2B/zppo")
+    assert paper_rows_for(["a", "b"], ["2B/base"]) == [one, one] and paper_rows_for(["a"], []) == [None]
+    assert paper_rows_for(["a", "b"], ["2B/base", "2B/zppo"]) == [one, other]
+    with pytest.raises(PaperError, match="2 rows for 3 models"):
+        paper_rows_for(["a", "b", "c"], ["2B/base", "2B/zppo"])

@@ -1,10 +1,10 @@
 """The paper's numbers as data (Tables 1 to 4 and 10 to 13): ``paper_tables.csv``, beside this file.
 
-A row is a student and a method, named as in ``0.8B/zppo``. Scores are 0 to 1 here; the tables print them times 100.
+A row is a student and a method, named as in ``0.8B/zppo``. Scores are 0 to 100.
 """
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -77,6 +77,18 @@ def paper_row(name: str) -> PaperRow:
     )
 
 
+def paper_rows_for(models: Sequence[str], names: Sequence[str]) -> list[PaperRow | None]:
+    """The row that stands beside each model: one name for all, or as many names as models, in their order.
+
+    Raises:
+        PaperError: the paper has no such row, or the names are of another number.
+    """
+    rows = [paper_row(name) for name in names]
+    if len(rows) not in (0, 1, len(models)):
+        raise PaperError(f"paper: {len(rows)} rows for {len(models)} models; give one for all, or one for each")
+    return rows if len(rows) == len(models) else [*(rows or [None])] * len(models)
+
+
 @cache
 def paper_rows() -> dict[str, PaperRow]:
     """All, by name."""
@@ -113,7 +125,7 @@ def _family(line: Mapping[str, str]) -> Family:
 
 
 def _score(line: Mapping[str, str]) -> float:
-    return round(float(line["score"]) / 100, 4)
+    return float(line["score"])
 
 
 @cache
