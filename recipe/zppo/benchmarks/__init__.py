@@ -4,7 +4,9 @@
     questions.py         how options are written
     llm/ vlm/ video/     one file a benchmark, to be read beside its source
     scoring/             rules that read an answer off a response, official metrics, official judges
-    loading.py           rows of the hub or of a folder, one after the other
+    local_files.py       files of a data set, of a folder or downloaded from the hub
+    loading.py           questions of its rows, one after the other
+    grading.py           who scores a response: rule, metric or judge
     registry.py          all of them by name
 
 Who is asked, and how, is `recipe.zppo.evaluate`; validation during training scores by the same definitions.
