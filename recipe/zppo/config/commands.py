@@ -7,7 +7,7 @@ COMMANDS = {
     "watch": ("recipe.zppo.watch", "live progress of a run"),
     "summary": ("recipe.zppo.summary", "what changed, and what became of the hard questions"),
     "plots": ("recipe.zppo.plots", "the paper's figures of a run"),
-    "compare": ("recipe.zppo.compare", "held-out accuracies of two runs, with an interval"),
+    "compare": ("recipe.zppo.compare", "two runs, evaluations or rows of the paper, with an interval"),
     "candidate-match": ("recipe.zppo.candidate_match", "whose answer the student gives under candidates"),
     "cue-audit": ("recipe.zppo.cue_audit", "whether looks tell the right candidate of a BCQ"),
     "export": ("recipe.zppo.export", "any checkpoint as a Hugging Face model, with a model card; push to the hub"),

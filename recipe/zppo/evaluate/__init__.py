@@ -4,5 +4,7 @@ protocol.py      the one decoding, the closer, the judge's settings
 engines/         who answers: a server, vLLM on this machine, Hugging Face on the CPU
 runner.py        bounded requests, retries, and a log that a killed command goes on from
 results.py       the log, `results.json`
-table.py         beside the paper's rows
+paper.py         the paper's numbers
+table.py plot.py beside the paper's rows; report.py writes them
+compare.py       two sides: evaluations, runs, rows of the paper
 """
