@@ -94,7 +94,6 @@ class Questions:
         if not seen:
             raise DataError(first_bad or f"{dataset}: it has no rows")
 
-
     def _with_files(self, row: Row, part: str | None) -> Row:
         """The row with the whole paths of the files that it points to."""
         row_files = self.benchmark.source.row_files
@@ -187,8 +186,8 @@ def _check_columns(dataset: str, wanted: tuple[str, ...], row: Mapping[str, Any]
     missing = [column for column in wanted if column not in row]
     if missing:
         raise DataError(
-            f"{dataset}: column {missing[0]} is missing; it has {', '.join(map(str, row))}: another revision of the data "
-            "set? Give a local copy with data=FOLDER in which the column has that name"
+            f"{dataset}: column {missing[0]} is missing; it has {', '.join(map(str, row))}; is it another revision? "
+            "Give a local copy with data=FOLDER in which the column has that name"
         )
 
 

@@ -125,7 +125,9 @@ def _cached(source: Source) -> Path | None:
     if not constants.HF_HUB_OFFLINE:
         return None
     try:
-        return Path(snapshot_download(source.dataset, repo_type="dataset", local_files_only=True))
+        return Path(
+            snapshot_download(source.dataset, repo_type="dataset", revision=source.revision, local_files_only=True)
+        )
     except Exception:  # its errors say no more
         raise DataError(
             f"{source.dataset}: not in the hub's cache, and HF_HUB_OFFLINE is set; unset it, or {_copy(source)}"
@@ -139,13 +141,14 @@ def _from_hub(source: Source) -> tuple[Path, tuple[tuple[str | None, Files], ...
     datasets.disable_progress_bars()
 
     def here(name: str) -> str:
-        return hf_hub_download(source.dataset, name, repo_type="dataset")
+        return hf_hub_download(source.dataset, name, repo_type="dataset", revision=source.revision)
 
     parts = []
     with _readable(source):
-        names = list_repo_files(source.dataset, repo_type="dataset")
+        names = list_repo_files(source.dataset, repo_type="dataset", revision=source.revision)
         for config, split, name in source.parts:
-            found = _resolved(datasets.load_dataset_builder(source.dataset, name=config), source, split)
+            builder = datasets.load_dataset_builder(source.dataset, name=config, revision=source.revision)
+            found = _resolved(builder, source, split)
             paths = tuple(here(path.partition("@")[2].partition("/")[2]) for path in found.paths)
             parts.append((name, Files(found.kind, paths, found.features)))
         for name in names:
@@ -202,8 +205,9 @@ def _no_access(name: str) -> DataError:
 
 def _copy(source: Source, folder: Path | None = None) -> str:
     where = folder or f"FOLDER/{source.dataset}"
+    revision = f" --revision {source.revision}" if source.revision else ""
     said = "" if folder else " and data=FOLDER"
-    return f"hf download --repo-type dataset {source.dataset} --local-dir {where}{said} gives a local copy"
+    return f"hf download --repo-type dataset {source.dataset}{revision} --local-dir {where}{said} gives a local copy"
 
 
 # ---------------------------------------------------------------------- archives
@@ -235,7 +239,9 @@ def _unpacked(source: Source, folder: Path, further: Sequence[Path]) -> Path | N
                     opened.extractall(partial, filter="data")
             partial.rename(done)
         except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
-            raise DataError(f"{source.dataset}: {archive} is damaged ({first_line(error)}); download it again") from error
+            raise DataError(
+                f"{source.dataset}: {archive} is damaged ({first_line(error)}); download it again"
+            ) from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return target

@@ -1,4 +1,4 @@
-"""The lines of a benchmark while it is under way: each is on disk as soon as it is known, and a killed command loses none.
+"""The lines of a benchmark while it is under way: each is on disk as soon as it is known; a kill loses none.
 
 What lies in memory of a line is what its benchmark's numbers need, not its texts.
 """
@@ -64,7 +64,9 @@ class QuestionLog:
         self._file.truncate(self._end)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._file.close()
 
     def write(self, line: Line) -> None:
@@ -80,7 +82,9 @@ class QuestionLog:
             file.seek(self.entries[key].at)
             line = parsed_line(file.readline())
         if line is None or (line.id, line.sample) != key:
-            raise DataError(f"{self.path} has been changed by somebody else; remove it, and its questions are asked anew")
+            raise DataError(
+                f"{self.path} has been changed by somebody else; remove it, and its questions are asked anew"
+            )
         return line
 
     def put_in_order(self, keys: Sequence[Key]) -> None:

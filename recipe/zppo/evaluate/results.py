@@ -43,7 +43,7 @@ class Line:
     answer: str = ""
     """Read off the response; empty where nothing was."""
     decided_by: str = ""
-    """``rule``, ``judge`` or ``metric``. Empty: nobody has decided (without a judge it stays so, and the score is 0)."""
+    """``rule``, ``judge`` or ``metric``. Empty: nobody has; without a judge it stays so, and the score is 0."""
     score: float | None = None
     """0 to 1. None: unanswered, see ``error``, or the judge has not been asked yet."""
     finish: str = ""

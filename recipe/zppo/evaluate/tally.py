@@ -53,9 +53,7 @@ def result(benchmark: Benchmark, asked: Asked, log: QuestionLog, samples: int) -
         share = f"{len(errors)} of {len(entries)} unanswered, more than {MAX_UNANSWERED:.0%}"
         return replace(base, error=f"{share}; the first one: {errors[0]}")
     scores = [100 * benchmark.aggregate(_scored(asked, log, sample)) for sample in range(samples)]
-    return replace(
-        base, score=statistics.fmean(scores), standard_error=_standard_error(scores), sample_scores=scores
-    )
+    return replace(base, score=statistics.fmean(scores), standard_error=_standard_error(scores), sample_scores=scores)
 
 
 def _scored(asked: Asked, log: QuestionLog, sample: int) -> list[Scored]:

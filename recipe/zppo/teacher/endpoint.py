@@ -54,6 +54,9 @@ class SettingNames(NamedTuple):
     fields: str = "zppo.teacher.openai_fields_only"
 
 
+TEACHER = SettingNames()
+
+
 class Completion(NamedTuple):
     reply: Reply
     finish: str
@@ -67,7 +70,7 @@ class EndpointSpec:
     base_url: str
     model: str
     key: Secret
-    names: SettingNames = SettingNames()
+    names: SettingNames = TEACHER
 
 
 def endpoint_specs(zppo: ZPPOConfig) -> dict[str, EndpointSpec]:

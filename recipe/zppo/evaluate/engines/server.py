@@ -30,7 +30,7 @@ class ServerEngine:
         spec = self._endpoint.spec
         try:
             async with asyncio.timeout(60):
-                models = await self._endpoint.list_models()
+                models = await self.models()
         except (EndpointError, TimeoutError) as error:
             said = error if isinstance(error, EndpointError) else f"{self._endpoint.url}: no answer within 60 s"
             raise ConfigError(f"{spec.names.address}: {said}") from None
@@ -39,6 +39,10 @@ class ServerEngine:
                 f"{spec.names.model}: {spec.names.address}={spec.base_url} serves {', '.join(models) or 'nothing'}, "
                 f"not {spec.model}"
             )
+
+    async def models(self) -> list[str]:
+        """Raises `EndpointError`."""
+        return await self._endpoint.list_models()
 
     async def ask(self, messages: Messages, decoding: Decoding, seed: int, *, thinking: bool = True) -> Answer:
         wired = await asyncio.to_thread(wire_messages, messages) if has_media(messages) else messages
