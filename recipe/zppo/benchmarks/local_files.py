@@ -136,7 +136,7 @@ def _cached(source: Source) -> Path | None:
 
 def _from_hub(source: Source) -> tuple[Path, tuple[tuple[str | None, Files], ...]]:
     import datasets
-    from huggingface_hub import hf_hub_download, list_repo_files
+    from huggingface_hub import HfApi, hf_hub_download
 
     datasets.disable_progress_bars()
 
@@ -145,7 +145,7 @@ def _from_hub(source: Source) -> tuple[Path, tuple[tuple[str | None, Files], ...
 
     parts = []
     with _readable(source):
-        names = list_repo_files(source.dataset, repo_type="dataset", revision=source.revision)
+        names = HfApi().list_repo_files(source.dataset, repo_type="dataset", revision=source.revision)
         for config, split, name in source.parts:
             builder = datasets.load_dataset_builder(source.dataset, name=config, revision=source.revision)
             found = _resolved(builder, source, split)
@@ -164,8 +164,9 @@ def _resolved(builder: Any, source: Source, split: str) -> Files:
     if split not in files:
         has = ", ".join(map(str, files)) or "none"
         raise DataError(f"{source.dataset}: there is no split {split} in config {builder.config.name}; it has {has}")
-    kind = type(builder).__mro__[1].__name__.lower()
-    return Files(kind, tuple(files[split]), builder.info.features)
+    paths = tuple(files[split])
+    kind = _KINDS.get(Path(paths[0]).suffix) or type(builder).__mro__[1].__name__.lower()
+    return Files(kind, paths, builder.info.features)
 
 
 @contextmanager
@@ -190,10 +191,10 @@ def _readable(source: Source) -> Iterator[None]:
         text = first_line(error)[:300]
         if "gated" in text.lower():
             raise _no_access(name) from None
+        if type(error).__module__.startswith(("httpx", "httpcore", "requests", "aiohttp")):
+            raise DataError(f"{name}: the hub can't be reached; {_copy(source)}") from None
         if "scripts are no longer supported" in text:
             text = "it is a data set with a script, which nothing runs any more"
-        elif type(error).__module__.startswith(("httpx", "httpcore", "requests", "aiohttp")):
-            text = f"the hub can't be reached ({type(error).__name__})"
         raise DataError(f"{name}: {text}; {_copy(source)}") from error
 
 
