@@ -105,7 +105,7 @@ class Questions:
 def _complete(question: Question, local: LocalSet) -> Question:
     """
     Raises:
-        DataError: an option is empty, or a path is none of the data set's.
+        DataError: an option is empty, an image is missing, or a path is none of the data set's.
     """
     for label, text in question.options.items():
         if not text.strip():
@@ -150,7 +150,7 @@ def with_whole_paths(messages: Messages, local: LocalSet) -> Messages:
     """The messages with the relative paths of images and videos put behind the folder where they lie.
 
     Raises:
-        DataError: a path leads out of that folder.
+        DataError: a path leads out of that folder, or there is neither path nor content.
     """
 
     def whole(part: dict[str, Any]) -> dict[str, Any]:
@@ -158,6 +158,8 @@ def with_whole_paths(messages: Messages, local: LocalSet) -> Messages:
         path = part.get(kind)
         if isinstance(path, Mapping) and path.get("bytes") is None:
             path = path.get("path")
+        if path is None and kind in ("image", "video"):
+            raise DataError(f"its {kind} is missing")
         if kind not in ("image", "video") or not isinstance(path, str) or "://" in path or path.startswith("data:"):
             return part
         return {**part, kind: str(_found(path, local))}

@@ -54,9 +54,9 @@ class Evaluation:
         settings = self.settings
         if self._judge_is_later or (settings.engine == "vllm" and not settings.server):
             check_vllm(self._vllm())
-        lock = FileLock(self.out / LOCK, blocking=False)
+        self.out.mkdir(parents=True, exist_ok=True)
         try:
-            lock.acquire()
+            lock = FileLock(self.out / LOCK).acquire(blocking=False)
         except Timeout:
             raise ConfigError(
                 f"out: another evaluation works in {self.out}; wait for it, or give another out"
@@ -69,6 +69,7 @@ class Evaluation:
                         async with AsyncExitStack() as stack:
                             student = await stack.enter_async_context(self._student(model))
                             judge = await stack.enter_async_context(self._judge_beside(student))
+                            model.save()  # from now on its settings hold
                             await self._all(model, student, judge)
                 if self._judge_is_later and any(self._todo(model) for model in self.models):
                     async with self._started(str(self.settings.judge), self.out / "judge.log") as judge:

@@ -28,6 +28,7 @@ class Model:
         return self.results.model
 
     def save(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.results.changed = now()
         write_results(self.folder, self.results)
 
@@ -81,10 +82,7 @@ def open_model(name: str, path: str, settings: EvaluateSettings, protocol: Proto
         started=now(),
     )
     if not (folder / RESULTS).exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        model = Model(path, folder, fresh)
-        model.save()
-        return model
+        return Model(path, folder, fresh)
     before = read_results(folder)
     for key in ("path", "engine", "judge", "limit", "samples", "seed"):
         _same("model" if key == "path" else key, getattr(before, key), getattr(fresh, key), folder)
