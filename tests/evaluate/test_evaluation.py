@@ -117,8 +117,8 @@ def test_pictures_within_the_protocol_s_limits(tmp_path: Path):
     result = results.benchmarks["Pictures"]
     assert result.score is None and (result.answered, result.unanswered) == (3, 1)
     assert result.error == (
-        "1 of 4 unanswered, more than 1%; the first one: own/pictures, question p3: image 1 is NoneType, "
-        "not an image, bytes or a path"
+        "1 of 4 unanswered, more than 1%; the first one: own/pictures, row 3: its image is missing; "
+        "correct it in a local copy"
     )
 
 
