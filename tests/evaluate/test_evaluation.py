@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import io
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from PIL import Image
 
 from recipe.zppo.benchmarks.contract import Benchmark
 from recipe.zppo.errors import ConfigError, RolloutError
@@ -109,11 +111,19 @@ def test_pictures_within_the_protocol_s_limits(tmp_path: Path):
     images = [png(), png(size=(100, 100)), png(size=(2000, 1000)), None]
     write_pictures(tmp_path / "data/own/pictures/test.parquet", images)
     with FakeEndpoint(lambda body: r"\boxed{red}") as server:
-        (results,) = evaluate(tmp_path, [PICTURES], server, model=("teacher",))
-        sent = [body["messages"][0]["content"][0]["image_url"]["url"] for body in server.requests]
-    found = [base64.b64decode(url.removeprefix("data:image/png;base64,")) for url in sent]
-    sizes = sorted(tuple(int.from_bytes(data[at : at + 4], "big") for at in (16, 20)) for data in found)
-    assert images[0] in found and sizes == [(512, 512), (512, 512), (1619, 809)]
+        for fields_only in (False, True):
+            keys = {"openai_fields_only": fields_only, "out": str(tmp_path / f"{fields_only}")}
+            (results,) = evaluate(tmp_path, [PICTURES], server, model=("teacher",), **keys)
+    sent = [body["messages"][0]["content"][0]["image_url"]["url"].partition(";base64,") for body in server.requests]
+    found = [(kind, base64.b64decode(data)) for kind, _, data in sent]
+    sizes = [
+        sorted((kind[11:], Image.open(io.BytesIO(data)).size) for kind, data in part) for part in (found[:3], found[3:])
+    ]
+    assert sizes == [
+        [("bmp", (512, 512)), ("bmp", (1619, 809)), ("png", (512, 512))],
+        [("png", (512, 512)), ("png", (512, 512)), ("png", (1619, 809))],
+    ]
+    assert [data for _, data in found].count(images[0]) == 2
     result = results.benchmarks["Pictures"]
     assert result.score is None and (result.answered, result.unanswered) == (3, 1)
     assert result.error == (

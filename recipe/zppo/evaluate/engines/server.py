@@ -45,7 +45,9 @@ class ServerEngine:
         return await self._endpoint.list_models()
 
     async def ask(self, messages: Messages, decoding: Decoding, seed: int, *, thinking: bool = True) -> Answer:
-        wired = await asyncio.to_thread(wire_messages, messages) if has_media(messages) else messages
+        wired = messages
+        if has_media(messages):
+            wired = await asyncio.to_thread(wire_messages, messages, kind="PNG" if self._fields_only else "BMP")
         try:
             completion = await self._endpoint.complete(wired, **self._fields(decoding, seed, thinking))
         except EndpointError as error:

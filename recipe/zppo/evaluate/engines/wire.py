@@ -1,7 +1,8 @@
 """Messages as chat completions have them: media become data addresses.
 
 An image that is within its limits travels as the bytes that the data set has; others are resized first, and travel
-without loss. A video is what vLLM takes: its frames as pictures, or the file as it is.
+without loss: as BMP, since a PNG takes longer to make than to resize, or as PNG to services that know nothing else.
+A video is what vLLM takes: its frames as pictures, or the file as it is.
 """
 
 import base64
@@ -19,31 +20,34 @@ from recipe.zppo.prompts import Messages
 _SENT_AS_THEY_ARE = {"PNG": "png", "JPEG": "jpeg"}
 
 
-def wire_messages(messages: Messages) -> list[dict[str, Any]]:
+def wire_messages(messages: Messages, *, kind: str = "BMP") -> list[dict[str, Any]]:
     """
+    Args:
+        kind: of a picture that was made here, ``BMP`` or ``PNG``.
+
     Raises:
         DataError: an image or a video can't be read.
     """
-    return with_parts(messages, _wire)
+    return with_parts(messages, lambda part: _wire(part, kind))
 
 
-def _wire(part: Mapping[str, Any]) -> dict[str, Any]:
+def _wire(part: Mapping[str, Any], made: str) -> dict[str, Any]:
     kind = part.get("type")
     if kind == "text":
         return {"type": "text", "text": part["text"]}
     if kind == "image":
-        return {"type": "image_url", "image_url": {"url": _image(part)}}
+        return {"type": "image_url", "image_url": {"url": _image(part, made)}}
     if kind == "video":
         return {"type": "video_url", "video_url": {"url": _video(part)}}
     raise DataError(f"a part of the prompt is of type {kind!r}, not text, image or video")
 
 
-def _image(part: Mapping[str, Any]) -> str:
+def _image(part: Mapping[str, Any], made: str) -> str:
     source = part["image"]
     data = source.get("bytes") if isinstance(source, Mapping) else source
     if isinstance(data, bytes) and (kind := _as_it_is(data, part)):
         return _address(f"image/{kind}", data)
-    return _address("image/png", _encoded(resized(read_image(source), part), "PNG", compress_level=1))
+    return _address(f"image/{made.lower()}", _encoded(resized(read_image(source), part), made, compress_level=1))
 
 
 def _as_it_is(data: bytes, part: Mapping[str, Any]) -> str:
