@@ -39,10 +39,10 @@ def png(width: int, height: int) -> bytes:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """A local copy of 200 rows, of which the second has a damaged image."""
+    """A local copy of 102 rows, of which the second has a damaged image."""
     folder = tmp_path / "data" / "own" / "pictures"
     folder.mkdir(parents=True)
-    images = [png(600, 500), b"damaged", *[png(20, 10)] * 198]
+    images = [png(600, 500), b"damaged", *[png(20, 10)] * 100]
     rows = [{"image": {"bytes": b, "path": None}, "text": f"{i} <image>?", "gold": "B"} for i, b in enumerate(images)]
     features = datasets.Features(
         {"image": datasets.Image(), "text": datasets.Value("string"), "gold": datasets.Value("string")}
@@ -56,7 +56,7 @@ def test_rows_have_the_form_of_data_files(data: Path, tmp_path: Path, capsys: py
     write_questions(path, PICTURES, str(data), None, form)
     assert "AI2D: 1 question(s) left out; own/pictures, 1: image (7 bytes) can't be read" in capsys.readouterr().err
     frame = datasets.load_dataset("parquet", data_files=str(path), cache_dir=str(tmp_path / "cache"))["train"]
-    assert len(frame) == 199 and isinstance(frame.features["pictures"].feature, datasets.Image)
+    assert len(frame) == 101 and isinstance(frame.features["pictures"].feature, datasets.Image)
     rows = pq.read_table(path).to_pylist()
     assert rows[0]["question"] == [{"role": "user", "content": "<image>0 < image>?"}]
     assert (rows[0]["data_source"], rows[0]["reward_model"]["ground_truth"]) == ("eval/AI2D", None)
