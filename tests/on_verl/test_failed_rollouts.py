@@ -38,5 +38,5 @@ class EngineDeadError(Exception):
 def test_a_dead_server_ends_the_run() -> None:
     cause = EngineDeadError("EngineCore encountered an issue")
     for error in (cause, RayTaskError("generate", "traceback", cause).as_instanceof_cause(), ActorDiedError()):
-        with pytest.raises(RolloutError, match="^one of the student's rollout servers has died .*last checkpoint$"):
+        with pytest.raises(RolloutError, match=r"^one of the student's rollout servers has died .*last checkpoint$"):
             rolled_out(error)
