@@ -45,6 +45,8 @@ class Source:
     """All are read, in this order. None: the data set has no configs, or the default one."""
     columns: tuple[str, ...] = ()
     """That a row must have; a missing one is said by name, with the data set."""
+    revision: str | None = None
+    """Branch or commit; None is the default branch."""
     gated: bool = False
     """Access must be asked for on the data set's page."""
     files: tuple[str, ...] = ()

@@ -17,9 +17,6 @@ from recipe.zppo.media.parts import has_media, with_parts
 from recipe.zppo.prompts import Messages
 from recipe.zppo.randomness import derive_seed
 
-FOLDER = "_folder"
-"""Key of a row, where a source has further `files`: the folder with the files that were in its archives."""
-
 _ROWS_AT_A_TIME = 32
 """With their images."""
 
@@ -50,6 +47,7 @@ class Questions:
         self.local = local_set(benchmark.source, data)
         self._limit, self._seed = limit, seed
         self._chosen: frozenset[str] | None = None
+        self._files: dict[str, str] = FilesByEnd(self.local) if benchmark.source.row_files is not None else {}
 
     @property
     def expected(self) -> int:
@@ -76,11 +74,11 @@ class Questions:
     def _all(self) -> Iterator[Question | BadRow]:
         benchmark, seen, first_bad = self.benchmark, set(), ""
         dataset = benchmark.source.dataset
-        for config, files in self.local.configs.items():
+        for part, files in self.local.parts:
             for place, row in enumerate(rows(self.local, files)):
-                where = f"{config}/{place}" if config else str(place)
+                where = f"{part}/{place}" if part else str(place)
                 try:
-                    questions = list(benchmark.questions(row, config, place))
+                    questions = list(benchmark.questions(self._with_files(row, part), part, place))
                 except (ZPPOError, LookupError, TypeError, ValueError, AttributeError) as error:
                     first_bad = first_bad or f"{dataset}, row {where}: {_why(error)}"
                     yield BadRow(f"row {where}", f"{dataset}, row {where}: {_why(error)}")
@@ -96,11 +94,18 @@ class Questions:
         if not seen:
             raise DataError(first_bad or f"{dataset}: it has no rows")
 
+    def _with_files(self, row: Row, part: str | None) -> Row:
+        """The row with the whole paths of the files that it points to."""
+        row_files = self.benchmark.source.row_files
+        if row_files is None:
+            return row
+        return {**row, **{column: self._files.get(end) for column, end in row_files(row, part).items()}}
+
 
 def _complete(question: Question, local: LocalSet) -> Question:
     """
     Raises:
-        DataError: an option is empty, or a path is none of the data set's.
+        DataError: an option is empty, an image is missing, or a path is none of the data set's.
     """
     for label, text in question.options.items():
         if not text.strip():
@@ -111,7 +116,7 @@ def _complete(question: Question, local: LocalSet) -> Question:
 
 
 def rows(local: LocalSet, files: Files) -> Iterator[Row]:
-    """Of one config, in the order of its files; images and videos as bytes and paths.
+    """Of one part, in the order of its files; images and videos as bytes and paths.
 
     Raises:
         DataError: a column is missing, or a file is damaged.
@@ -122,11 +127,10 @@ def rows(local: LocalSet, files: Files) -> Iterator[Row]:
     datasets.logging.set_verbosity_error()
     source = local.source
     options: dict[str, Any] = {"batch_size": _ROWS_AT_A_TIME} if files.kind == "parquet" else {}
-    further = {FOLDER: str(local.unpacked)} if local.unpacked else {}
     checked = False
     try:
         stream = datasets.load_dataset(
-            files.kind, data_files={source.split: list(files.paths)}, split=source.split, streaming=True,
+            files.kind, data_files={"rows": list(files.paths)}, split="rows", streaming=True,
             features=files.features, **options,
         )  # fmt: skip
         if stream.features is not None:
@@ -135,7 +139,7 @@ def rows(local: LocalSet, files: Files) -> Iterator[Row]:
             if not checked:
                 _check_columns(source.dataset, source.columns, row)
                 checked = True
-            yield {**row, **further}
+            yield row
     except DataError:
         raise
     except Exception as error:  # `datasets` and pyarrow raise about everything
@@ -146,7 +150,7 @@ def with_whole_paths(messages: Messages, local: LocalSet) -> Messages:
     """The messages with the relative paths of images and videos put behind the folder where they lie.
 
     Raises:
-        DataError: a path leads out of that folder.
+        DataError: a path leads out of that folder, or there is neither path nor content.
     """
 
     def whole(part: dict[str, Any]) -> dict[str, Any]:
@@ -154,6 +158,8 @@ def with_whole_paths(messages: Messages, local: LocalSet) -> Messages:
         path = part.get(kind)
         if isinstance(path, Mapping) and path.get("bytes") is None:
             path = path.get("path")
+        if path is None and kind in ("image", "video"):
+            raise DataError(f"its {kind} is missing")
         if kind not in ("image", "video") or not isinstance(path, str) or "://" in path or path.startswith("data:"):
             return part
         return {**part, kind: str(_found(path, local))}
@@ -168,12 +174,22 @@ def _found(path: str, local: LocalSet) -> Path:
     return next((folder / path for folder in archives if (folder / path).is_file()), local.folder / path)
 
 
+class FilesByEnd(dict[str, str]):
+    """Whole paths of a data set's files, those of its archives included, by the ends of their paths."""
+
+    def __init__(self, local: LocalSet):
+        for path in sorted(local.folder.rglob("*")):
+            parts = path.relative_to(local.folder).parts
+            for at in range(len(parts)):
+                self.setdefault("/".join(parts[at:]), str(path))
+
+
 def _check_columns(dataset: str, wanted: tuple[str, ...], row: Mapping[str, Any]) -> None:
     missing = [column for column in wanted if column not in row]
     if missing:
         raise DataError(
-            f"{dataset}: column {missing[0]} is missing; it has {', '.join(map(str, row))}: another revision of the data "
-            "set? Give a local copy with data=FOLDER in which the column has that name"
+            f"{dataset}: column {missing[0]} is missing; it has {', '.join(map(str, row))}; is it another revision? "
+            "Give a local copy with data=FOLDER in which the column has that name"
         )
 
 

@@ -47,8 +47,10 @@ class LocalSet:
     source: Source
     folder: Path
     """Where rows' relative paths begin, unless they lie in an archive."""
-    configs: dict[str | None, Files]
+    parts: tuple[tuple[str | None, Files], ...]
+    """By the names of `Source.parts`."""
     unpacked: Path | None = None
+    """Where archives were unpacked, a folder each."""
 
 
 def local_set(source: Source, data: str | None = None) -> LocalSet:
@@ -62,13 +64,13 @@ def local_set(source: Source, data: str | None = None) -> LocalSet:
     """
     folder = _folder(source, data) if data is not None else _cached(source)
     if folder is not None:
-        configs = {config: _in_folder(source, folder, config) for config in source.configs}
+        parts = tuple((name, _in_folder(source, folder, config, split)) for config, split, name in source.parts)
     else:
-        folder, configs = _from_hub(source)
+        folder, parts = _from_hub(source)
     further = sorted(path for pattern in source.files for path in _matching(folder, pattern))
     if source.files and not further:
         raise DataError(f"{source.dataset}: none of {', '.join(source.files)} in {folder}; {_copy(source)}")
-    return LocalSet(source, folder, configs, _unpacked(source, folder, further))
+    return LocalSet(source, folder, parts, _unpacked(source, folder, further))
 
 
 # ---------------------------------------------------------------------- a folder
@@ -81,21 +83,21 @@ def _folder(source: Source, data: str) -> Path:
     return folder
 
 
-def _in_folder(source: Source, folder: Path, config: str | None) -> Files:
+def _in_folder(source: Source, folder: Path, config: str | None, split: str) -> Files:
     import datasets
 
     if _has_configs(folder):
         with _readable(source):
-            return _resolved(datasets.load_dataset_builder(str(folder), name=config), source)
+            return _resolved(datasets.load_dataset_builder(str(folder), name=config), source, split)
     inner = folder / config if config and (folder / config).is_dir() else folder
     if config and inner == folder and len(source.configs) > 1:
         raise DataError(f"{source.dataset}: there is no folder {folder / config}; {_copy(source, folder)}")
     for place in (inner, inner / "data"):
         for ending, kind in _KINDS.items():
-            paths = [path for path in sorted(place.glob(f"*{ending}")) if _is_of_split(path.name, source.split)]
+            paths = [path for path in sorted(place.glob(f"*{ending}")) if _is_of_split(path.name, split)]
             if paths:
                 return Files(kind, tuple(map(str, paths)))
-    raise DataError(f"{source.dataset}: no file of the split {source.split} in {inner}; {_copy(source, folder)}")
+    raise DataError(f"{source.dataset}: no file of the split {split} in {inner}; {_copy(source, folder)}")
 
 
 def _has_configs(folder: Path) -> bool:
@@ -123,49 +125,48 @@ def _cached(source: Source) -> Path | None:
     if not constants.HF_HUB_OFFLINE:
         return None
     try:
-        return Path(snapshot_download(source.dataset, repo_type="dataset", local_files_only=True))
+        return Path(
+            snapshot_download(source.dataset, repo_type="dataset", revision=source.revision, local_files_only=True)
+        )
     except Exception:  # its errors say no more
         raise DataError(
             f"{source.dataset}: not in the hub's cache, and HF_HUB_OFFLINE is set; unset it, or {_copy(source)}"
         ) from None
 
 
-def _from_hub(source: Source) -> tuple[Path, dict[str | None, Files]]:
+def _from_hub(source: Source) -> tuple[Path, tuple[tuple[str | None, Files], ...]]:
     import datasets
-    from huggingface_hub import hf_hub_download, list_repo_files
+    from huggingface_hub import HfApi, hf_hub_download
 
     datasets.disable_progress_bars()
 
     def here(name: str) -> str:
-        return hf_hub_download(source.dataset, name, repo_type="dataset")
+        return hf_hub_download(source.dataset, name, repo_type="dataset", revision=source.revision)
 
-    configs = {}
+    parts = []
     with _readable(source):
-        names = list_repo_files(source.dataset, repo_type="dataset")
-        if _CARD in names:
-            here(_CARD)
-        for config in source.configs:
-            found = _resolved(datasets.load_dataset_builder(source.dataset, name=config), source)
-            paths = [here(path.partition("@")[2].partition("/")[2]) for path in found.paths]
-            configs[config] = Files(found.kind, tuple(paths), found.features)
+        names = HfApi().list_repo_files(source.dataset, repo_type="dataset", revision=source.revision)
+        for config, split, name in source.parts:
+            builder = datasets.load_dataset_builder(source.dataset, name=config, revision=source.revision)
+            found = _resolved(builder, source, split)
+            paths = tuple(here(path.partition("@")[2].partition("/")[2]) for path in found.paths)
+            parts.append((name, Files(found.kind, paths, found.features)))
         for name in names:
-            if any(fnmatch(name, pattern) for pattern in source.files):
+            if name == _CARD or any(fnmatch(name, pattern) for pattern in source.files):
                 here(name)
-        # Of any file: the folder of the revision that all of them are from.
-        some = here(names[0]) if _CARD not in names else here(_CARD)
-        levels = len(Path(names[0] if _CARD not in names else _CARD).parts)
-    return Path(some).parents[levels - 1], configs
+        first = min(names, key=lambda name: name != _CARD)
+        folder = Path(here(first)).parents[first.count("/")]
+    return folder, tuple(parts)
 
 
-def _resolved(builder: Any, source: Source) -> Files:
+def _resolved(builder: Any, source: Source, split: str) -> Files:
     files = builder.config.data_files or {}
-    if source.split not in files:
+    if split not in files:
         has = ", ".join(map(str, files)) or "none"
-        raise DataError(
-            f"{source.dataset}: there is no split {source.split} in config {builder.config.name}; it has {has}"
-        )
-    kind = type(builder).__mro__[1].__name__.lower()
-    return Files(kind, tuple(files[source.split]), builder.info.features)
+        raise DataError(f"{source.dataset}: there is no split {split} in config {builder.config.name}; it has {has}")
+    paths = tuple(files[split])
+    kind = _KINDS.get(Path(paths[0]).suffix) or type(builder).__mro__[1].__name__.lower()
+    return Files(kind, paths, builder.info.features)
 
 
 @contextmanager
@@ -190,10 +191,10 @@ def _readable(source: Source) -> Iterator[None]:
         text = first_line(error)[:300]
         if "gated" in text.lower():
             raise _no_access(name) from None
+        if type(error).__module__.startswith(("httpx", "httpcore", "requests", "aiohttp")):
+            raise DataError(f"{name}: the hub can't be reached; {_copy(source)}") from None
         if "scripts are no longer supported" in text:
             text = "it is a data set with a script, which nothing runs any more"
-        elif type(error).__module__.startswith(("httpx", "httpcore", "requests", "aiohttp")):
-            text = f"the hub can't be reached ({type(error).__name__})"
         raise DataError(f"{name}: {text}; {_copy(source)}") from error
 
 
@@ -205,8 +206,9 @@ def _no_access(name: str) -> DataError:
 
 def _copy(source: Source, folder: Path | None = None) -> str:
     where = folder or f"FOLDER/{source.dataset}"
+    revision = f" --revision {source.revision}" if source.revision else ""
     said = "" if folder else " and data=FOLDER"
-    return f"hf download --repo-type dataset {source.dataset} --local-dir {where}{said} gives a local copy"
+    return f"hf download --repo-type dataset {source.dataset}{revision} --local-dir {where}{said} gives a local copy"
 
 
 # ---------------------------------------------------------------------- archives
@@ -238,7 +240,9 @@ def _unpacked(source: Source, folder: Path, further: Sequence[Path]) -> Path | N
                     opened.extractall(partial, filter="data")
             partial.rename(done)
         except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
-            raise DataError(f"{source.dataset}: {archive} is damaged ({first_line(error)}); download it again") from error
+            raise DataError(
+                f"{source.dataset}: {archive} is damaged ({first_line(error)}); download it again"
+            ) from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return target

@@ -44,6 +44,8 @@ class Protocol:
     max_pixels: int = MAX_PIXELS
     judge_sees: str = "extracted"
     """Of a response: ``extracted``, its boxed answer where it has one; or ``whole``."""
+    openai_fields_only: bool = False
+    """Servers are asked without top-k, min-p and repetition penalty, and take their own."""
 
     def prompt(self, question: Question) -> Messages:
         """The messages as the model gets them: images with their limits, the closer of Fig. 8 at the end."""
@@ -59,14 +61,15 @@ class Protocol:
             "judge_sees": self.judge_sees,
             "judge_temperature": TEMPERATURE,
             "judge_top_p": TOP_P,
+            "openai_fields_only": self.openai_fields_only,
         }
 
 
 PAPER = Protocol()
 
 
-def of_settings(max_tokens: int, judge_sees: str) -> Protocol:
-    return replace(PAPER, decoding=replace(PAPER.decoding, max_tokens=max_tokens), judge_sees=judge_sees)
+def of_settings(max_tokens: int, **changes: Any) -> Protocol:
+    return replace(PAPER, decoding=replace(PAPER.decoding, max_tokens=max_tokens), **changes)
 
 
 def deviations(protocol: Mapping[str, Any]) -> list[str]:

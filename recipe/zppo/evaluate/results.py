@@ -43,7 +43,7 @@ class Line:
     answer: str = ""
     """Read off the response; empty where nothing was."""
     decided_by: str = ""
-    """``rule``, ``judge`` or ``metric``. Empty: nobody has decided (without a judge it stays so, and the score is 0)."""
+    """``rule``, ``judge`` or ``metric``. Empty: nobody has; without a judge it stays so, and the score is 0."""
     score: float | None = None
     """0 to 1. None: unanswered, see ``error``, or the judge has not been asked yet."""
     finish: str = ""
@@ -172,11 +172,18 @@ def read_all(folder: str | Path) -> list[ModelResults]:
 
 def read_lines(path: str | Path) -> Iterator[Line]:
     """Of a file of `questions/`, each question and sample once, as it stands there last."""
-    last = {at for at, _ in _places(path).values()}
+    last = {(line.id, line.sample): at for at, line in places(path)}
+    yield from (line for at, line in places(path) if last[line.id, line.sample] == at)
+
+
+def places(path: str | Path) -> Iterator[tuple[int, Line]]:
+    """Every line that is whole, with the place in the file where it begins."""
     with open(path, "rb") as file:
-        for at, line in _with_places(file):
-            if at in last and (parsed := _parsed(line)) is not None:
-                yield parsed
+        at = 0
+        for line in file:
+            if (parsed := parsed_line(line)) is not None:
+                yield at, parsed
+            at += len(line)
 
 
 def questions_file(folder: str | Path, benchmark: str) -> Path:
@@ -197,24 +204,13 @@ def write_results(folder: str | Path, results: ModelResults) -> None:
     write_text_atomically(str(Path(folder) / RESULTS), content + "\n")
 
 
-def _places(path: str | Path) -> dict[tuple[str, int], tuple[int, bool]]:
-    """Of each question and sample: where its last line begins, and whether that has a score."""
-    found = {}
-    with open(path, "rb") as file:
-        for at, line in _with_places(file):
-            if (parsed := _parsed(line)) is not None:
-                found[parsed.id, parsed.sample] = at, parsed.score is not None
-    return found
+def line_of(line: Line) -> bytes:
+    """As it stands in the file. Half characters, which a model's server may spell, become question marks."""
+    content = {each.name: getattr(line, each.name) for each in fields(Line)}
+    return json.dumps(content, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
-def _with_places(file: Any) -> Iterator[tuple[int, bytes]]:
-    at = 0
-    for line in file:
-        yield at, line
-        at += len(line)
-
-
-def _parsed(line: bytes) -> Line | None:
+def parsed_line(line: bytes) -> Line | None:
     """None for a line that was cut off when the command was killed."""
     if not line.endswith(b"\n"):
         return None
