@@ -14,7 +14,7 @@ Part = dict[str, Any]
 _PLACE = re.compile(r"<image ?(\d+)>")
 
 _FORM = re.compile(
-    r"(?:^|(?<=[.?!:\n])|(?<=\?\")) *(?:hint: *)?(?:please +)?(?:directly +)?(?:answer|respond|reply)\b[^.?!\n]*?"
+    r"(?:^|(?<=[.?!:\n])|(?<=\?\")) *(?:please +)?(?:directly +)?(?:answer|respond|reply)\b(?! *:)[^.?!\n]*?"
     r"(?:single (?:word|number|integer)|word or phrase|options?'?s? letter|letter of the|given (?:choices|options)"
     r"|directly|yes ?(?:/|or) ?no)[^?!\n]{0,60}$",
     re.IGNORECASE,

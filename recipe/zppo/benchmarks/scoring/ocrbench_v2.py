@@ -61,8 +61,9 @@ def score(row: Mapping[str, Any], prediction: str) -> float:
     """0 to 1, of a row's question, answers, type, eval, bbox, bbox_list and content; without anything said, 0.
 
     Raises:
-        ConfigError: lmms-eval can't be imported.
+        ConfigError: as `check`, or lmms-eval can't be imported.
     """
+    check()
     if not prediction:
         return 0.0
     try:
@@ -71,10 +72,10 @@ def score(row: Mapping[str, Any], prediction: str) -> float:
         raise ConfigError(f"lmms-eval's metrics of OCRBench v2 don't start; install them with: {_REMEDY}") from error
 
 
-def serve_metric() -> None:
+def serve_metric(cpu_s: float = CPU_S) -> None:
     """What the process runs."""
     metric = _official()
-    serve(lambda prediction, row: float(metric(json.loads(row), [prediction])), CPU_S, _FILE_SIZE)
+    serve(lambda prediction, row: float(metric(json.loads(row), [prediction])), cpu_s, _FILE_SIZE)
 
 
 def _official() -> Any:
