@@ -79,13 +79,20 @@ def serve_metric(cpu_s: float = CPU_S) -> None:
 
 
 def _official() -> Any:
-    """lmms-eval's function of a row and responses, without `lmms_eval.tasks` itself."""
+    """lmms-eval's function of a row and responses, without `lmms_eval.tasks` itself.
+
+    Edit distances are Levenshtein's. They are nltk's, which refuses more than 2,000 characters and is slow.
+    """
     spec = importlib.util.find_spec("lmms_eval")
     if spec is None or not spec.submodule_search_locations:
         raise ImportError("lmms_eval")
     package = ModuleType("lmms_eval.tasks")
     package.__path__ = [str(Path(folder) / "tasks") for folder in spec.submodule_search_locations]
     sys.modules["lmms_eval.tasks"] = package
+    import Levenshtein
+    import nltk
     from lmms_eval.tasks.ocrbench_v2.utils import ocrbench_v2_process_results
+
+    nltk.edit_distance = Levenshtein.distance
 
     return lambda row, said: ocrbench_v2_process_results(row, said)["ocrbench_v2_accuracy"]["score"]
