@@ -7,6 +7,7 @@
     local_files.py       files of a data set, of a folder or downloaded from the hub
     loading.py           questions of its rows, one after the other
     grading.py           who scores a response: rule, metric or judge
+    validation_rows.py   questions as rows of a run's validation; validation_files.py writes them
     registry.py          all of them by name
 
 Who is asked, and how, is `recipe.zppo.evaluate`; validation during training scores by the same definitions.

@@ -66,10 +66,13 @@ def run_side(run: RunFolder, last: bool = True) -> Side:
     Raises:
         RunFolderError: no metrics, or the run has no such validation.
     """
-    found = {}
-    for validation in outcome.validations(run.require_metrics()):
+    found, validations = {}, outcome.validations(run.require_metrics())
+    for validation in validations:
         measured = validation.history[-1] if last else validation.history[0]
         found[validation.source.removeprefix(SOURCE)] = 100 * measured.value
     if not found:
         raise RunFolderError(f"{run.path} has no validation (trainer.test_freq, trainer.val_before_train)")
-    return Side(run_title(run), found, run.path)
+    title = run_title(run)
+    asked = any(validation.source.startswith(SOURCE) for validation in validations)
+    note = f"{title}: benchmarks as its validation asked them, the mean of at most zppo.evaluate.limit questions."
+    return Side(title, found, run.path, note if asked else "")
