@@ -3,7 +3,7 @@
 import io
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -129,17 +129,17 @@ def _images(messages: Messages) -> list[Any]:
 
 def _as_text(message: dict[str, Any], has_images: bool) -> dict[str, str]:
     """With a placeholder for each image; a text that spells one is told apart from it by a space."""
-    content: str | Sequence[Any] = message["content"]
-    pieces = [{"type": "text", "text": content}] if isinstance(content, str) else content
-    texts = [
-        "<image>"
-        if piece["type"] == "image"
-        else piece["text"].replace("<image>", "< image>").replace("<video>", "< video>")
-        if has_images
-        else piece["text"]
+    content = message["content"]
+    pieces: list[media.Part] = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    text = "".join(
+        "<image>" if piece["type"] == "image" else _told_apart(piece["text"]) if has_images else piece["text"]
         for piece in pieces
-    ]
-    return {"role": message["role"], "content": "".join(texts)}
+    )
+    return {"role": message["role"], "content": text}
+
+
+def _told_apart(text: str) -> str:
+    return text.replace("<image>", "< image>").replace("<video>", "< video>")
 
 
 def _within_limits(source: Any) -> bytes:

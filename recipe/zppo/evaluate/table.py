@@ -84,8 +84,8 @@ def _about(results: ModelResults) -> str:
 
 def _family_table(rows: Sequence[Beside], family: str, names: Sequence[str]) -> list[list[str]]:
     lines = [["model", *names, "average"]]
-    for _, group in groupby(rows, key=lambda row: row.paper and row.paper.name):
-        group = list(group)
+    for _, found in groupby(rows, key=lambda row: row.paper and row.paper.name):
+        group = list(found)
         for row in group:
             cells = [_score(row.results.benchmarks.get(name)) for name in names]
             lines.append([row.label, *cells, _average(row.results.scores(), names)])

@@ -17,6 +17,7 @@ from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError, DataError
 from recipe.zppo.preflight.data_files import check_types, data_files
 from recipe.zppo.preflight.media import has_processor
+from recipe.zppo.preflight.models import planned_elsewhere
 
 FOLDER = "benchmarks"
 
@@ -43,7 +44,8 @@ def check_benchmarks(config: DictConfig, zppo: ZPPOConfig) -> None:
             raise ConfigError(
                 f"zppo.judge.enable: {name} is scored by a judge; set it to true, or take {name} out of {_KEY}"
             )
-        if zppo.evaluate.data and not (folder := Path(_data(zppo.evaluate), benchmark.source.dataset)).is_dir():
+        folder = Path(_data(zppo.evaluate) or "", benchmark.source.dataset)
+        if zppo.evaluate.data and not folder.is_dir() and not planned_elsewhere(config):
             raise ConfigError(f"zppo.evaluate.data: {name} needs the folder {folder}, which is not there")
     if config.trainer.test_freq <= 0 and not config.trainer.val_before_train:
         raise ConfigError(f"trainer.test_freq: no validation would ask {_KEY}; set the steps between two validations")
