@@ -37,6 +37,8 @@ def choice(response, options=NUMBERS, gold="C"):
         "(A) and (C) look alike, but\n$$\\boxed{C}$$",
         "First \\boxed{B}. But that forgets the tax, so in the end \\boxed{C}",
         "\\boxed{C}, that is \\boxed{C}",
+        "\\boxed{\\boxed{C}}",
+        "\\boxed{\\boxed{B}, no, \\boxed{C}}",
         "The answer is C",
         "The answer is **C**.",
         "The correct answer is (C) 12.",
@@ -44,6 +46,10 @@ def choice(response, options=NUMBERS, gold="C"):
         "The final answer is: C, because the others are too small",
         "The answer is 12.",
         "The answer is A? No, the answer is C.",
+        "\\boxed{（C）12}",
+        "因此，正确答案是 C。",
+        "答案：**C、12**",
+        "三个都太小，故选C，",
         "C",
         "(C)",
         "**C. 12**",
@@ -135,7 +141,16 @@ def test_any_accepted_answer_is_right():
 
 @pytest.mark.parametrize(
     ("box", "score"),
-    [("033", 1.0), ("33", 1.0), ("\\text{33}", 1.0), ("+33.0", 1.0), ("34", 0.0), ("x = 33", None), ("1{,}033", 0.0)],
+    [
+        ("033", 1.0),
+        ("33", 1.0),
+        ("\\text{33}", 1.0),
+        ("+33.0", 1.0),
+        ("34", 0.0),
+        ("x = 33", None),
+        ("1{,}033", 0.0),
+        ("33^\\circ", 1.0),
+    ],
 )
 def test_whole_numbers_are_resolved_both_ways(box, score):
     assert decide_integer(Question("1", asked("n?"), "033"), f"so \\boxed{{{box}}}.").score == score

@@ -21,11 +21,12 @@ _FONT = re.compile(
 )
 _SPACE = re.compile(r"(?:\s|~|\\[,;:! ]|\\q?quad\b)+")
 _MARKUP = re.compile(r"\$|\\[()\[\]]|\*\*|__|`|\\(?:left|right)\b(?!arrow)")
+_WIDE = str.maketrans("（）．：，。", "().:,.")
 _DEGREES = re.compile(r"\^\s*(?:\\circ|\{\s*\\circ\s*\})")
 
 _LABELLED = re.compile(
     r"(?:(?:the )?(?:(?:correct|final|right|best) )?(?:answer|option|choice)(?: is)?\s*:?\s*)?"
-    r"(?P<open>[(\[{]?)\s*(?P<label>[A-Za-z0-9]{1,3})(?![A-Za-z0-9])\s*(?P<close>[)\]}]?)\s*(?P<mark>[.:,–—-]?)\s*(?P<rest>.*)",
+    r"(?P<open>[(\[{]?)\s*(?P<label>[A-Za-z0-9]{1,3})(?![A-Za-z0-9])\s*(?P<close>[)\]}]?)\s*(?P<mark>[.:,、–—-]?)\s*(?P<rest>.*)",
     re.DOTALL | re.IGNORECASE,
 )
 _FURTHER = re.compile(r"(?:and|or)\b|[,;/&+]|.*[(\[][A-Za-z0-9][)\]]", re.IGNORECASE | re.DOTALL)
@@ -38,7 +39,7 @@ def decide_choice(question: Question, response: str) -> Decision:
     label = _chosen(reading, question.options)
     if label is not None:
         return Decision(float(label == question.gold), label)
-    return Decision(None, next(iter((*reading.boxes, *reading.thought_boxes)), ""))
+    return Decision(None, ", ".join(reading.boxes or reading.thought_boxes))
 
 
 def label_of(answer: str, options: Mapping[str, str], *, loose: bool = False) -> str | None:
@@ -58,7 +59,7 @@ def plain(text: str) -> str:
     """Without fonts, marks of formulas and emphasis; one space for several; without a stop at the end."""
     for _ in range(3):
         text = _FONT.sub(r"\1", text)
-    text = _SPACE.sub(" ", _DEGREES.sub("°", _MARKUP.sub("", text)))
+    text = _SPACE.sub(" ", _DEGREES.sub("°", _MARKUP.sub("", text.translate(_WIDE))))
     return text.replace("\\dfrac", "\\frac").replace("\\%", "%").strip().rstrip(".").rstrip()
 
 

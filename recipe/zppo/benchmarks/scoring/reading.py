@@ -23,10 +23,11 @@ _BETWEEN = re.compile(r"[\s$,;/*&.\\()\[\]]{0,40}(?:(?:and|or)\b[\s$,;*\\()\[\]]
 """What stands between two boxes of one list."""
 
 _STATED = re.compile(
-    r"\b(?:answer|option|choice)\b[*_ ]{0,4}(?:is|:|：)[*_ :]{0,6}(?=([^\n]{1,400}))",  # a look ahead: they may overlap
+    r"(?:\b(?:answer|option|choice)\b[*_ ]{0,4}(?:is|[:：])|答案[*_ ]{0,4}[是为选:：]|故选)[*_ :：]{0,6}"
+    r"(?=([^\n]{1,400}))",  # a look ahead: they may overlap
     re.IGNORECASE,
 )
-_REST = re.compile(r"[.;](?=\s+[A-Z*(\\]|\s*$)|,?\s+(?:because|since|as|which)\b")
+_REST = re.compile(r"[。，；]|[.;](?=\s+[A-Z*(\\]|\s*$)|,?\s+(?:because|since|as|which)\b")
 
 
 class Reading(NamedTuple):
@@ -39,8 +40,8 @@ class Reading(NamedTuple):
     boxes: tuple[str, ...] = ()
     """Behind the thought, or anywhere if it is not closed."""
     stated: tuple[str, ...] = ()
-    """What follows each "the answer is" behind the thought, to the end of its line. Of a response that never closes a
-    thought only its last line is read, and none at all if it began one: it was cut."""
+    """What follows each "the answer is" (Chinese too) behind the thought, to the end of its line. Of a response that
+    never closes a thought only its last line is read, and none at all if it began one: it was cut."""
     lines: tuple[str, ...] = ()
     """Behind the thought, from its end, each without spaces around; empty ones are left out."""
     thought_boxes: tuple[str, ...] = ()
@@ -71,8 +72,8 @@ def _boxes(text: str) -> tuple[str, ...]:
     while found and start > 0 and len(found) < _MOST_BOXES:
         before = text.rfind(_BOX, max(0, start - MAX_ANSWER), start)
         content = extract_boxed_content(text[before:start]) if before >= 0 else ""
-        between = text[before:start].partition(content + "}")[2] if content else None
-        if between is None or not _BETWEEN.fullmatch(between):
+        _, closed, between = text[before:start].partition(content + "}")
+        if not content or not closed or not _BETWEEN.fullmatch(between):
             break
         found.append(content)
         start = before

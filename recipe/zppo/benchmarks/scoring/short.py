@@ -13,7 +13,7 @@ from recipe.zppo.benchmarks.scoring.reading import Reading, first_sentence, read
 from recipe.zppo.reward import is_correct, is_doubtful
 
 _MAX_LINE = 200
-_INTEGER = re.compile(r"([+-]?)(\d{1,3}(?:(?:,|\{,\}| )\d{3})+|\d{1,30})(?:\.0{1,9})?")
+_INTEGER = re.compile(r"([+-]?)(\d{1,3}(?:(?:,|\{,\}| )\d{3})+|\d{1,30})(?:\.0{1,9})?°?")
 
 
 def decide_exact(question: Question, response: str) -> Decision:
@@ -32,20 +32,16 @@ def decide_short(question: Question, response: str) -> Decision:
 
 
 def decide_integer(question: Question, response: str) -> Decision:
-    """Of a question whose answer is a whole number: resolved if the answer is one, ``033`` as 33; else `decide_short`.
-
-    Raises:
-        ValueError: the gold answer is not a whole number.
-    """
-    answers = _answers(read(response))
+    """Of a question whose answer is a whole number: resolved if the response's is one, ``033`` as 33; else as short."""
+    answers, gold = _answers(read(response)), integer(question.gold)
     value = integer(answers[0]) if len(answers) == 1 else None
-    if value is None:
+    if value is None or gold is None:
         return decide_short(question, response)
-    return Decision(float(value == int(question.gold)), answers[0])
+    return Decision(float(value == gold), answers[0])
 
 
 def integer(text: str) -> int | None:
-    r"""Of a text that is a whole number and nothing else: ``1,024``, ``\text{7}``, ``$033$``, ``5.0``."""
+    r"""Of a text that is a whole number and nothing else: ``1,024``, ``\text{7}``, ``033``, ``5.0``, ``336^\circ``."""
     match = _INTEGER.fullmatch(plain(text))
     return int(match[1] + re.sub(r"\D", "", match[2])) if match else None
 
