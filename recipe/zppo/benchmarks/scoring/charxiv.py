@@ -5,7 +5,9 @@ where a chart has none or several; the authors' words on the form of the answer 
 """
 
 from recipe.zppo.benchmarks.contract import Question
-from recipe.zppo.benchmarks.scoring.judging import asked, reply_object, said
+from recipe.zppo.benchmarks.scoring.final import spoken
+from recipe.zppo.benchmarks.scoring.reply import json_reply
+from recipe.zppo.judge import safely_filled
 from recipe.zppo.prompts import Messages, Template
 
 _NONE = ' the answer is "Not Applicable".'
@@ -104,16 +106,16 @@ _JUDGE = Template(
 def messages(question: Question, response: str) -> Messages:
     """What the judge is asked; ``extra`` has the question without its location, and the rule's name."""
     rule = question.extra["rule"]
-    return asked(
+    return safely_filled(
         _JUDGE,
         rule=CLASSES[rule] if isinstance(rule, str) else RUBRICS[rule],
         question=question.extra["asked"],
         answer=question.gold,
-        response=said(response),
+        response=spoken(response),
     )
 
 
 def score(question: Question, reply: str) -> float | None:
-    found = reply_object(reply)
+    found = json_reply(reply)
     value = found.get("score") if found else None
     return float(value) if type(value) is int and value in (0, 1) else None

@@ -1,4 +1,5 @@
-r"""The text that an official metric is given: a response's final answer, without the thought and the box around it."""
+r"""The text that an official metric or judge is given: a response's final answer, without the thought, and for a metric
+without the box around it."""
 
 import re
 
@@ -7,9 +8,16 @@ from mathruler.grader import extract_boxed_content
 from recipe.zppo.benchmarks.scoring.choice import plain
 from recipe.zppo.benchmarks.scoring.reading import first_sentence, read
 
+_MOST = 40_000
+"""Characters of a response for a judge, from its end; 12,288 tokens are about as much."""
 _BOX = "\\boxed{"
 _TEXT = re.compile(r"\\text(?:tt|rm|normal)?\{(.*)\}", re.DOTALL)
 _ESCAPED = re.compile(r"\\([{}_%$#&])")
+
+
+def spoken(response: str) -> str:
+    """What a response says behind its thought, or all of it where that is nothing."""
+    return (response.rpartition("</think>")[2].strip() or response.strip())[-_MOST:]
 
 
 def short_answer(response: str) -> str:

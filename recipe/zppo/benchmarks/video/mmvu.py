@@ -8,8 +8,10 @@ or a short text). The authors' judge reads all responses, in a mode for each kin
 from collections.abc import Iterator, Mapping
 
 from recipe.zppo.benchmarks.contract import Benchmark, Family, OfficialJudge, Question, Row, Scoring, Source
-from recipe.zppo.benchmarks.scoring.judging import asked, reply_object, said
+from recipe.zppo.benchmarks.scoring.final import spoken
+from recipe.zppo.benchmarks.scoring.reply import json_reply
 from recipe.zppo.benchmarks.seen import seen, video
+from recipe.zppo.judge import safely_filled
 from recipe.zppo.prompts import Messages, Template, question_text
 
 _TASK = (
@@ -45,11 +47,11 @@ def _questions(row: Row, part: str | None, place: int) -> Iterator[Question]:
 def _messages(question: Question, response: str) -> Messages:
     template = _CHOICE if question.options else _OPEN
     text = question_text(question.messages)
-    return asked(template, question=text, answer=question.gold, response=said(response))
+    return safely_filled(template, question=text, answer=question.gold, response=spoken(response))
 
 
 def _score(question: Question, reply: str) -> float | None:
-    found = reply_object(reply)
+    found = json_reply(reply)
     correct = found.get("correct") if found else None
     return float(correct) if isinstance(correct, bool) else None
 

@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterator
 
 from recipe.zppo.benchmarks.contract import Benchmark, Family, OfficialJudge, Question, Row, Scoring, Source
-from recipe.zppo.benchmarks.scoring.judging import asked, said
+from recipe.zppo.benchmarks.scoring.final import spoken
 from recipe.zppo.benchmarks.seen import image, seen
+from recipe.zppo.judge import safely_filled
 from recipe.zppo.prompts import Messages, Template, question_text
 
 _JUDGE = Template(
@@ -37,7 +38,7 @@ def _questions(row: Row, part: str | None, place: int) -> Iterator[Question]:
 
 def _messages(question: Question, response: str) -> Messages:
     answer = question.gold.replace("<AND>", " [AND] ").replace("<OR>", " [OR] ")
-    return asked(_JUDGE, question=question_text(question.messages), answer=answer, prediction=said(response))
+    return safely_filled(_JUDGE, question=question_text(question.messages), answer=answer, prediction=spoken(response))
 
 
 def _score(question: Question, reply: str) -> float | None:
