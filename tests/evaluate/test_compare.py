@@ -80,6 +80,7 @@ def test_a_run_that_validates_on_benchmarks(tmp_path: Path, capsys: pytest.Captu
     assert compare.main(["paper:0.8B/zppo", str(run)]) == 0
     shown = capsys.readouterr().out
     assert "76.5%" in shown and "65.6%" in shown and "-10.9" in shown and "VLM: One benchmark" in shown
+    assert "benchmarks as its validation asked them" in shown
 
 
 def test_what_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

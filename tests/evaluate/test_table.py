@@ -34,8 +34,10 @@ def cells(text: str, start: str) -> list[str]:
 def test_a_model_beside_its_row(tmp_path: Path) -> None:
     whole = model_results("whole", {"MMVU": 40.0, "MVBench": 50.0, "VMME": 50.0, "VMMES": 50.0, "VMMMU": 60.0})
     part = model_results("part", {"AI2D": 70.0, "MMVU": 39.0, "MVBench": None, "VMME": 50.3})
+    whole.protocol["max_tokens"] = 512
     write_report(tmp_path, [whole, part], paper_rows_for(["whole", "part"], ["0.8B/base"]))
     text = (tmp_path / "table.md").read_text()
+    assert "samples 1, seed 0; not the protocol: max_tokens 512 (paper: 12288)\n- part:" in text
     vlm, video = text.index("## VLM"), text.index("## Video")
     assert vlm < video and "## LLM" not in text
     assert cells(text[vlm:], "part") == ["70.0", "70.0"] and cells(text[vlm:], "whole") == ["–", "–"]

@@ -37,6 +37,8 @@ def choice(response, options=NUMBERS, gold="C"):
         "(A) and (C) look alike, but\n$$\\boxed{C}$$",
         "First \\boxed{B}. But that forgets the tax, so in the end \\boxed{C}",
         "\\boxed{C}, that is \\boxed{C}",
+        "\\boxed{\\boxed{C}}",
+        "\\boxed{\\boxed{B}, no, \\boxed{C}}",
         "The answer is C",
         "The answer is **C**.",
         "The correct answer is (C) 12.",

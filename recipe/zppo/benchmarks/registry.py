@@ -1,11 +1,11 @@
 """All benchmarks by the paper's short names, in the order of Tables 5 to 7. Each is imported when it is asked for."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 
 from recipe.zppo.benchmarks.contract import Benchmark, Family
-from recipe.zppo.config.engine import did_you_mean
 from recipe.zppo.errors import ConfigError
 
 PLACES = {
@@ -73,7 +73,8 @@ def select(wanted: Iterable[str]) -> list[Benchmark]:
     asked = [str(each) for each in wanted]
     for each in asked:
         if each.lower() not in known:
-            hint = did_you_mean(each, known.values(), likeness=0.5)
+            close = get_close_matches(each.lower(), known, n=1)
+            hint = f"did you mean {known[close[0]]}?" if close else f"known: {', '.join(known.values())}"
             raise ConfigError(f"benchmarks: there is no benchmark or family {each!r:.60}; {hint}")
     if not asked:
         raise ConfigError(f"benchmarks: none is named; known: {', '.join(known.values())}")

@@ -7,6 +7,7 @@ last. Averages and intervals are by family. Exit status 2, with one line, where 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from statistics import fmean
 
 from rich.console import Console
 from rich.table import Column, Table
@@ -42,8 +43,8 @@ def compare(first: Side, second: Side, console: Console) -> None:
         for name in names:
             _add(table, name, first.scores[name], second.scores[name])
         if len(names) > 1:
-            means = [sum(each.scores[name] for name in names) / len(names) for each in (first, second)]
-            _add(table, f"{family} mean".strip(), *means, style="bold")
+            before, after = (fmean(each.scores[name] for name in names) for each in (first, second))
+            _add(table, f"{family} mean".strip(), before, after, style="bold")
     console.print(table)
     if left_out := sorted(first.scores.keys() ^ second.scores.keys()):
         console.print(f"measured on one side only: {', '.join(left_out)}", markup=False, highlight=False)

@@ -83,10 +83,10 @@ def paper_rows_for(models: Sequence[str], names: Sequence[str]) -> list[PaperRow
     Raises:
         PaperError: the paper has no such row, or the names are of another number.
     """
-    rows = [paper_row(name) for name in names]
+    rows: list[PaperRow | None] = [paper_row(name) for name in names]
     if len(rows) not in (0, 1, len(models)):
         raise PaperError(f"paper: {len(rows)} rows for {len(models)} models; give one for all, or one for each")
-    return rows if len(rows) == len(models) else [*(rows or [None])] * len(models)
+    return rows if len(rows) == len(models) else (rows or [None]) * len(models)
 
 
 @cache

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from recipe.zppo.benchmarks.validation_rows import SOURCE
 from recipe.zppo.errors import DataError
 from recipe.zppo.evaluate.paper import PaperError, paper_row
 from recipe.zppo.evaluate.results import is_results_folder, read_all
@@ -13,13 +14,10 @@ from recipe.zppo.view.title import run_title, shown
 
 PAPER = "paper:"
 
-DURING_TRAINING = "eval/"
-"""What the data sources of benchmarks begin with that a run validates on (`zppo.evaluate.benchmarks`)."""
-
 
 @dataclass(frozen=True)
 class Side:
-    """Scores by benchmark; of a run by data source of its validation set."""
+    """Scores by benchmark; of a run by data source of its validation set, of which benchmarks are some."""
 
     label: str
     scores: Mapping[str, float]
@@ -68,10 +66,13 @@ def run_side(run: RunFolder, last: bool = True) -> Side:
     Raises:
         RunFolderError: no metrics, or the run has no such validation.
     """
-    found = {}
-    for validation in outcome.validations(run.require_metrics()):
+    found, validations = {}, outcome.validations(run.require_metrics())
+    for validation in validations:
         measured = validation.history[-1] if last else validation.history[0]
-        found[validation.source.removeprefix(DURING_TRAINING)] = 100 * measured.value
+        found[validation.source.removeprefix(SOURCE)] = 100 * measured.value
     if not found:
         raise RunFolderError(f"{run.path} has no validation (trainer.test_freq, trainer.val_before_train)")
-    return Side(run_title(run), found, run.path)
+    title = run_title(run)
+    asked = any(validation.source.startswith(SOURCE) for validation in validations)
+    note = f"{title}: benchmarks as its validation asked them, the mean of at most zppo.evaluate.limit questions."
+    return Side(title, found, run.path, note if asked else "")

@@ -12,6 +12,7 @@ from statistics import fmean
 
 from recipe.zppo.benchmarks.contract import Family
 from recipe.zppo.evaluate.paper import PaperRow, families
+from recipe.zppo.evaluate.protocol import deviations
 from recipe.zppo.evaluate.results import BenchmarkResult, ModelResults
 from recipe.zppo.view.text_tables import csv_text, grid
 from recipe.zppo.view.title import all_shown
@@ -74,13 +75,17 @@ def markdown(rows: Sequence[Beside]) -> str:
 def _about(results: ModelResults) -> str:
     limit = "all questions" if results.limit is None else f"at most {results.limit} questions a benchmark"
     judge = results.judge or "none"
-    return f"{results.path} on {results.engine}, judge {judge}, {limit}, samples {results.samples}, seed {results.seed}"
+    other = deviations(results.protocol)
+    return (
+        f"{results.path} on {results.engine}, judge {judge}, {limit}, samples {results.samples}, seed {results.seed}"
+        f"{'; not the protocol: ' if other else ''}{', '.join(other)}"
+    )
 
 
 def _family_table(rows: Sequence[Beside], family: str, names: Sequence[str]) -> list[list[str]]:
     lines = [["model", *names, "average"]]
-    for _, group in groupby(rows, key=lambda row: row.paper and row.paper.name):
-        group = list(group)
+    for _, found in groupby(rows, key=lambda row: row.paper and row.paper.name):
+        group = list(found)
         for row in group:
             cells = [_score(row.results.benchmarks.get(name)) for name in names]
             lines.append([row.label, *cells, _average(row.results.scores(), names)])

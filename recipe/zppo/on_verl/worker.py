@@ -19,12 +19,14 @@ from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopWorkerTQ
 from verl.utils.tokenizer import get_processor_token_id
 
 from recipe.zppo import prompts
+from recipe.zppo.benchmarks.validation_rows import COLUMN
 from recipe.zppo.candidates import Draft
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import DataError, JudgeError, PromptTooLongError, RewardFunctionError, RolloutError, one_line
 from recipe.zppo.judge import QUESTION_TEXT, graders, with_question
 from recipe.zppo.media import parts as media
 from recipe.zppo.on_verl.agent_loop import AGENT_NAME
+from recipe.zppo.on_verl.causes import is_dead
 from recipe.zppo.on_verl.grading import GradingMixin, answer_read
 from recipe.zppo.on_verl.guards.reward_workers import RewardWorkers
 from recipe.zppo.on_verl.teacher_requests import TeacherServers
@@ -146,6 +148,11 @@ class ZPPOAgentLoopWorker(GradingMixin, _AgentLoopWorkerTQ):
         except TaskCancelledError as error:  # whoever gave this up: Ray cancels a task's calls before the task itself
             raise asyncio.CancelledError from error
         except Exception as error:  # the servers' failures have no common type; the cause goes to the trainer
+            if is_dead(error):  # the weights' way to it would be waited for, up to zppo.timeouts.engine_s
+                raise RolloutError(
+                    f"one of the student's rollout servers has died ({one_line(error)}); its log says why. The same "
+                    "command goes on from the last checkpoint"
+                ) from error
             logger.warning("rollout %s of %s failed", session, fields["uid"], exc_info=True)
             return RolloutFailure(session, "generation", one_line(error))
 
@@ -161,6 +168,7 @@ class ZPPOAgentLoopWorker(GradingMixin, _AgentLoopWorkerTQ):
                 sampling_params = sampling_params | {"presence_penalty": penalty}
             if graders(kwargs, self.zppo.judge, validation=True).judge:
                 kwargs = with_question(kwargs)
+        agent_name = agent_name or self.default_agent  # null: of a row from a file without that column
         if agent_name == "single_turn_agent":  # verl's default loop would cut long prompts
             agent_name = AGENT_NAME
         kwargs["raw_prompt"] = prompts.with_closer(list(kwargs["raw_prompt"]))
@@ -185,7 +193,7 @@ class ZPPOAgentLoopWorker(GradingMixin, _AgentLoopWorkerTQ):
         judgement = await self._score(outputs, kwargs, response, validate)  # verl's own call then finds the score
         said = answer_read(final, text)
         # Nobody reads the messages back, and with images they are megabytes a rollout.
-        fields = {key: value for key, value in kwargs.items() if key not in ("raw_prompt", QUESTION_TEXT)}
+        fields = {key: value for key, value in kwargs.items() if key not in ("raw_prompt", QUESTION_TEXT, COLUMN)}
         await super()._agent_loop_postprocess(output, validate, **fields)
         if validate:
             return None

@@ -1,6 +1,6 @@
-"""C-Eval, in Chinese: four options, 52 subjects, each a config of the set.
+"""C-Eval, in Chinese: four options, 52 subjects, each a config of the set. The paper asks its validation split.
 
-Its test split has no answers, so the validation split is asked, as the paper does.
+The score is the mean of all questions alike, as lm-eval takes it.
 """
 
 from collections.abc import Iterator

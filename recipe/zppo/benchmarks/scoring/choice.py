@@ -39,7 +39,7 @@ def decide_choice(question: Question, response: str) -> Decision:
     label = _chosen(reading, question.options)
     if label is not None:
         return Decision(float(label == question.gold), label)
-    return Decision(None, next(iter((*reading.boxes, *reading.thought_boxes)), ""))
+    return Decision(None, ", ".join(reading.boxes or reading.thought_boxes))
 
 
 def label_of(answer: str, options: Mapping[str, str], *, loose: bool = False) -> str | None:

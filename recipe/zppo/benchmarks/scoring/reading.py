@@ -72,8 +72,8 @@ def _boxes(text: str) -> tuple[str, ...]:
     while found and start > 0 and len(found) < _MOST_BOXES:
         before = text.rfind(_BOX, max(0, start - MAX_ANSWER), start)
         content = extract_boxed_content(text[before:start]) if before >= 0 else ""
-        between = text[before:start].partition(content + "}")[2] if content else None
-        if between is None or not _BETWEEN.fullmatch(between):
+        _, closed, between = text[before:start].partition(content + "}")
+        if not content or not closed or not _BETWEEN.fullmatch(between):
             break
         found.append(content)
         start = before
