@@ -145,6 +145,8 @@ def test_adaptation_without_its_picture_is_asked_of_the_video_alone():
     [
         (mvbench.BENCHMARK, rows.MVBENCH, "\\boxed{Piling something up}", Decision(1.0, "C")),
         (mvbench.BENCHMARK, rows.MVBENCH, "The answer is (B)", Decision(0.0, "B")),
+        # lmms-eval 0.7.3 reads C of this one.
+        (videomme.WITHOUT, rows.VIDEOMME, "(A) and (C) look alike, but it is \\boxed{B}", Decision(1.0, "B")),
         (videomme.WITHOUT, rows.VIDEOMME, "\\boxed{5}", Decision(1.0, "B")),
         (videomme.WITHOUT, rows.VIDEOMME, "\\boxed{B. 5.}", Decision(1.0, "B")),
         (videommmu.BENCHMARK, rows.VIDEOMMMU, "\\boxed{\\text{C}}", Decision(1.0, "C")),

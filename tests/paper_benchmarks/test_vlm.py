@@ -436,6 +436,7 @@ def test_a_response_is_read_as_a_student_writes_it(module, row, response, decisi
 
 
 def test_mmmu_pro_is_read_by_option():
+    assert decide(mmmu_pro, rows.MMMU_PRO_VISION, THOUGHT + "\\boxed{A}", "vision") == Decision(1.0, "A")
     assert decide(mmmu_pro, rows.MMMU_PRO_VISION, THOUGHT + "\\boxed{the second}", "vision") == Decision(0.0, "B")
 
 
