@@ -215,7 +215,10 @@ def _copy(source: Source, folder: Path | None = None) -> str:
 
 
 def _matching(folder: Path, pattern: str) -> Iterator[Path]:
-    return (path for path in folder.glob(pattern) if path.is_file())
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return (
+        path for path in files if fnmatch(path.relative_to(folder).as_posix(), pattern) and UNPACKED not in path.parts
+    )
 
 
 def _unpacked(source: Source, folder: Path, further: Sequence[Path]) -> Path | None:
