@@ -2,7 +2,7 @@
 
 A local copy is what `hf download --repo-type dataset NAME --local-dir FOLDER/NAME` makes. Its dataset card says which
 files are which config and split. Without a card the names say it: `FOLDER/NAME/[<config>/][data/]<split>*.parquet`, or
-`.jsonl`, `.json`, `.csv`.
+`[<config>/]<split>/*.parquet`; also `.jsonl`, `.json`, `.csv`.
 
 What comes from the hub lies in the hub's own cache, so that several models, a resumed command and a machine without
 network read the same files.
@@ -92,9 +92,10 @@ def _in_folder(source: Source, folder: Path, config: str | None, split: str) -> 
     inner = folder / config if config and (folder / config).is_dir() else folder
     if config and inner == folder and len(source.configs) > 1:
         raise DataError(f"{source.dataset}: there is no folder {folder / config}; {_copy(source, folder)}")
-    for place in (inner, inner / "data"):
+    for place in (inner, inner / "data", inner / split):
         for ending, kind in _KINDS.items():
-            paths = [path for path in sorted(place.glob(f"*{ending}")) if _is_of_split(path.name, split)]
+            files = sorted(place.glob(f"*{ending}"))
+            paths = [path for path in files if place.name == split or _is_of_split(path.name, split)]
             if paths:
                 return Files(kind, tuple(map(str, paths)))
     raise DataError(f"{source.dataset}: no file of the split {split} in {inner}; {_copy(source, folder)}")
