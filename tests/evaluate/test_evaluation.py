@@ -328,3 +328,29 @@ def test_keys_in_one_line(capfd: pytest.CaptureFixture[str]):
         "zppo: judge: Qwen/Qwen3.5-27B-FP8 is too large for engine=hf; give"
     )
     assert refused("model=a", "server=http://h/v1").startswith("zppo: judge: beside server give judge_server=URL")
+
+
+def test_the_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    """A benchmark of the paper, copies of its data, the paper's row; and one whose data are not there."""
+    from recipe.zppo.evaluate.__main__ import main
+
+    rows = [{"question": f"What is {i} + 1?", "answer": str(i + 1)} for i in range(3)]
+    for config, part in (("AIME2025-I", rows[:2]), ("AIME2025-II", rows[2:])):
+        write_jsonl(tmp_path / f"data/opencompass/AIME2025/{config}/test.jsonl", part)
+    arguments = ["model=student", "judge=null", f"data={tmp_path}/data", f"out={tmp_path}/out", "paper=0.8B/zppo"]
+
+    with FakeEndpoint(lambda body: r"\boxed{1}", models=("student",)) as server:
+        assert main([*arguments, f"server={server.url}", "benchmarks=[AIME25]"]) == 0
+        out, said = capfd.readouterr()
+        written = out.split()
+        assert [Path(path).name for path in written] == ["table.md", "table.csv", "plot.png"]
+        assert "student, AIME25: 33.33 of 3 questions" in said
+        table = Path(written[0]).read_text()
+        assert "| AIME25 |" in table and "33.3" in table
+        assert main([*arguments, f"server={server.url}", "benchmarks=[AIME25,AIME26]"]) == 1
+        assert len(server.requests) == 3
+    _, said = capfd.readouterr()
+    assert "student, AIME26: no score: MathArena/aime_2026: there is no folder " in said
+    assert said.splitlines()[-1] == "zppo: no score: student: AIME26"
+    assert main([*arguments, "server=http://127.0.0.1:9/v1", "benchmarks=[AIME26]"]) == 2
+    assert capfd.readouterr().err.startswith("zppo: server: http://127.0.0.1:9/v1: can't be reached: ")
