@@ -76,7 +76,7 @@ def test_rows_have_the_form_of_data_files(data: Path, tmp_path: Path, capsys: py
 
 def test_what_can_not_be_asked(data: Path, tmp_path: Path) -> None:
     path = tmp_path / "AI2D.parquet"
-    with pytest.raises(DataError, match="AI2D has images, and the model has no processor for them"):
+    with pytest.raises(DataError, match="AI2D has images, which this run's student would not see"):
         write_questions(path, PICTURES, str(data), 3, Form(sees=False))
     with pytest.raises(DataError, match=r"there is no folder .*; hf download"):
         write_questions(path, PICTURES, str(tmp_path), 3, Form())
@@ -142,6 +142,15 @@ def test_a_judge_of_the_benchmarks_own() -> None:
     )  # fmt: skip
     with pytest.raises(JudgeError, match="o/o, 7: 'rubric'"):
         graded(lacking, "two", judge)
+
+
+def test_a_rule_that_fails_costs_its_response_alone() -> None:
+    broken = Benchmark(
+        "AIME25", "own", Family.LLM, Scoring.EXACT_JUDGE, Source("o/o", "test"), questions,
+        decide=lambda question, response: Decision(1 / len(response)),
+    )  # fmt: skip
+    with pytest.raises(JudgeError, match="AIME25: the rule failed on 7: ZeroDivisionError"):
+        graded(broken, "", None)
 
 
 def test_a_metric_leaves_nothing_open() -> None:

@@ -37,7 +37,7 @@ class Form:
     images: str = "images"
     """Column of the images (`data.image_key`)."""
     sees: bool = True
-    """The model has a processor for images."""
+    """The student is shown images."""
 
 
 def write_questions(path: Path, benchmark: Benchmark, data: str | None, limit: int | None, form: Form) -> None:
@@ -98,7 +98,7 @@ def _rows(benchmark: Benchmark, questions: Questions, form: Form) -> Iterator[di
             continue
         images = _images(question.messages)
         if images and not form.sees:
-            raise DataError(f"{benchmark.name} has images, and the model has no processor for them; leave it out")
+            raise DataError(f"{benchmark.name} has images, which this run's student would not see; leave it out")
         try:
             encoded = [{"bytes": _within_limits(image), "path": None} for image in images]
         except DataError as error:

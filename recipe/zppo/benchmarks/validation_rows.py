@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from recipe.zppo.benchmarks.contract import Benchmark, Question
 from recipe.zppo.benchmarks.grading import decide, to_judge, verdict
 from recipe.zppo.benchmarks.registry import BENCHMARKS
-from recipe.zppo.errors import DataError, JudgeError
+from recipe.zppo.errors import DataError, JudgeError, one_line
 from recipe.zppo.judge import QUESTION_TEXT, Judgement, Verdict
 from recipe.zppo.media.parts import without_media
 from recipe.zppo.prompts import Messages, question_text
@@ -77,10 +77,13 @@ async def grade(
         in_thread: let the rule, which can take seconds, run beside the event loop.
 
     Raises:
-        JudgeError: no verdict. It is never taken for a wrong answer.
+        JudgeError: no verdict, or the rule failed. It is never taken for a wrong answer.
     """
     arguments = benchmark, question, response
-    decision, by = await asyncio.to_thread(decide, *arguments) if in_thread else decide(*arguments)
+    try:
+        decision, by = await asyncio.to_thread(decide, *arguments) if in_thread else decide(*arguments)
+    except Exception as error:  # a definition's own code, on a model's text
+        raise JudgeError(f"{benchmark.name}: the rule failed on {question.id}: {one_line(error)}") from error
     if by or judge is None:
         return Grading(decision.score or 0.0, decision.answer)
     if benchmark.judge is None:

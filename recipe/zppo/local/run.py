@@ -41,7 +41,7 @@ def launch(config: DictConfig) -> int:
             raise ConfigError(
                 "actor_rollout_ref.model.lora_rank: recipe.zppo.local trains all weights; use verl.trainer.main_zppo"
             )
-        add_benchmarks(config)
+        add_benchmarks(config, pictures=False)
         record_start(config)
     except ZPPOError as error:
         print(f"zppo: {error}", file=sys.stderr)

@@ -44,13 +44,24 @@ def check_benchmarks(config: DictConfig, zppo: ZPPOConfig) -> None:
             raise ConfigError(
                 f"zppo.judge.enable: {name} is scored by a judge; set it to true, or take {name} out of {_KEY}"
             )
-        folder = Path(_data(zppo.evaluate) or "", benchmark.source.dataset)
-        if zppo.evaluate.data and not folder.is_dir() and not planned_elsewhere(config):
-            raise ConfigError(f"zppo.evaluate.data: {name} needs the folder {folder}, which is not there")
+        if not planned_elsewhere(config):
+            _check_machine(benchmark, zppo.evaluate)
     if config.trainer.test_freq <= 0 and not config.trainer.val_before_train:
         raise ConfigError(f"trainer.test_freq: no validation would ask {_KEY}; set the steps between two validations")
     if (config.data.get("val_max_samples") or -1) > 0:
         raise ConfigError(f"data.val_max_samples: it would cut {_KEY} off; leave it at -1, see zppo.evaluate.limit")
+
+
+def _check_machine(benchmark: Benchmark, keys: EvaluateConfig) -> None:
+    """Raises `ConfigError` for a copy that is not there, or packages that its metric needs."""
+    folder = Path(_data(keys) or "", benchmark.source.dataset)
+    if keys.data and not folder.is_dir():
+        raise ConfigError(f"zppo.evaluate.data: {benchmark.name} needs the folder {folder}, which is not there")
+    try:
+        if benchmark.check is not None:
+            benchmark.check()
+    except ConfigError as error:
+        raise ConfigError(f"{_KEY}: {error}") from error
 
 
 def chosen(keys: EvaluateConfig) -> list[Benchmark]:
@@ -64,8 +75,11 @@ def chosen(keys: EvaluateConfig) -> list[Benchmark]:
         raise ConfigError(f"zppo.evaluate.{error}") from error
 
 
-def add_benchmarks(config: DictConfig) -> None:
+def add_benchmarks(config: DictConfig, *, pictures: bool = True) -> None:
     """Write the files that are not there, and append all to `data.val_files`. The checks have passed.
+
+    Args:
+        pictures: the back end shows them to a student with a processor.
 
     Raises:
         ConfigError: a data set can't be had or read, the model would not see its images, or a file of the user's is of
@@ -74,11 +88,13 @@ def add_benchmarks(config: DictConfig) -> None:
     keys, data = validate_zppo(config.zppo).evaluate, config.data
     if not keys.benchmarks:
         return
-    sees = has_processor(config.actor_rollout_ref.model.path)
+    sees = pictures and has_processor(config.actor_rollout_ref.model.path)
     form = Form(data.get("prompt_key") or "prompt", data.get("image_key") or "images", sees)
     files = []
     for benchmark in chosen(keys):
         path = Path(str(config.trainer.default_local_dir), FOLDER, f"{benchmark.name}-{keys.limit or 'all'}.parquet")
+        if not path.exists():
+            print(f"zppo: reading {benchmark.name} ({benchmark.source.dataset}) for validation", flush=True)
         try:
             write_questions(path, benchmark, _data(keys), keys.limit, form)
         except DataError as error:
