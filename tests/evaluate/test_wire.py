@@ -19,7 +19,7 @@ def sent(part: dict, **options: object) -> str:
     return message["content"][0][kind]["url"]
 
 
-def test_what_a_server_would_see_otherwise_is_made_anew():
+def test_what_a_server_would_see_otherwise_is_made_anew(tmp_path: Path):
     """Turned by its camera, transparent, damaged."""
     photograph, see_through = io.BytesIO(), io.BytesIO()
     exif = Image.Exif()
@@ -31,6 +31,9 @@ def test_what_a_server_would_see_otherwise_is_made_anew():
         with Image.open(io.BytesIO(base64.b64decode(url.removeprefix("data:image/png;base64,")))) as image:
             assert (image.size, image.getpixel((5, 5))) == (size, color)
     assert base64.b64decode(sent({"type": "image", "image": png()}).partition(",")[2]) == png()
+    path = tmp_path / "a.png"
+    path.write_bytes(png())
+    assert base64.b64decode(sent({"type": "image", "image": str(path)}).partition(",")[2]) == png()
     with pytest.raises(DataError, match=r"can't be read: not a picture of a known format"):
         sent({"type": "image", "image": b"no picture"})
 

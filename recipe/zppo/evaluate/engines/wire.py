@@ -51,6 +51,8 @@ def _wire(part: Mapping[str, Any], made: str, same_disk: bool) -> dict[str, Any]
 def _image(part: Mapping[str, Any], made: str) -> str:
     source = part["image"]
     data = source.get("bytes") if isinstance(source, Mapping) else source
+    if isinstance(data, str) and Path(data).is_file():
+        data = Path(data).read_bytes()
     if isinstance(data, bytes) and (kind := _as_it_is(data, part)):
         return _address(f"image/{kind}", data)
     return _address(f"image/{made.lower()}", _encoded(resized(read_image(source), part), made, compress_level=1))
