@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import datasets
 import huggingface_hub.constants
 import pytest
 from aiohttp import web
@@ -12,6 +13,7 @@ from aiohttp import web
 from recipe.zppo.benchmarks.contract import Benchmark, Question, Source
 from recipe.zppo.benchmarks.loading import BadRow, Questions
 from recipe.zppo.errors import DataError
+from tests.evaluate.fake_hub import FakeHub
 from tests.evaluate.small import PICTURES, TEXT, png, sums, text_questions, write_jsonl, write_pictures
 
 CARD = """---
@@ -178,3 +180,30 @@ def test_a_hub_that_gives_nothing(gated_hub: str, closed_hub: None, monkeypatch:
     )
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     assert said() == f"own/sums: not in the hub's cache, and HF_HUB_OFFLINE is set; unset it, or {remedy}"
+
+
+def test_the_hub_s_files_are_loaded_once(
+    tmp_path: Path, serve: Callable[[web.Application], str], closed_hub: None, monkeypatch: pytest.MonkeyPatch
+):
+    """What is asked for and no more; then without network, and for a second model."""
+    hub = FakeHub(tmp_path / "hub")
+    folder = tmp_path / "hub/own/sums"
+    write_jsonl(folder / "hard.jsonl", sums(2))
+    write_pictures(folder / "easy/any-name.parquet", [png()])
+    (folder / "README.md").write_text(CARD)
+    (folder / "large.bin").write_bytes(b"of no use")
+    address = serve(hub.app())
+    template = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", address)
+    monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(datasets.config, "HF_ENDPOINT", address)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(datasets.config, "HF_MODULES_CACHE", str(tmp_path / "modules"))
+    benchmark = with_source(TEXT, configs=("easy", "hard"), columns=())
+    for offline in (False, False, True):
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", offline)
+        assert [each.id for each in Questions(benchmark)] == ["p0", "s0", "s1"]
+        assert sorted(hub.downloads) == ["README.md", "any-name.parquet", "hard.jsonl"]
+    with pytest.raises(DataError, match=r"there is no split dev in config easy; it has test"):
+        Questions(with_source(benchmark, split="dev"))
