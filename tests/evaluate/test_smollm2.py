@@ -34,7 +34,7 @@ def test_smollm2_knows_some_sums(tmp_path: Path):
     rows = [{"id": f"{a}+{b}", "question": f"What is {a} + {b}?", "answer": str(a + b)} for a, b in SUMS]
     write_jsonl(tmp_path / "data/own/sums/test.jsonl", rows)
     keys = {"engine": "hf", "judge": None, "data": str(tmp_path / "data"), "out": str(tmp_path / "out")}
-    settings = EvaluateSettings(model=(f"smollm2={tmp_path / 'model'}",), max_tokens=64, **keys)
+    settings = EvaluateSettings(model=(f"smollm2={tmp_path / 'model'}",), max_tokens=48, **keys)
     evaluation = Evaluation(settings, [replace(TEXT, decide=last_number)])
     asyncio.run(evaluation.run())
     result = evaluation.models[0].results.benchmarks["Text"]

@@ -25,6 +25,7 @@ _MAX_REPLY_BYTES = 64 * 2**20
 _MAX_WORDS = 300
 """Characters of the server's words in a message."""
 _MAX_PAUSE_S = 60.0
+_JSON = {"Content-Type": "application/json"}
 
 _HINTS = {
     401: "the key is missing or not accepted; set the environment variable of {key}",
@@ -103,7 +104,8 @@ class Endpoint:
         Raises:
             EndpointError: see the class.
         """
-        body = {"model": self.spec.model, "messages": messages, "stream": False, **parameters}
+        body = _encoded({"model": self.spec.model, "messages": messages, "stream": False, **parameters})
+        del messages  # pictures in text, some megabytes each, for as long as the server takes
         for attempt in itertools.count(1):
             status, retry_after, data = await self._send("POST", "/chat/completions", body)
             if status != 429:
@@ -133,12 +135,14 @@ class Endpoint:
 
     # ------------------------------------------------------------------ one request
 
-    async def _send(self, method: str, path: str, body: dict | None) -> tuple[int, str | None, bytes]:
-        """Status, the Retry-After header, and the body."""
+    async def _send(self, method: str, path: str, body: bytes | None) -> tuple[int, str | None, bytes]:
+        """Status, the Retry-After header, and the reply's body. ``body`` is JSON."""
         import aiohttp
 
         try:
-            request = self._open_session().request(method, self.url + path, json=body, allow_redirects=False)
+            request = self._open_session().request(
+                method, self.url + path, data=body, headers=_JSON if body else None, allow_redirects=False
+            )
             async with request as response:
                 chunks, size = [], 0
                 async for chunk in response.content.iter_chunked(2**16):
@@ -222,6 +226,10 @@ class Endpoint:
 
     def _one_line(self, text: str) -> str:
         return " ".join(self.spec.key.redact(_encodable(text)).split())[: _MAX_WORDS + len(self.url) + 200]
+
+
+def _encoded(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body).encode()
 
 
 def _encodable(text: str) -> str:

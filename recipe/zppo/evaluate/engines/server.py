@@ -1,6 +1,7 @@
 """An OpenAI-compatible server: `vllm serve`, or any other."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from recipe.zppo.errors import ConfigError
@@ -62,11 +63,13 @@ class ServerEngine:
         await self._endpoint.close()
 
     async def _complete(self, messages: Messages, fields: dict[str, Any]) -> Completion:
-        if has_media(messages):
-            kind = "PNG" if self._fields_only else "BMP"
-            messages = await asyncio.to_thread(wire_messages, messages, kind=kind, same_disk=self._same_disk)
+        kind = "PNG" if self._fields_only else "BMP"
+        wire = partial(wire_messages, messages, kind=kind, same_disk=self._same_disk)
         try:
-            return await self._endpoint.complete(messages, **fields)
+            # Nobody but the endpoint holds what goes over the wire.
+            return await self._endpoint.complete(
+                await asyncio.to_thread(wire) if has_media(messages) else messages, **fields
+            )
         except EndpointError as error:
             raise AskError(str(error), error.about_request) from None
 
