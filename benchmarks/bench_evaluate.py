@@ -1,14 +1,14 @@
 """What the evaluation itself costs: beside an engine that answers at a fixed rate, and in memory over many pictures.
 
-    python -m benchmarks.bench_evaluate [--requests 3000] [--rate 50] [--rows 100000] [--kilobytes 100]
+    python -m benchmarks.bench_evaluate [--requests 3000] [--rate 50] [--rows 100000] [--kilobytes 200]
 
 Time: a server in a process of its own answers so many requests a second, each with 12,288 tokens (some 50 kB of text).
 Overhead is what the evaluation takes beyond the server's own time, from start to `results.json`; beside it the
 processor's seconds of a request, loading, prompt, scoring and writing included. Once with questions of text, once with
 pictures within the protocol's limits, which travel as they are, once with pictures that have to be made smaller.
 
-Memory: so many rows, each with a picture of so many kB or more, read from parquet files, put into requests and scored, by an
-engine that answers at once. The most is that of the whole process; what it has before it begins is said, too.
+Memory: so many rows, each with a picture of so many kB or more, read from parquet files, put into requests and scored,
+by an engine that answers at once. The most is that of the whole process; what it has before it begins is said, too.
 """
 
 from __future__ import annotations
@@ -204,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--requests", type=int, default=3000)
     parser.add_argument("--rate", type=float, default=50.0, help="answers a second")
     parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--kilobytes", type=float, default=100.0, help="of a picture")
+    parser.add_argument("--kilobytes", type=float, default=200.0, help="of a picture")
     chosen = parser.parse_args(arguments)
     console = Console()
     table = Table(title=f"{chosen.requests} requests, {chosen.rate:g} answers a second")
