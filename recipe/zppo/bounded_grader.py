@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 CPU_S = 1.0  # of the helper for one pair: time of the processor, so that a busy machine gives the same verdict
 WAIT_S, START_S = 60.0, 300.0  # by the clock
@@ -26,8 +27,8 @@ COMMAND = (sys.executable, "-P", os.path.abspath(__file__))  # and the grader's 
 class BoundedGrader:
     """Asks a helper process that runs `serve`, and starts another when that has ended. May be used from threads."""
 
-    def __init__(self, command: Sequence[str]):
-        self.command = command
+    def __init__(self, command: Sequence[str], wait_s: float = WAIT_S):
+        self.command, self.wait_s = command, wait_s
         self.forget()
         os.register_at_fork(after_in_child=self.forget)
 
@@ -36,8 +37,8 @@ class BoundedGrader:
         self._lock, self._numbers = threading.Lock(), itertools.count()
         self._helper: subprocess.Popen[bytes] | None = None
 
-    def __call__(self, answer: str, gold: str) -> bool | None:
-        """Whether the two are equal; None if that took more than `CPU_S`, or too much memory.
+    def __call__(self, answer: str, gold: str) -> Any:
+        """Whether the two are equal, or how near; None if that took too much time of the processor, or memory.
 
         Raises:
             OSError: the helper can't be started.
@@ -55,10 +56,10 @@ class BoundedGrader:
             with suppress(BrokenPipeError):  # it has just died, and says nothing more
                 _tell(helper, json.dumps([number, answer, gold]).encode() + b"\n")
             # An answer to another pair is of a call that was interrupted, and never read it.
-            while line := _hear(helper, WAIT_S):
-                said, _, verdict = line.rstrip(b"\n").partition(b" ")
+            while line := _hear(helper, self.wait_s):
+                said, _, verdict = line.partition(b" ")
                 if said == b"%d" % number:
-                    return {b"True": True, b"False": False}.get(verdict)
+                    return json.loads(verdict)
             return None
 
 
@@ -78,21 +79,27 @@ def _hear(helper: subprocess.Popen[bytes], seconds: float) -> bytes:
     return line
 
 
-def serve(grade: Callable[[str, str], bool]) -> None:
-    """Answer on standard output for each pair on standard input, until that ends. What takes too long kills it."""
+def serve(grade: Callable[[str, str], Any], cpu_s: float = CPU_S, file_size: int = 0) -> None:
+    """Answer on standard output for each pair on standard input, until that ends. What takes too long kills it.
+
+    Args:
+        grade: gives a float, or whatever is true or false.
+        file_size: that it may write, in bytes.
+    """
     answers, sys.stdout = sys.stdout, sys.stderr
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
     print("ready", file=answers, flush=True)
     for line in sys.stdin:
         number, *pair = json.loads(line)
-        signal.setitimer(signal.ITIMER_PROF, CPU_S)  # its signal, unhandled, ends the process
+        signal.setitimer(signal.ITIMER_PROF, cpu_s)  # its signal, unhandled, ends the process
         try:
-            equal = bool(grade(*pair))
+            found = grade(*pair)
+            verdict = json.dumps(found if isinstance(found, float) else bool(found))
         except Exception:  # a text on which mathruler or sympy stumbles is not the gold answer
-            equal = False
+            verdict = "false"
         signal.setitimer(signal.ITIMER_PROF, 0)
-        print(number, equal, file=answers, flush=True)
+        print(number, verdict, file=answers, flush=True)
 
 
 _graders = {name: BoundedGrader([*COMMAND, name]) for name in ("mathruler", "careful")}

@@ -2,6 +2,7 @@
 
     contract.py          what a benchmark is: source, how a row becomes questions, who scores
     questions.py         how options are written
+    seen.py              pictures and videos in front of a text or within it; what a row says about form taken off
     llm/ vlm/ video/     one file a benchmark, to be read beside its source
     scoring/             rules that read an answer off a response, official metrics, official judges
     loading.py           rows of the hub or of a folder, one after the other

@@ -40,14 +40,28 @@ class Source:
 
     dataset: str
     split: str
+    """Several are joined by `+` and read one after the other; their names stand for the config's in `parts`."""
     configs: tuple[str | None, ...] = (None,)
     """All are read, in this order. None: the data set has no configs, or the default one."""
     columns: tuple[str, ...] = ()
     """That a row must have; a missing one is said by name, with the data set."""
+    revision: str | None = None
+    """Branch or commit; None is the default branch."""
     gated: bool = False
     """Access must be asked for on the data set's page."""
     files: tuple[str, ...] = ()
-    """Patterns of further files in the data set's repository (archives of videos, subtitles) that rows point to."""
+    """Patterns of further files in the data set's repository (archives of videos, subtitles) that rows point to. As
+    of `fnmatch`: a star matches slashes too."""
+    row_files: Callable[[Row, str | None], Mapping[str, str]] | None = field(default=None, repr=False)
+    """Of a row and its part's name: for each file that it points to, a column and the end of the file's path once
+    archives are unpacked (``data/abc.mp4``). `Benchmark.questions` finds in that column the whole path on this machine,
+    or None where there is no such file."""
+
+    @property
+    def parts(self) -> tuple[tuple[str | None, str, str | None], ...]:
+        """Config, split, and the name that `Benchmark.questions` gets: the split's where there are several."""
+        splits = self.split.split("+")
+        return tuple((config, split, split if splits[1:] else config) for config in self.configs for split in splits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +128,18 @@ class Benchmark:
     scoring: Scoring
     source: Source
     questions: Callable[[Row, str | None, int], Iterable[Question]] = field(repr=False)
-    """Of a row, its config, and its place in that config."""
+    """Of a row, its part's name (`Source.parts`: the config, as a rule), and its place in that part.
+
+    Raises:
+        DataError: the row lacks what it needs, an image for one; the message names the column.
+    """
     decide: Callable[[Question, str], Decision] | None = field(default=None, repr=False)
     """The rule or metric on a response; None where the official judge alone scores."""
     judge: OfficialJudge | None = field(default=None, repr=False)
     """None: the shared judge, where `scoring` has one."""
     aggregate: Callable[[Sequence[Scored]], float] = field(default=mean, repr=False)
     """0 to 1, of all scored questions."""
+    check: Callable[[], None] | None = field(default=None, repr=False)
+    """Before anything is asked. Raises ConfigError, with the remedy, where a package that `decide` needs is missing."""
     size: int = 0
     """Questions in the source, for the time left before it is loaded; a test set of another size is no error."""
