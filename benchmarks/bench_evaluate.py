@@ -24,6 +24,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import datasets  # noqa: F401
 import numpy as np
 import psutil
 import pyarrow as pa

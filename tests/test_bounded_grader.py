@@ -28,6 +28,8 @@ def grade(answer, gold):
         os._exit(1)
     if answer == "grows":
         return bool(bytes(10**12))
+    if answer == "near":
+        return 0.25
     if answer == "raises":
         raise RecursionError
     if answer == "writes":
@@ -45,7 +47,10 @@ def grader() -> BoundedGrader:
 
 @pytest.mark.parametrize(
     ("answer", "verdict"),
-    [("gold", True), ("other", False), ("raises", False), ("grows", False), ("dies", None), ("spins", None)],
+    [
+        *[("gold", True), ("other", False), ("near", 0.25)],
+        *[("raises", False), ("grows", False), ("dies", None), ("spins", None)],
+    ],
 )
 def test_each_verdict_stands_alone(grader, answer, verdict):
     assert [grader(answer, "gold"), grader("gold", "gold")] == [verdict, True]

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import io
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from PIL import Image
 
 from recipe.zppo.benchmarks.contract import Benchmark
 from recipe.zppo.errors import ConfigError, RolloutError
@@ -109,11 +111,19 @@ def test_pictures_within_the_protocol_s_limits(tmp_path: Path):
     images = [png(), png(size=(100, 100)), png(size=(2000, 1000)), None]
     write_pictures(tmp_path / "data/own/pictures/test.parquet", images)
     with FakeEndpoint(lambda body: r"\boxed{red}") as server:
-        (results,) = evaluate(tmp_path, [PICTURES], server, model=("teacher",))
-        sent = [body["messages"][0]["content"][0]["image_url"]["url"] for body in server.requests]
-    found = [base64.b64decode(url.removeprefix("data:image/png;base64,")) for url in sent]
-    sizes = sorted(tuple(int.from_bytes(data[at : at + 4], "big") for at in (16, 20)) for data in found)
-    assert images[0] in found and sizes == [(512, 512), (512, 512), (1619, 809)]
+        for fields_only in (False, True):
+            keys = {"openai_fields_only": fields_only, "out": str(tmp_path / f"{fields_only}")}
+            (results,) = evaluate(tmp_path, [PICTURES], server, model=("teacher",), **keys)
+    sent = [body["messages"][0]["content"][0]["image_url"]["url"].partition(";base64,") for body in server.requests]
+    found = [(kind, base64.b64decode(data)) for kind, _, data in sent]
+    sizes = [
+        sorted((kind[11:], Image.open(io.BytesIO(data)).size) for kind, data in part) for part in (found[:3], found[3:])
+    ]
+    assert sizes == [
+        [("bmp", (512, 512)), ("bmp", (1619, 809)), ("png", (512, 512))],
+        [("png", (512, 512)), ("png", (512, 512)), ("png", (1619, 809))],
+    ]
+    assert [data for _, data in found].count(images[0]) == 2
     result = results.benchmarks["Pictures"]
     assert result.score is None and (result.answered, result.unanswered) == (3, 1)
     assert result.error == (
@@ -318,3 +328,29 @@ def test_keys_in_one_line(capfd: pytest.CaptureFixture[str]):
         "zppo: judge: Qwen/Qwen3.5-27B-FP8 is too large for engine=hf; give"
     )
     assert refused("model=a", "server=http://h/v1").startswith("zppo: judge: beside server give judge_server=URL")
+
+
+def test_the_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    """A benchmark of the paper, copies of its data, the paper's row; and one whose data are not there."""
+    from recipe.zppo.evaluate.__main__ import main
+
+    rows = [{"question": f"What is {i} + 1?", "answer": str(i + 1)} for i in range(3)]
+    for config, part in (("AIME2025-I", rows[:2]), ("AIME2025-II", rows[2:])):
+        write_jsonl(tmp_path / f"data/opencompass/AIME2025/{config}/test.jsonl", part)
+    arguments = ["model=student", "judge=null", f"data={tmp_path}/data", f"out={tmp_path}/out", "paper=0.8B/zppo"]
+
+    with FakeEndpoint(lambda body: r"\boxed{1}", models=("student",)) as server:
+        assert main([*arguments, f"server={server.url}", "benchmarks=[AIME25]"]) == 0
+        out, said = capfd.readouterr()
+        written = out.split()
+        assert [Path(path).name for path in written] == ["table.md", "table.csv", "plot.png"]
+        assert "student, AIME25: 33.33 of 3 questions" in said
+        table = Path(written[0]).read_text()
+        assert "| AIME25 |" in table and "33.3" in table
+        assert main([*arguments, f"server={server.url}", "benchmarks=[AIME25,AIME26]"]) == 1
+        assert len(server.requests) == 3
+    _, said = capfd.readouterr()
+    assert "student, AIME26: no score: MathArena/aime_2026: there is no folder " in said
+    assert said.splitlines()[-1] == "zppo: no score: student: AIME26"
+    assert main([*arguments, "server=http://127.0.0.1:9/v1", "benchmarks=[AIME26]"]) == 2
+    assert capfd.readouterr().err.startswith("zppo: server: http://127.0.0.1:9/v1: can't be reached: ")

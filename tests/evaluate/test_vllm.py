@@ -77,7 +77,7 @@ def test_student_first_and_then_the_judge(calls: Path, tmp_path: Path, monkeypat
     assert " ".join(arguments) == (
         f"serve a/b --served-model-name a/b --host 127.0.0.1 --port {port} --max-model-len 262144 "
         "--gpu-memory-utilization 0.9 --tensor-parallel-size 2 --data-parallel-size 2 --generation-config vllm "
-        "--enforce-eager"
+        f"--allowed-local-media-path {tmp_path / 'data'} --enforce-eager"
     )
     assert all(ended(call[0]) for call in started)
 

@@ -237,7 +237,7 @@ MMVU_OPEN = MMVU | {
     "answer": "Dolly Zoom",
 }
 MVBENCH = {
-    "video": "166583.webm",
+    "video": "166583.mp4",
     "question": "What is the action performed by the person?",
     "candidates": ["Not sure", "Scattering something down", "Piling something up"],
     "answer": "Piling something up",

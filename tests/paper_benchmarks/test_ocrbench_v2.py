@@ -113,6 +113,7 @@ def test_decide_gives_the_metric_the_answer_without_thought_and_box(without_word
     choice = row("science QA en", ["B"], "multiple choice") | {"id": 2, "image": "x"}
     (asked,) = ocrbench_v2.ENGLISH.questions(choice, None, 0)
     assert ocrbench_v2.ENGLISH.decide(asked, thought + "\\boxed{B. a cat}") == Decision(1.0, "B")
+    assert ocrbench_v2.ENGLISH.decide(asked, thought + "\\boxed{B cat}") == Decision(0.0, "B cat")
 
 
 def test_a_missing_package_is_named_with_its_remedy(monkeypatch):

@@ -56,7 +56,7 @@ CASES = [
         mvbench.BENCHMARK,
         rows.MVBENCH,
         "action_antonym",
-        "ssv2_video_mp4/166583.webm",
+        "ssv2_video_mp4/166583.mp4",
         "<video>What is the action performed by the person?\nA. Not sure\nB. Scattering something down\nC. Piling "
         "something up",
         "C",
@@ -114,7 +114,7 @@ def test_mvbench_has_twenty_tasks_with_a_folder_each():
     parts = mvbench.BENCHMARK.source.parts
     assert len(parts) == 20 and ("fine_grained_pose", "train", "fine_grained_pose") in parts
     paths = [mvbench.BENCHMARK.source.row_files(rows.MVBENCH, name)["file"] for _, _, name in parts]
-    assert "clevrer/video_validation/166583.webm" in paths and all(path.endswith("/166583.webm") for path in paths)
+    assert "clevrer/video_validation/166583.mp4" in paths and all(path.endswith("/166583.mp4") for path in paths)
     with pytest.raises(DataError, match="'Eating' is none of the candidates"):
         question(mvbench.BENCHMARK, rows.MVBENCH | {"answer": "Eating"}, "action_antonym")
 

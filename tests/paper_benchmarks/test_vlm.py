@@ -3,6 +3,7 @@ r"""The picture benchmarks: what a row of each becomes, and how a student's resp
 import json
 
 import pytest
+from datasets import Dataset
 
 from recipe.zppo.benchmarks.contract import Benchmark, Decision, Family, Question, Scored, Scoring
 from recipe.zppo.benchmarks.scoring import charxiv as charxiv_judge
@@ -236,6 +237,17 @@ def test_a_row_becomes_a_question(module, row, part, text, gold, labels, categor
     assert set(module.BENCHMARK.source.columns) <= row.keys()
 
 
+@pytest.mark.parametrize(("module", "row", "part"), [case[:3] for case in CASES])
+def test_a_row_says_the_same_as_a_file_of_columns_has_it(module, row, part):
+    (stored,) = Dataset.from_list([row])
+    assert question(module, stored, part) == question(module, row, part)
+
+
+def test_no_free_answer_stands_in_its_question():
+    free = [(text, gold) for _, _, _, text, gold, labels, _ in CASES if not labels]
+    assert len(free) == 10 and not [gold for text, gold in free if gold in text]
+
+
 def test_media_stand_where_the_source_has_them():
     content = question(mmmu_pro, rows.MMMU_PRO, TEN).messages[0]["content"]
     assert [part["type"] for part in content] == ["image", "text", "image", "text", "image", "text"]
@@ -249,6 +261,8 @@ def test_a_row_without_its_image_is_refused_by_column(module, row, part):
     column = next(name for name in ("decoded_image", "image_path", "image") if name in row)
     with pytest.raises(DataError, match=f"no image in column '{column}'"):
         question(module, row | {column: None}, part)
+    with pytest.raises(DataError, match=f"no image in column '{column}'"):
+        question(module, row | {column: {"bytes": None, "path": None}}, part)
 
 
 def test_broken_rows_are_refused():
@@ -461,8 +475,11 @@ def test_anls_of_hand_made_pairs(answer, accepted, score):
     ("response", "answer"),
     [
         ("</think>**The answer is: 42 percent.**", "42 percent"),
-        ("</think>Let me see.\n42 percent.", "42 percent"),
+        ("</think>Let me see.\n42 percent", "42 percent"),
         ("\\boxed{red} and \\boxed{blue}", "red, blue"),
+        ("\\boxed{\\$5\\text{ million}}", "$5 million"),
+        ("\\boxed{\\text{U.S.}}", "U.S."),
+        ("\\boxed{$12\\%$}", "12%"),
         ("", ""),
     ],
 )

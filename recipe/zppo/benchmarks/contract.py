@@ -50,7 +50,8 @@ class Source:
     gated: bool = False
     """Access must be asked for on the data set's page."""
     files: tuple[str, ...] = ()
-    """Patterns of further files in the data set's repository (archives of videos, subtitles) that rows point to."""
+    """Patterns of further files in the data set's repository (archives of videos, subtitles) that rows point to. As
+    of `fnmatch`: a star matches slashes too."""
     row_files: Callable[[Row, str | None], Mapping[str, str]] | None = field(default=None, repr=False)
     """Of a row and its part's name: for each file that it points to, a column and the end of the file's path once
     archives are unpacked (``data/abc.mp4``). `Benchmark.questions` finds in that column the whole path on this machine,

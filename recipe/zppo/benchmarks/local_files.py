@@ -2,7 +2,7 @@
 
 A local copy is what `hf download --repo-type dataset NAME --local-dir FOLDER/NAME` makes. Its dataset card says which
 files are which config and split. Without a card the names say it: `FOLDER/NAME/[<config>/][data/]<split>*.parquet`, or
-`.jsonl`, `.json`, `.csv`.
+`[<config>/]<split>/*.parquet`; also `.jsonl`, `.json`, `.csv`.
 
 What comes from the hub lies in the hub's own cache, so that several models, a resumed command and a machine without
 network read the same files.
@@ -92,9 +92,10 @@ def _in_folder(source: Source, folder: Path, config: str | None, split: str) -> 
     inner = folder / config if config and (folder / config).is_dir() else folder
     if config and inner == folder and len(source.configs) > 1:
         raise DataError(f"{source.dataset}: there is no folder {folder / config}; {_copy(source, folder)}")
-    for place in (inner, inner / "data"):
+    for place in (inner, inner / "data", inner / split):
         for ending, kind in _KINDS.items():
-            paths = [path for path in sorted(place.glob(f"*{ending}")) if _is_of_split(path.name, split)]
+            files = sorted(place.glob(f"*{ending}"))
+            paths = [path for path in files if place.name == split or _is_of_split(path.name, split)]
             if paths:
                 return Files(kind, tuple(map(str, paths)))
     raise DataError(f"{source.dataset}: no file of the split {split} in {inner}; {_copy(source, folder)}")
@@ -215,7 +216,10 @@ def _copy(source: Source, folder: Path | None = None) -> str:
 
 
 def _matching(folder: Path, pattern: str) -> Iterator[Path]:
-    return (path for path in folder.glob(pattern) if path.is_file())
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return (
+        path for path in files if fnmatch(path.relative_to(folder).as_posix(), pattern) and UNPACKED not in path.parts
+    )
 
 
 def _unpacked(source: Source, folder: Path, further: Sequence[Path]) -> Path | None:

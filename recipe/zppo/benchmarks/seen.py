@@ -68,9 +68,10 @@ def image(row: Row, column: str = "image") -> Part:
     Raises:
         DataError: it has none.
     """
-    if row.get(column) in (None, "", b""):
+    found = row.get(column)
+    if found in (None, "", b"") or (isinstance(found, Mapping) and not any(found.values())):
         raise DataError(f"there is no image in column {column!r}")
-    return {"type": "image", "image": row[column]}
+    return {"type": "image", "image": found}
 
 
 def video(row: Row, column: str = "video") -> Part:

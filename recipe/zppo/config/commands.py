@@ -7,6 +7,7 @@ COMMANDS = {
     "watch": ("recipe.zppo.watch", "live progress of a run"),
     "summary": ("recipe.zppo.summary", "what changed, and what became of the hard questions"),
     "plots": ("recipe.zppo.plots", "the paper's figures of a run"),
+    "evaluate": ("recipe.zppo.evaluate", "the paper's benchmarks under its one protocol, beside its numbers"),
     "compare": ("recipe.zppo.compare", "two runs, evaluations or rows of the paper, with an interval"),
     "candidate-match": ("recipe.zppo.candidate_match", "whose answer the student gives under candidates"),
     "cue-audit": ("recipe.zppo.cue_audit", "whether looks tell the right candidate of a BCQ"),

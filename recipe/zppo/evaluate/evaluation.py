@@ -208,6 +208,7 @@ class Evaluation:
 
     def _vllm(self) -> VLLMSettings:
         import torch
+        from huggingface_hub import constants
 
         settings = self.settings
         return VLLMSettings(
@@ -215,6 +216,7 @@ class Evaluation:
             tensor_parallel=settings.tensor_parallel,
             max_model_len=settings.max_model_len,
             gpu_memory=settings.gpu_memory,
+            media=str(Path(settings.data or constants.HF_HUB_CACHE).expanduser().resolve()),
             more=settings.vllm_args,
         )
 

@@ -90,7 +90,7 @@ class BenchmarkResult:
     tokens: int = 0
     judge_tokens: int = 0
     seconds: float = 0.0
-    """Under way, over all calls that worked at it."""
+    """Under way, in the call that ended it."""
     error: str = ""
     """One line: why there is no score, or the first of the rows that could not be read."""
 

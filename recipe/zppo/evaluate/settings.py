@@ -24,7 +24,7 @@ class EvaluateSettings(Group):
         "folder or hub id, or a list of them; with server the name that it serves; NAME=PATH names it in the tables",
     )
     benchmarks: Names = key(("vlm", "llm", "video"), "families (vlm, llm, video) or names such as [AI2D,GPQA-D]")
-    data: str | None = key(None, "folder of local copies, FOLDER/<owner>/<data set>; null: the hub, and its cache")
+    data: str | None = key(None, "folder of local copies, FOLDER/OWNER/NAME; null: the hub, and its cache")
     out: str = key("evaluation", "folder for the results; the same command goes on where it was")
     paper: Texts = key(
         (), "row of the paper beside a model, such as 0.8B/zppo; one for all or one for each; [] shows none"

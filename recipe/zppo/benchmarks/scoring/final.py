@@ -5,13 +5,15 @@ import re
 
 from mathruler.grader import extract_boxed_content
 
-from recipe.zppo.benchmarks.scoring.choice import plain
 from recipe.zppo.benchmarks.scoring.reading import first_sentence, read
 
 _MOST = 40_000
 """Characters of a response for a judge, from its end; 12,288 tokens are about as much."""
 _BOX = "\\boxed{"
 _TEXT = re.compile(r"\\text(?:tt|rm|normal)?\{(.*)\}", re.DOTALL)
+_FONT = re.compile(r"\\(?:text|math)[a-z]{0,6}\{([^{}]*)\}")
+_SPACE = re.compile(r"\\[,;:! ]|~")
+_FORMULA = re.compile(r"\$([^$]*[^$\\])\$")
 _ESCAPED = re.compile(r"\\([{}_%$#&])")
 
 
@@ -23,9 +25,11 @@ def spoken(response: str) -> str:
 def short_answer(response: str) -> str:
     """Of a few words: the box, or what follows "the answer is", or the last line behind the thought."""
     reading = read(response)
-    stated = [first_sentence(text).strip("* ") for text in reading.stated[-1:]]
+    stated = [first_sentence(text.strip("* ")) for text in reading.stated[-1:]]
     found = reading.boxes or stated or reading.lines[-1:] or reading.thought_boxes
-    return plain(", ".join(found))
+    text = _SPACE.sub(" ", _FONT.sub(r"\1", _FONT.sub(r"\1", ", ".join(found)))).strip(" *")
+    formula = _FORMULA.fullmatch(text)
+    return _ESCAPED.sub(r"\1", formula[1] if formula else text)
 
 
 def whole_answer(response: str, *, latex: bool = False) -> str:

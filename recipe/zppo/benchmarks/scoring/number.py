@@ -6,7 +6,7 @@ from recipe.zppo.benchmarks.contract import Decision, Question
 from recipe.zppo.benchmarks.scoring.choice import plain
 from recipe.zppo.benchmarks.scoring.short import decide_short
 
-_NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][+-]?\d{1,3})?")
+_NUMBER = re.compile(r"[+-]?(?=\.?\d)(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][+-]?\d{1,3})?")
 _LIST = re.compile(r"[\[({]?\s*([^\[\](){}]*?)\s*[\])}]?")
 
 
@@ -15,7 +15,7 @@ def number(text: str, unit: str = "") -> float | None:
     text, unit = plain(text).replace("{,}", ","), plain(unit)
     if unit and len(text) > len(unit) and text.casefold().endswith(unit.casefold()):
         text = text[: -len(unit)].rstrip()
-    return float(text.replace(",", "")) if re.search(r"\d", text) and _NUMBER.fullmatch(text) else None
+    return float(text.replace(",", "")) if _NUMBER.fullmatch(text) else None
 
 
 def numbers(text: str) -> list[float] | None:

@@ -61,7 +61,7 @@ BENCHMARK = Benchmark(
         configs=tuple(_FOLDERS),
         columns=("video", "question", "candidates", "answer"),
         revision="video",
-        files=("**/*.zip", "**/*.mp4"),
+        files=("*.zip", "*.mp4", "*.webm", "*.avi"),
         row_files=_row_files,
     ),
     questions=_questions,

@@ -36,7 +36,7 @@ _TYPES = {
 ABILITY = {kind: ability for ability, kinds in _TYPES.items() for kind in kinds}
 
 _METRIC = ("question", "answers", "type", "eval", "bbox", "bbox_list", "content")
-_LETTER = re.compile(r"\W*([A-Z])(?:\W.*)?", re.DOTALL)
+_LETTER = re.compile(r"\W*([A-Z])\s*(?:[.:)\]].*)?", re.DOTALL)
 
 
 def _of(language: str) -> Callable[[Row, str | None, int], Iterable[Question]]:

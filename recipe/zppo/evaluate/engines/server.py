@@ -5,11 +5,13 @@ from typing import Any
 
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.evaluate.engines.contract import LENGTH, Answer, AskError
-from recipe.zppo.evaluate.engines.wire import wire_messages
+from recipe.zppo.evaluate.engines.wire import has_video_file, wire_messages
 from recipe.zppo.evaluate.protocol import Decoding
 from recipe.zppo.media.parts import has_media
 from recipe.zppo.prompts import Messages
-from recipe.zppo.teacher.endpoint import Endpoint, EndpointError, EndpointSpec
+from recipe.zppo.teacher.endpoint import Completion, Endpoint, EndpointError, EndpointSpec
+
+_VIDEOS_AT_A_TIME = 4
 
 
 class ServerEngine:
@@ -17,10 +19,12 @@ class ServerEngine:
 
     Args:
         fields_only: send what OpenAI's own API has. The server's own top-k, min-p and repetition penalty then hold.
+        same_disk: it opens files of videos itself. Else they travel, a few at a time: some have hundreds of megabytes.
     """
 
-    def __init__(self, spec: EndpointSpec, *, fields_only: bool = False):
-        self._endpoint, self._fields_only = Endpoint(spec), fields_only
+    def __init__(self, spec: EndpointSpec, *, fields_only: bool = False, same_disk: bool = False):
+        self._endpoint, self._fields_only, self._same_disk = Endpoint(spec), fields_only, same_disk
+        self._video_slots = asyncio.Semaphore(_VIDEOS_AT_A_TIME)
 
     async def check(self) -> None:
         """
@@ -45,17 +49,26 @@ class ServerEngine:
         return await self._endpoint.list_models()
 
     async def ask(self, messages: Messages, decoding: Decoding, seed: int, *, thinking: bool = True) -> Answer:
-        wired = await asyncio.to_thread(wire_messages, messages) if has_media(messages) else messages
-        try:
-            completion = await self._endpoint.complete(wired, **self._fields(decoding, seed, thinking))
-        except EndpointError as error:
-            raise AskError(str(error), error.about_request) from None
+        if has_video_file(messages) and not self._same_disk:
+            async with self._video_slots:
+                completion = await self._complete(messages, self._fields(decoding, seed, thinking))
+        else:
+            completion = await self._complete(messages, self._fields(decoding, seed, thinking))
         tokens = completion.reply.num_tokens or 0
         cut = completion.finish == LENGTH or (not completion.finish and tokens >= decoding.max_tokens)
         return Answer(completion.reply.text, tokens, LENGTH if cut else completion.finish)
 
     async def close(self) -> None:
         await self._endpoint.close()
+
+    async def _complete(self, messages: Messages, fields: dict[str, Any]) -> Completion:
+        if has_media(messages):
+            kind = "PNG" if self._fields_only else "BMP"
+            messages = await asyncio.to_thread(wire_messages, messages, kind=kind, same_disk=self._same_disk)
+        try:
+            return await self._endpoint.complete(messages, **fields)
+        except EndpointError as error:
+            raise AskError(str(error), error.about_request) from None
 
     def _fields(self, decoding: Decoding, seed: int, thinking: bool) -> dict[str, Any]:
         fields: dict[str, Any] = {

@@ -35,6 +35,8 @@ class VLLMSettings:
     max_model_len: int = MODEL_LENGTH
     gpu_memory: float = 0.9
     """Share of each GPU's memory."""
+    media: str | None = None
+    """Folder below which it may open files of videos."""
     more: tuple[str, ...] = ()
     """Further arguments of `vllm serve`, which win."""
     start_s: float = 1800.0
@@ -57,6 +59,7 @@ def serve_command(path: str, port: int, settings: VLLMSettings) -> list[str]:
         "--tensor-parallel-size", str(settings.tensor_parallel),
         "--data-parallel-size", str(settings.gpus // settings.tensor_parallel),
         "--generation-config", "vllm",
+        *(("--allowed-local-media-path", settings.media) if settings.media else ()),
         *settings.more,
     ]  # fmt: skip
 
@@ -94,7 +97,9 @@ async def vllm_engine(path: str, settings: VLLMSettings, log: Path) -> AsyncIter
             stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     names = SettingNames("engine=vllm", "model", "engine=vllm", "server_openai_fields_only")
-    engine = ServerEngine(EndpointSpec(f"http://127.0.0.1:{port}/v1", path, Secret(), names))
+    engine = ServerEngine(
+        EndpointSpec(f"http://127.0.0.1:{port}/v1", path, Secret(), names), same_disk=settings.media is not None
+    )
     try:
         await _ready(engine, process, settings.start_s, path, log)
         yield engine
