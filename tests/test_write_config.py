@@ -10,6 +10,7 @@ from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.config.yaml_keys import BEGIN
 from recipe.zppo.data.conversion import ConvertSettings
 from recipe.zppo.data.corpus_settings import CorpusSettings
+from recipe.zppo.evaluate.settings import EvaluateSettings
 from recipe.zppo.study.keys import RowKeys, StudyConfig
 from recipe.zppo.write_config import PAGE, written
 
@@ -30,5 +31,6 @@ def keys(model: type[Group], prefix: str = "") -> list[str]:
 def test_the_page_has_every_key_with_its_meaning() -> None:
     page = PAGE.read_text(encoding="utf-8")
     items = re.findall(r"^- \*\*`(\S+)`\*\*\s\([^)]+\):\s\S", page, re.M)
-    expected = [*keys(ZPPOConfig, "zppo."), *keys(ConvertSettings), *keys(CorpusSettings), *keys(StudyConfig)]
+    commands = (ConvertSettings, CorpusSettings, EvaluateSettings, StudyConfig)
+    expected = [*keys(ZPPOConfig, "zppo."), *(name for command in commands for name in keys(command))]
     assert sorted(items) == sorted([*expected, *keys(RowKeys, "rows.<name>.")])

@@ -1,6 +1,9 @@
-"""Held-out accuracies of runs, with an interval over benchmarks: ``python -m recipe.zppo.compare RUN_DIR [OTHER]``."""
+"""Two models on the same benchmarks, with an interval over benchmarks: ``python -m recipe.zppo.compare A [B]``.
 
-from recipe.zppo.view.compare import main
+Each is the folder of an evaluation or of a run, or ``paper:STUDENT/METHOD``.
+"""
+
+from recipe.zppo.evaluate.compare import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -5,6 +5,7 @@ import sys
 from omegaconf import DictConfig
 
 from recipe.zppo.errors import ConfigError
+from recipe.zppo.preflight.benchmarks import add_benchmarks
 from recipe.zppo.preflight.data_folders import list_folders
 from recipe.zppo.preflight.everything import check
 from recipe.zppo.preflight.platform import set_platform
@@ -31,6 +32,7 @@ def launch(config: DictConfig) -> int:
     if not may_start(config):
         return 2
     try:
+        add_benchmarks(config)
         record_start(config)
     except ConfigError as error:
         print(f"zppo: {error}", file=sys.stderr)

@@ -9,6 +9,7 @@ from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.config.yaml_keys import with_keys
 from recipe.zppo.data.conversion import ConvertSettings
 from recipe.zppo.data.corpus_settings import CorpusSettings
+from recipe.zppo.evaluate.settings import EvaluateSettings
 from recipe.zppo.study.config import CONFIG_DIR as STUDY_DIR
 from recipe.zppo.study.keys import RowKeys, StudyConfig
 
@@ -35,6 +36,7 @@ def page() -> Iterator[str]:
     yield from section(ZPPOConfig, "## `zppo`", prefix="zppo.", configs=methods())
     yield from ("", *section(ConvertSettings, "## Converting data"))
     yield from ("", *section(CorpusSettings, "## Building ZPPO-77K"))
+    yield from ("", *section(EvaluateSettings, "## Evaluating"))
     yield from ("", *section(StudyConfig, "## The study"))
     yield from ("", *section(RowKeys, "### `rows.<name>`", prefix="rows.<name>."))
 

@@ -48,6 +48,15 @@ def test_without_a_column_ids_are_of_the_content_and_unique(tmp_path):
     assert first.prompt_ids[1] == again.prompt_ids[1]
 
 
+def test_ids_of_one_file_do_not_name_the_rows_of_another(tmp_path):
+    pd.DataFrame([row("a+b=?", prompt_id="x")]).to_parquet(tmp_path / "with.parquet")
+    pd.DataFrame([row("b+c=?"), row("c+d=?")]).to_parquet(tmp_path / "without.parquet")
+    files = [str(tmp_path / name) for name in ("with.parquet", "without.parquet")]
+    config = {"max_prompt_length": 32, "filter_overlong_prompts_workers": 1, "cache_dir": str(tmp_path)}
+    joined = ZPPODataset(files, build_tokenizer(), OmegaConf.create(config))
+    assert joined.prompt_ids == ["x", *ZPPODataset(files[1], build_tokenizer(), OmegaConf.create(config)).prompt_ids]
+
+
 def test_a_row_is_named_by_its_file(tmp_path):
     for name in ("a", "b"):
         rows = [row(f"{name}+{i}=?") for i in range(3)] + [row("a+b+c+d+e+f+g+h+i+j+k+l+m+n+o+p+q+r+s=?")] + [row(name)]

@@ -9,6 +9,9 @@ from ray.exceptions import ActorDiedError, RayTaskError
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput, AgentLoopWorker
 from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
 
+from recipe.zppo.benchmarks.contract import Question
+from recipe.zppo.benchmarks.registry import BENCHMARKS
+from recipe.zppo.benchmarks.validation_rows import row_of
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import RewardFunctionError
 from recipe.zppo.judge import with_question
@@ -199,6 +202,32 @@ def test_the_reward_function_and_the_judge_take_turns(graded, tmp_path, extra, r
     assert info.get("judged") == (float(judged) if validate else None)
     if judged:
         assert "<question>\n1 ?\n</question>" in model.asked[0] and f"<response>\n{text}\n" in model.asked[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "judge", "expected"),
+    [
+        ("So \\boxed{7}", "true", {"score": 1.0, "acc": 1.0, "answer": "7", "judged": 0.0, "judge_malformed": 0.0}),
+        ("seven", "true", {"score": 1.0, "acc": 1.0, "answer": "seven", "judged": 1.0, "judge_malformed": 0.0}),
+        ("seven", "false", {"score": 0.0, "acc": 0.0, "answer": "seven"}),
+    ],
+)
+def test_a_question_of_a_benchmark_is_scored_by_its_definition(graded, tmp_path, text, judge, expected):
+    (tmp_path / "calls.jsonl").touch()
+    question = Question("I-1", ROW["raw_prompt"], "7")
+    model = Judge()
+
+    async def scored(worker):
+        worker.teacher = TeacherClient(worker, model, worker.zppo)
+        output = AgentLoopOutput(prompt_ids=[5], response_ids=[5], response_mask=[1], metrics={})
+        row = ROW | row_of(BENCHMARKS["AIME25"], question)
+        assert await worker._score([output], row, ResponseText(text, of_tokens=True), validate=True) is None
+        return output
+
+    output, calls = graded(scored, f"zppo.judge.enable={judge}")
+    assert (output.reward_score, output.extra_fields["reward_extra_info"], calls) == (expected["acc"], expected, [])
+    assert all("<reference>\n7\n</reference>" in asked and "1 ?" in asked for asked in model.asked)
+    assert len(model.asked) == expected.get("judged", 0)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,8 @@ def test_recipe_stays_a_namespace(names: set[str]) -> None:
 
 def test_every_file_of_ours_is_shipped(names: set[str], source: Path) -> None:
     ours = [path for top in ("recipe", "verl") for path in (source / top).rglob("*")]
-    kept = [path for path in ours if path.suffix in (".py", ".yaml") or path.name in ("py.typed", "REQUIRED_VERL.txt")]
+    endings, others = (".py", ".yaml", ".csv"), ("py.typed", "REQUIRED_VERL.txt")
+    kept = [path for path in ours if path.suffix in endings or path.name in others]
     missing = {str(path.relative_to(source)) for path in kept} - names
     assert kept and not missing
 

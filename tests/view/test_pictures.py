@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from recipe.zppo.config.paths import CONFIG_DIR
 from recipe.zppo.run.folder import RunFolder
 from recipe.zppo.view import plots
-from recipe.zppo.view.title import all_shown, method_of, run_titles
+from recipe.zppo.view.title import all_shown, method_of, run_title, told_apart
 
 figures = pytest.importorskip("recipe.zppo.view.figures")
 from matplotlib.text import Text  # noqa: E402
@@ -57,7 +57,7 @@ def test_each_method_has_the_papers_name() -> None:
 
 def test_no_two_pictures_have_one_title_and_each_names_run_and_method(finished_run: Path, hint_run: Path) -> None:
     for run, of in ((finished_run, "finished · ZPPO"), (hint_run, "helped · GRPO† + hint + NCQ")):
-        (title,) = run_titles(RunFolder(run))
+        title = run_title(RunFolder(run))
         found = [figure.get_suptitle().split("\n") for figure in drawn(run, title).values()]
         assert len(found) > 7 and {second for _, second in found} == {of}
         assert len({first for first, _ in found}) == len(found)
@@ -66,9 +66,9 @@ def test_no_two_pictures_have_one_title_and_each_names_run_and_method(finished_r
 
 
 def test_a_run_from_before_its_configuration_was_kept(tmp_path: Path) -> None:
-    assert run_titles(RunFolder(tmp_path)) == [f"{tmp_path.name} · method not recorded"]
+    assert run_title(RunFolder(tmp_path)) == f"{tmp_path.name} · method not recorded"
     (tmp_path / "config_1.yaml").write_text("zppo: [")
-    assert run_titles(RunFolder(tmp_path)) == [f"{tmp_path.name} · method not recorded"]
+    assert run_title(RunFolder(tmp_path)) == f"{tmp_path.name} · method not recorded"
 
 
 def test_the_last_start_counts_and_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
@@ -78,7 +78,11 @@ def test_the_last_start_counts_and_runs_of_one_name_are_told_apart(tmp_path: Pat
         for number in range(1, 11):
             zppo = {"replay": {"enable": number == 10}}
             (folder / f"config_{number}.yaml").write_text(json.dumps({"zppo": zppo}))
-    assert run_titles(*map(RunFolder, folders)) == ["first/run · GRPO†", "second/run · GRPO†"]
+    titles = [run_title(RunFolder(folder)) for folder in folders]
+    assert told_apart(titles, folders) == [
+        "first/run · GRPO†",
+        "second/run · GRPO†",
+    ]
 
 
 def test_band_and_smoothing_are_explained_on_the_picture(long_run: Path, finished_run: Path) -> None:
@@ -131,7 +135,7 @@ def test_a_name_shows_as_itself(written, tmp_path: Path) -> None:
     rows = RunFolder(run).metrics()
     for source in odd:
         rows[0][f"val-core/{source}/acc/mean@1"] = rows[1][f"val-core/{source}/acc/mean@1"] = 0.5
-    figure = figures.all_figures(rows, run_titles(RunFolder(run))[0])["held_out_accuracy"]
+    figure = figures.all_figures(rows, run_title(RunFolder(run)))["held_out_accuracy"]
     figure.draw_without_rendering()
     assert figure.get_suptitle() == f"Held-out accuracy\n{odd[0]} · ZPPO"
     assert not any(

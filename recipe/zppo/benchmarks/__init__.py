@@ -5,7 +5,10 @@
     seen.py              pictures and videos in front of a text or within it; what a row says about form taken off
     llm/ vlm/ video/     one file a benchmark, to be read beside its source
     scoring/             rules that read an answer off a response, official metrics, official judges
-    loading.py           rows of the hub or of a folder, one after the other
+    local_files.py       files of a data set, of a folder or downloaded from the hub
+    loading.py           questions of its rows, one after the other
+    grading.py           who scores a response: rule, metric or judge
+    validation_rows.py   questions as rows of a run's validation; validation_files.py writes them
     registry.py          all of them by name
 
 Who is asked, and how, is `recipe.zppo.evaluate`; validation during training scores by the same definitions.

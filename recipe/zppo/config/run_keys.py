@@ -11,6 +11,20 @@ class ValidationConfig(Group):
     without any penalty."""
 
 
+class EvaluateConfig(Group):
+    """Benchmarks of the paper that are part of every validation, beside `data.val_files`."""
+
+    benchmarks: list[str] = []
+    """Names as in the paper's tables (`AI2D`), or families: `vlm`, `llm`, `video`. Each is logged as the data source
+    `eval/<name>`."""
+
+    limit: int | None = key(200, ge=1)
+    """Questions of each at most: the same ones in every run, and for every limit. null asks all."""
+
+    data: str | None = None
+    """Folder of local copies, `<folder>/<owner>/<name>` for each data set. null takes them from the hub."""
+
+
 class TimeoutsConfig(Group):
     """Limits on waiting: a run stops with a message instead of hanging."""
 

@@ -18,6 +18,7 @@ from recipe.zppo.config.method_keys import (
 )
 from recipe.zppo.config.run_keys import (
     DataConfig,
+    EvaluateConfig,
     ExportConfig,
     LoggingConfig,
     PlanConfig,
@@ -89,6 +90,7 @@ class ZPPOConfig(Group):
     reward: RewardConfig = RewardConfig()
     judge: JudgeConfig = JudgeConfig()
     validation: ValidationConfig = ValidationConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
     timeouts: TimeoutsConfig = TimeoutsConfig()
     data: DataConfig = DataConfig()
     logging: LoggingConfig = LoggingConfig()

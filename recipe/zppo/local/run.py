@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from recipe.zppo.errors import ConfigError, ZPPOError, plain_message
 from recipe.zppo.local.device import check_device, check_engine
+from recipe.zppo.preflight.benchmarks import add_benchmarks
 from recipe.zppo.preflight.data_folders import list_folders
 from recipe.zppo.preflight.everything import check
 from recipe.zppo.preflight.platform import set_platform
@@ -40,6 +41,7 @@ def launch(config: DictConfig) -> int:
             raise ConfigError(
                 "actor_rollout_ref.model.lora_rank: recipe.zppo.local trains all weights; use verl.trainer.main_zppo"
             )
+        add_benchmarks(config, pictures=False)
         record_start(config)
     except ZPPOError as error:
         print(f"zppo: {error}", file=sys.stderr)

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from recipe.cpu.hf_requests import Request
 from recipe.cpu.hf_sampling import SamplingParams
 from recipe.zppo import prompts
+from recipe.zppo.benchmarks.validation_rows import asked, grade
 from recipe.zppo.candidates import Draft
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import JudgeError, PromptTooLongError, RewardFunctionError
@@ -171,6 +172,10 @@ class LocalWorkers:
             JudgeError: the judge gave no verdict.
             RewardFunctionError: see `_rewarded`.
         """
+        if validation and (found := asked(data)):
+            judge = self._teachers[0] if self.zppo.judge.enable else None
+            graded = await grade(*found, text, judge, in_thread=False)
+            return Grade(graded.score, graded.answer)
         by = graders(data, self.zppo.judge, validation=validation)
         said: dict[str, Any] = {}
         if by.rule:

@@ -69,13 +69,17 @@ class ZPPODataset(RLHFDataset):
         return f"{self.original_data_files[file]} row {position - (int(self._ends[file - 1]) if file else 0)}"
 
     def _read_prompt_ids(self) -> list[str]:
-        key = self._id_column
-        if key in self.dataframe.column_names:
-            return [str(value) for value in self.dataframe[key]]
+        key, columns = self._id_column, self.dataframe.column_names
+        given = list(self.dataframe[key]) if key in columns else [None] * len(self.dataframe)
+        if given and None not in given:
+            return [str(value) for value in given]
         seen: Counter[str] = Counter()
         ids = []
-        columns = [name for name in (self.prompt_key, "reward_model") if name in self.dataframe.column_names]
-        for row in self.dataframe.select_columns(columns):
+        hashed = [name for name in (self.prompt_key, "reward_model") if name in columns]
+        for value, row in zip(given, self.dataframe.select_columns(hashed), strict=True):
+            if value is not None:  # of a file with ids, joined with one without
+                ids.append(str(value))
+                continue
             text = json.dumps(row, sort_keys=True, default=str, ensure_ascii=False)
             digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
             ids.append(f"{digest}-{seen[digest]}" if seen[digest] else digest)

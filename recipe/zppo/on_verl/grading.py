@@ -6,6 +6,8 @@ import ray
 from omegaconf import DictConfig
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 
+from recipe.zppo.benchmarks.contract import Benchmark, Question
+from recipe.zppo.benchmarks.validation_rows import asked, grade
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import RewardFunctionError, one_line
 from recipe.zppo.judge import Grade, Judgement, Verdict, graders
@@ -46,6 +48,9 @@ class GradingMixin:
             JudgeError: see `TeacherClient.judge`.
             RewardFunctionError: see `_compute_score`.
         """
+        if validate and (found := asked(data)):
+            await self._score_benchmark(outputs[-1], *found, response.text)
+            return None
         by, final, judgement = graders(data, self.zppo.judge, validation=validate), outputs[-1], None
         if by.rule:
             await self._compute_score(outputs, kwargs=data | {TEXT: response})
@@ -65,6 +70,18 @@ class GradingMixin:
                 "judge_malformed": float(judgement is not None and judgement.verdict is Verdict.MALFORMED),
             }
         return judgement
+
+    async def _score_benchmark(
+        self, output: AgentLoopOutput, benchmark: Benchmark, question: Question, text: str
+    ) -> None:
+        found = await grade(benchmark, question, text, self.teacher if self.zppo.judge.enable else None)
+        output.reward_score = found.score
+        output.extra_fields["reward_extra_info"] = found.entries
+        if self.zppo.judge.enable:
+            output.extra_fields["reward_extra_info"] |= {
+                "judged": float(found.judged),
+                "judge_malformed": float(found.malformed),
+            }
 
     async def _compute_score(self, outputs: list[AgentLoopOutput], kwargs: dict) -> None:
         if "raw_prompt" in kwargs:  # a reward function gets the text; pixels would go to its process a rollout

@@ -19,6 +19,7 @@ from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopWorkerTQ
 from verl.utils.tokenizer import get_processor_token_id
 
 from recipe.zppo import prompts
+from recipe.zppo.benchmarks.validation_rows import COLUMN
 from recipe.zppo.candidates import Draft
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import DataError, JudgeError, PromptTooLongError, RewardFunctionError, RolloutError, one_line
@@ -167,6 +168,7 @@ class ZPPOAgentLoopWorker(GradingMixin, _AgentLoopWorkerTQ):
                 sampling_params = sampling_params | {"presence_penalty": penalty}
             if graders(kwargs, self.zppo.judge, validation=True).judge:
                 kwargs = with_question(kwargs)
+        agent_name = agent_name or self.default_agent  # null: of a row from a file without that column
         if agent_name == "single_turn_agent":  # verl's default loop would cut long prompts
             agent_name = AGENT_NAME
         kwargs["raw_prompt"] = prompts.with_closer(list(kwargs["raw_prompt"]))
@@ -191,7 +193,7 @@ class ZPPOAgentLoopWorker(GradingMixin, _AgentLoopWorkerTQ):
         judgement = await self._score(outputs, kwargs, response, validate)  # verl's own call then finds the score
         said = answer_read(final, text)
         # Nobody reads the messages back, and with images they are megabytes a rollout.
-        fields = {key: value for key, value in kwargs.items() if key not in ("raw_prompt", QUESTION_TEXT)}
+        fields = {key: value for key, value in kwargs.items() if key not in ("raw_prompt", QUESTION_TEXT, COLUMN)}
         await super()._agent_loop_postprocess(output, validate, **fields)
         if validate:
             return None

@@ -68,7 +68,7 @@ def check_training_files(
                 f"data.train_files: {file} row {number} repeats {prompt_id_key}={shown(prompt_id)} of {where} "
                 f"({len(duplicates)} repeated in all); every prompt needs an id of its own"
             )
-    _check_types(data, "train_files", own_reward)
+    check_types(data, "train_files", own_reward)
     return num_rows
 
 
@@ -78,10 +78,10 @@ def check_validation_files(data: DictConfig, judge_route: str | None, own_reward
         if not _is_remote(file):
             for _ in _checked_rows(file, "data.val_files", data, None, judge_route, own_reward):
                 pass
-    _check_types(data, "val_files", own_reward)
+    check_types(data, "val_files", own_reward)
 
 
-def _check_types(data: DictConfig, key: str, own_reward: bool) -> None:
+def check_types(data: DictConfig, key: str, own_reward: bool) -> None:
     """Raises `ConfigError` for a column of short floats, and for files whose columns can't be joined."""
     features, columns = {}, Columns(data)
     for file in local_files(data, key):

@@ -53,12 +53,17 @@ def check_media(config: DictConfig, zppo: ZPPOConfig) -> None:
             for path in zppo.placed_teachers
         ]
     for key, path in models:
-        folder = Path(str(path)).expanduser()
-        if folder.is_dir() and not any((folder / name).is_file() for name in _PROCESSOR_FILES):
+        if not has_processor(path):
             raise ConfigError(
                 f"{key}: {seeing} has images or videos, but {path} has no processor for them (no {_PROCESSOR_FILES[0]}"
                 "): it would answer without seeing them; give a vision model, or data of text only"
             )
+
+
+def has_processor(model: str) -> bool:
+    """For images and videos. True of a model that is not on this machine: nobody knows."""
+    folder = Path(str(model)).expanduser()
+    return not folder.is_dir() or any((folder / name).is_file() for name in _PROCESSOR_FILES)
 
 
 def _first_row_with_media(file: str, key: str, data: DictConfig) -> tuple[str, str]:

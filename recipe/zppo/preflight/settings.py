@@ -15,6 +15,7 @@ from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError, first_line
 from recipe.zppo.on_verl.teacher_inference import PARALLEL_SIZES
 from recipe.zppo.preflight.answers import check_answers
+from recipe.zppo.preflight.benchmarks import check_benchmarks
 from recipe.zppo.preflight.cpu_build import check_cpu_build
 from recipe.zppo.preflight.data_columns import check_columns, check_named_columns
 from recipe.zppo.preflight.data_files import check_training_files, check_validation_files
@@ -117,6 +118,7 @@ def _failures(config: DictConfig, zppo: ZPPOConfig) -> Iterator[ConfigError]:
         lambda: check_columns(config.data),
         lambda: check_reward_function(config),
         lambda: check_judge_template(zppo),
+        lambda: check_benchmarks(config, zppo),
         lambda: check_models(config, zppo),
         lambda: check_model_files(config, zppo),
         lambda: check_packing(config),

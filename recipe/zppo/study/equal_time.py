@@ -9,7 +9,8 @@ from recipe.zppo.study.intervals import mean_interval, paired_difference
 from recipe.zppo.study.ledger import Ledger
 from recipe.zppo.study.measures import Measure, accuracy_by_step
 from recipe.zppo.study.plan import Plan
-from recipe.zppo.study.tables import grid, shown
+from recipe.zppo.study.tables import shown
+from recipe.zppo.view.text_tables import grid
 
 _MEASURES = {"held-out accuracy": "held_out", "shifted accuracy": "shifted"}
 _SHARE = Measure("", "", "share")

@@ -1,7 +1,5 @@
 """Results as Markdown and CSV."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +8,7 @@ from recipe.zppo.study.intervals import Interval
 from recipe.zppo.study.measures import MEASURES, OF_SOURCE, Measure
 from recipe.zppo.study.over_worlds import difficulties, over_worlds
 from recipe.zppo.study.run_files import write_text
+from recipe.zppo.view.text_tables import csv_text, grid
 
 Results = Mapping[str, Sequence[RowResult]]
 _NOTHING = "–"
@@ -115,12 +114,6 @@ def shown(interval: Interval | None, measure: Measure, n: int, *, difference: bo
     return text if interval.n == n and interval.n > 1 else f"{text} (n={interval.n})"
 
 
-def grid(lines: Sequence[Sequence[str]]) -> str:
-    cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines]
-    head, *body = (f"| {' | '.join(line)} |" for line in cells)
-    return "\n".join([head, "|" + "---|" * len(lines[0]), *body])
-
-
 def table_csv(results: Results, baseline: str) -> str:
     """One line a world, row and measure; shares as fractions."""
     names = ["n", "mean", "low", "high"]
@@ -134,7 +127,7 @@ def table_csv(results: Results, baseline: str) -> str:
                 missing = " ".join(str(seed) for seed in sorted(row.missing))
                 numbers = [*_numbers(row.mean(measure.key)), *_numbers(difference)]
                 lines.append([world, row.row, row.label, row.steps, measure.key, *numbers, missing])
-    return _csv(header, lines)
+    return csv_text(header, lines)
 
 
 def _numbers(interval: Interval | None) -> list[float | None]:
@@ -151,11 +144,4 @@ def runs_csv(results: Results) -> str:
             values = row.values.get(seed, {})
             state = "finished" if seed in row.values else row.missing[seed]
             lines.append([row.world, row.row, row.label, seed, row.steps, state, *(values.get(m) for m in measures)])
-    return _csv(["world", "row", "label", "seed", "steps", "state", *measures], lines)
-
-
-def _csv(header: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([header, *lines])
-    return text.getvalue()
+    return csv_text(["world", "row", "label", "seed", "steps", "state", *measures], lines)

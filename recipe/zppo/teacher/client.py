@@ -99,10 +99,21 @@ class TeacherClient:
         except RewardError as error:
             raise RewardFunctionError(f"row {data.get('row')} can't be judged: {error}") from error
         try:
-            reply, num_tokens = await self._ask(messages, 0, settings.max_tokens, Work.VERDICT)
-        except Exception as error:  # whatever the servers raise
-            raise JudgeError(f"no verdict on row {data.get('row')}: {type(error).__name__}: {error}"[:500]) from error
+            reply, num_tokens = await self.reply(messages, settings.max_tokens)
+        except JudgeError as error:
+            raise JudgeError(f"no verdict on row {data.get('row')}: {error}"[:500]) from error.__cause__
         return Judgement(parse_verdict(reply), num_tokens)
+
+    async def reply(self, messages: list[dict], max_tokens: int) -> tuple[str, int]:
+        """The judge's reply to any request, and the number of its tokens. Temperature 0, top-p 1.
+
+        Raises:
+            JudgeError: none after all tries, or the teacher counts as dead.
+        """
+        try:
+            return await self._ask(messages, 0, max_tokens, Work.VERDICT)
+        except Exception as error:  # whatever the servers raise
+            raise JudgeError(f"{type(error).__name__}: {error}"[:500]) from error
 
     async def compress(self, draft: Draft, seed: int, teacher: bool) -> Candidate:
         """The draft as a candidate: the teacher's summary (Fig. 16) if it keeps the answer, else the bounded tail.

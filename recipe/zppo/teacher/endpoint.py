@@ -13,7 +13,7 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import ConfigError, RolloutError
@@ -27,9 +27,9 @@ _MAX_WORDS = 300
 _MAX_PAUSE_S = 60.0
 
 _HINTS = {
-    401: "the key is missing or not accepted; set the environment variable of zppo.teacher.api_key_env",
-    403: "the key has no right to this; set the environment variable of zppo.teacher.api_key_env",
-    404: "nothing there; zppo.teacher.base_url usually ends in /v1, and zppo.teacher.path is the served model's name",
+    401: "the key is missing or not accepted; set the environment variable of {key}",
+    403: "the key has no right to this; set the environment variable of {key}",
+    404: "nothing there; {address} usually ends in /v1, and {model} is the served model's name",
 }
 _UNKNOWN_FIELD = re.compile(r"chat_template_kwargs|top_k|min_p|repetition_penalty")
 
@@ -45,6 +45,24 @@ class EndpointError(RolloutError):
         return type(self), (str(self), self.about_request)
 
 
+class SettingNames(NamedTuple):
+    """Of the settings that an endpoint comes from, for messages."""
+
+    address: str = "zppo.teacher.base_url"
+    model: str = "zppo.teacher.path"
+    key: str = "zppo.teacher.api_key_env"
+    fields: str = "zppo.teacher.openai_fields_only"
+
+
+TEACHER = SettingNames()
+
+
+class Completion(NamedTuple):
+    reply: Reply
+    finish: str
+    """Why it ended: `stop`, `length`; empty where the server says neither."""
+
+
 @dataclass(frozen=True)
 class EndpointSpec:
     """What a client is made from; safe to print and to send."""
@@ -52,6 +70,7 @@ class EndpointSpec:
     base_url: str
     model: str
     key: Secret
+    names: SettingNames = TEACHER
 
 
 def endpoint_specs(zppo: ZPPOConfig) -> dict[str, EndpointSpec]:
@@ -73,6 +92,10 @@ class Endpoint:
         self._session: Any = None
 
     async def chat(self, messages: Sequence[Mapping[str, Any]], **parameters: Any) -> Reply:
+        """`complete` for whoever does not ask why the reply ended."""
+        return (await self.complete(messages, **parameters)).reply
+
+    async def complete(self, messages: Sequence[Mapping[str, Any]], **parameters: Any) -> Completion:
         """One completion. ``messages`` as `wire_messages` gives them; ``parameters`` go into the request's body.
 
         A server that asks to slow down (429) is asked again after the pause that it names: the caller limits the time.
@@ -86,7 +109,7 @@ class Endpoint:
             if status != 429:
                 break
             await asyncio.sleep(_pause_s(retry_after, attempt))
-        return self._reply(self._content(status, data))
+        return self._completion(self._content(status, data))
 
     async def list_models(self) -> list[str]:
         """Names that the endpoint serves.
@@ -156,9 +179,12 @@ class Endpoint:
 
     def _refusal(self, status: int, data: bytes) -> EndpointError:
         words = "" if status in (401, 403) else self._words(data)  # there a service repeats a part of the key
-        reason = _HINTS.get(status) or ("it redirects elsewhere; give the final address" if 300 <= status < 400 else "")
+        names = self.spec.names
+        reason = _HINTS.get(status, "").format(**names._asdict())
+        if 300 <= status < 400:
+            reason = "it redirects elsewhere; give the final address"
         if status in (400, 422) and _UNKNOWN_FIELD.search(words):
-            reason = "a service that knows OpenAI's fields only needs zppo.teacher.openai_fields_only=true"
+            reason = f"a service that knows OpenAI's fields only needs {names.fields}=true"
         parts = [part for part in (reason, words) if part]
         text = f"{self.url} answered {status} for model {self.spec.model}: {'; it says: '.join(parts) or 'no reason'}"
         return EndpointError(self._one_line(text), about_request=status in (400, 413, 422))
@@ -173,10 +199,11 @@ class Endpoint:
                 content = content[key]
         return str(content)
 
-    def _reply(self, content: Any) -> Reply:
+    def _completion(self, content: Any) -> Completion:
         """Reasoning that the server has split off comes first, inside think tags, as servers of our own give it."""
         try:
-            message = content["choices"][0]["message"]
+            choice = content["choices"][0]
+            message, finish = choice["message"], choice.get("finish_reason")
             text, reasoning = message.get("content"), message.get("reasoning_content") or message.get("reasoning")
             usage = content.get("usage") or {}
             num_tokens = usage.get("completion_tokens")
@@ -190,7 +217,8 @@ class Endpoint:
         if reasoning:
             text = f"<think>\n{reasoning}\n</think>\n\n{text}"
         counted = isinstance(num_tokens, int) and not isinstance(num_tokens, bool) and num_tokens >= 0
-        return Reply(_encodable(text), num_tokens if counted else None)
+        reply = Reply(_encodable(text), num_tokens if counted else None)
+        return Completion(reply, finish if finish in ("stop", "length") else "")
 
     def _one_line(self, text: str) -> str:
         return " ".join(self.spec.key.redact(_encodable(text)).split())[: _MAX_WORDS + len(self.url) + 200]

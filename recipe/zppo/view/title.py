@@ -1,6 +1,7 @@
 """What stands over a picture or a table: the run's name, and the method that it trains with."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -30,12 +31,12 @@ def method_name(folder: RunFolder) -> str | None:
     return method_of(keys) if isinstance(keys, dict) else None
 
 
-def run_titles(*folders: RunFolder) -> list[str]:
-    """One each; with the folder around it where two would have one title."""
-    titles = [run_title(folder) for folder in folders]
+def told_apart(titles: Sequence[str], folders: Sequence[Path | None]) -> list[str]:
+    """The titles; with the folder around each one's folder where two are alike."""
     if len(set(titles)) == len(titles):
-        return titles
-    return [f"{shown(folder.path.parent.name)}/{title}" for folder, title in zip(folders, titles, strict=True)]
+        return list(titles)
+    places = [f"{shown(folder.parent.name)}/" if folder else "" for folder in folders]
+    return [f"{place}{title}" for place, title in zip(places, titles, strict=True)]
 
 
 def method_of(zppo: Mapping[str, Any]) -> str:

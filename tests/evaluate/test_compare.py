@@ -1,4 +1,4 @@
-"""Two runs on the same benchmarks, and the interval of App. F.6."""
+"""Two sides on the same benchmarks, and the interval of App. F.6."""
 
 import json
 import random
@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from recipe.zppo.bootstrap import bootstrap_difference
-from recipe.zppo.view import compare
+from recipe.zppo.evaluate import compare
+from recipe.zppo.evaluate.results import write_results
+from tests.evaluate.test_table import model_results
 
 
 def test_the_interval_is_that_of_a_slow_bootstrap() -> None:
@@ -55,12 +57,54 @@ def test_two_runs(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert "+20.0 points" in capsys.readouterr().out
 
 
+def evaluation(folder: Path, scores: dict[str, float | None]) -> Path:
+    folder.mkdir(parents=True)
+    write_results(folder, model_results(folder.name, scores))
+    return folder
+
+
+def test_an_evaluation_and_the_paper(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    own = evaluation(tmp_path / "own", {"AI2D": 66.6, "VisP": 23.5, "MMVU": 39.0, "HLE": None, "VMME": 51.3})
+    assert compare.main([str(own), "paper:0.8B/base"]) == 0
+    shown = capsys.readouterr().out
+    rows = [line for line in shown.splitlines() if "%" in line and "points" not in line]
+    lines = {line.strip().split("  ")[0]: line.split() for line in rows}
+    assert list(lines) == ["AI2D", "VisP", "VLM mean", "MMVU", "VMME", "Video mean"]
+    assert lines["VLM mean"][2:] == ["45.0%", "43.0%", "-2.0"] and lines["VMME"][1:] == ["51.3%", "50.3%", "-1.0"]
+    assert "VLM: -2.0 points, 95% interval -3.0 to -1.0 (bootstrap over 2 benchmarks); better on 0" in shown
+    assert "Video: -0.5 points" in shown and "one side only: AIME25, AIME26, BabyV" in shown
+
+
+def test_a_run_that_validates_on_benchmarks(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run = run_folder(tmp_path / "run", {"eval/AI2D": 0.656, "geo": 0.1})
+    assert compare.main(["paper:0.8B/zppo", str(run)]) == 0
+    shown = capsys.readouterr().out
+    assert "76.5%" in shown and "65.6%" in shown and "-10.9" in shown and "VLM: One benchmark" in shown
+    assert "benchmarks as its validation asked them" in shown
+
+
 def test_what_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     one, other = run_folder(tmp_path / "one", {"geo": 0.1}), run_folder(tmp_path / "other", {"chart": 0.1})
     assert compare.main([str(one), str(other)]) == 2
     assert "no benchmark in common: geo; chart" in capsys.readouterr().err
     assert compare.main([str(run_folder(tmp_path / "none", {}))]) == 2
     assert "has no validation" in capsys.readouterr().err
+    assert compare.main([str(one), "paper:2B/zppo"]) == 2
+    assert "in common: geo; AI2D, AIME25, AIME26, BabyV, CEval, CharXiv, DynaM, EmbSp and 23" in capsys.readouterr().err
+    several = evaluation(tmp_path / "evaluations" / "a", {"AI2D": 1.0}).parent
+    assert compare.main([str(evaluation(several / "b", {"AI2D": None})), "paper:2B/hint"]) == 2
+    assert "no benchmark of b has a number yet" in capsys.readouterr().err
+    for sides, message in (
+        (["paper:2B/hint", str(one)], "paper:2B/hint: the paper prints its averages alone"),
+        (["paper:2B/zpo", str(one)], "no row '2B/zpo'; 2B/zppo is one"),
+        ([str(several), str(one)], f"holds evaluations of 2 models; give one of {several / 'a'}, {several / 'b'}"),
+        ([str(several / "a")], "one side alone; give another"),
+        (["paper:2B/zppo"], "one side alone; give another"),
+        (["", str(one)], "is not a folder"),
+    ):
+        assert compare.main(sides) == 2
+        error = capsys.readouterr().err
+        assert message in error and error.count("\n") == 1
     assert compare.main([str(one), str(run_folder(tmp_path / "more", {"geo": 0.3}))]) == 0
     assert "One benchmark" in capsys.readouterr().out
 

@@ -1,0 +1,44 @@
+"""``python -m recipe.zppo.evaluate model=PATH [key=value ...]``: the paper's benchmarks under its one protocol."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from recipe.zppo.config.ending import command
+
+USAGE = """python -m recipe.zppo.evaluate model=PATH [benchmarks=[vlm,llm,video]] [data=FOLDER] [key=value ...]
+
+Asks the model every question of the paper's benchmarks under its one protocol, and scores the answers: by rule or
+metric first, by the judge what that leaves open. Writes OUT/<model>/results.json, a JSONL line a question, table.md,
+table.csv and a plot. Stopped or killed, the same command goes on where it was. Exit status: 0 all benchmarks have a
+score, 1 some have none, 2 it can't work, 130 interrupted."""
+
+
+@command("zppo")
+def main(arguments: Sequence[str] | None = None) -> int:
+    from recipe.zppo.benchmarks.registry import select  # within: Ctrl-C may come while this is imported
+    from recipe.zppo.data.settings import read_settings
+    from recipe.zppo.evaluate.evaluation import Evaluation
+    from recipe.zppo.evaluate.paper import paper_rows_for
+    from recipe.zppo.evaluate.report import write_report
+    from recipe.zppo.evaluate.settings import EvaluateSettings
+
+    settings = read_settings(EvaluateSettings, sys.argv[1:] if arguments is None else arguments, USAGE)
+    benchmarks = select(settings.benchmarks)
+    rows = paper_rows_for(settings.model, settings.paper)
+    evaluation = Evaluation(settings, benchmarks)
+    try:
+        asyncio.run(evaluation.run())
+    finally:
+        results = [model.results for model in evaluation.models]
+        if any(each.benchmarks for each in results):
+            for path in write_report(evaluation.out, results, rows):
+                print(path)
+    missing = [f"{each.model}: {b.name}" for each in results for b in benchmarks if b.name not in each.scores()]
+    if missing:
+        print(f"zppo: no score: {'; '.join(missing)}", file=sys.stderr)
+    return 1 if missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
