@@ -62,6 +62,10 @@ gpu-check: ## Check one GPU in 12 minutes at most (PYTHON=... has PyTorch for it
 gpu-bundles: $(STAMP) ## What gpu-check needs on a machine with PyTorch and transformers only (ARGS="--python 3.12")
 	$(BIN)/python examples/gpu_check/bundles.py $(or $(OUT),outputs/gpu-check) $(ARGS)
 
+# Of the variable $(1): it is Python 3.$(2).
+need = @"$($(1))" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] != (3, $(2)))' 2>/dev/null || { \
+	echo "$(1)=$($(1)): Python 3.$(2) with venv and ensurepip is needed here; set $(1)=/path/to/python3.$(2)" >&2; exit 2; }
+
 vllm-cpu-check: $(VLLM_VENV)/.installed ## Train through vLLM's CPU build, images and LoRA too (Python 3.11, 3 GB of its own)
 	$(VLLM_VENV)/bin/python -m pytest $(VLLM_TESTS) $(ARGS)
 
@@ -71,6 +75,7 @@ VLLM_TESTS := tests/cpu/test_vllm_cpu.py tests/cpu/test_vllm_qwen3_5.py tests/cp
 # Without resolving: see the head of the constraints file. pip check may name what is left out there, and nothing else.
 # The .pth file is read whenever this environment's Python starts, also by processes that vLLM starts for itself.
 $(VLLM_VENV)/.installed: pyproject.toml constraints/cpu-vllm-py311.txt
+	$(call need,VLLM_PYTHON,11)
 	$(VLLM_PYTHON) -m venv --clear $(VLLM_VENV)
 	pip="$(VLLM_VENV)/bin/python -m pip" && pins=constraints/cpu-vllm-py311.txt && \
 	$$pip install --quiet -c $$pins setuptools && \
@@ -86,6 +91,7 @@ megatron-cpu-check: $(MEGATRON_VENV)/.installed ## Train three steps on Megatron
 
 # The bridge asks for much that text models don't use; pip check may name what it and modelopt miss, and nothing else.
 $(MEGATRON_VENV)/.installed: pyproject.toml constraints/cpu-py312.txt constraints/cpu-megatron-py312.txt
+	$(call need,MEGATRON_PYTHON,12)
 	$(MEGATRON_PYTHON) -m venv --clear $(MEGATRON_VENV)
 	pip="$(MEGATRON_VENV)/bin/python -m pip" && pins=constraints/cpu-py312.txt && \
 	$$pip install --quiet -c $$pins setuptools && \

@@ -27,7 +27,7 @@ def subtitles(text: str) -> str:
     lines = [_TAG.sub("", line).strip() for line in text.lstrip("\ufeff").splitlines()]
     for line, following in zip(lines, [*lines[1:], ""], strict=True):
         numbered = line.isdigit() and _TIME.match(following)
-        if line and not numbered and not _TIME.match(line) and line != (spoken or [None])[-1]:
+        if line and not numbered and not _TIME.match(line) and line not in spoken[-1:]:
             spoken.append(line)
     return "\n".join(spoken)
 
