@@ -38,7 +38,7 @@ def test_smollm2_knows_some_sums(tmp_path: Path):
     evaluation = Evaluation(settings, [replace(TEXT, decide=last_number)])
     asyncio.run(evaluation.run())
     result = evaluation.models[0].results.benchmarks["Text"]
-    assert result.by_rule == len(SUMS) and result.score is not None and 25 <= result.score <= 75
+    assert result.by_rule == len(SUMS) and result.score is not None and 0 < result.score < 100
     lines = list(read_lines(tmp_path / "out/smollm2/questions/Text.jsonl"))
     assert [line.id for line in lines] == [row["id"] for row in rows]
     assert any(line.finish == "stop" for line in lines) and all(line.response for line in lines)
