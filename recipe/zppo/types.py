@@ -188,6 +188,8 @@ class Group:
     hint: str = ""
     openings: tuple[Opening, ...] = ()
     """One a rollout, or none."""
+    prompt: list[dict] = field(default_factory=list, repr=False)
+    """The messages that were rolled out, without the closer."""
 
     @property
     def num_correct(self) -> int:
@@ -219,6 +221,10 @@ class StepResult:
     teacher: dict[str, TeacherAnswers] = field(default_factory=dict)
     source_step: int = 0
     source_plain: dict[str, Group] = field(default_factory=dict)
+    asked: tuple[str, ...] = ()
+    """Questions of ``source_step`` that the teacher was asked about, and not told to stop."""
+    lost: list[tuple[Group, str]] = field(default_factory=list)
+    """Groups that were begun and came to nothing: ``nothing_to_show``, ``does_not_fit`` or ``failed``."""
 
     @property
     def groups(self) -> list[Group]:

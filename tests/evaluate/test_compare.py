@@ -1,6 +1,5 @@
 """Two sides on the same benchmarks, and the interval of App. F.6."""
 
-import json
 import random
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from recipe.zppo.bootstrap import bootstrap_difference
 from recipe.zppo.evaluate import compare
 from recipe.zppo.evaluate.results import write_results
 from tests.evaluate.test_table import model_results
+from tests.event_lines import measured
 
 
 def test_the_interval_is_that_of_a_slow_bootstrap() -> None:
@@ -38,11 +38,11 @@ def test_what_has_no_interval(sides: tuple[list[float], list[float]]) -> None:
 
 def run_folder(folder: Path, *steps: dict[str, float]) -> Path:
     folder.mkdir()
-    lines = [
-        json.dumps({"step": 10 * i} | {f"val-core/{name}/acc/mean@1": value for name, value in step.items()})
+    rows = [
+        {"step": 10 * i} | {f"val-core/{name}/acc/mean@1": value for name, value in step.items()}
         for i, step in enumerate(steps)
     ]
-    (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    (folder / "events.jsonl").write_text(measured(rows))
     return folder
 
 

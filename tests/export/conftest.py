@@ -15,6 +15,7 @@ from recipe.zppo.config.compose import compose
 from recipe.zppo.export.__main__ import main
 from recipe.zppo.run.checkpoint_files import COMPLETE_FILE, LOCAL_STATE
 from recipe.zppo.run.start_record import record_start
+from tests.event_lines import measured
 from tests.runnable import row, write_rows
 from tests.tiny_models import make_qwen3
 
@@ -81,14 +82,14 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Finish
     )
     record_start(config)
     accuracies = {0: 0.25, 1: None, 3: 0.5, 4: 0.75, 5: 0.625}
-    with open(folder / "metrics.jsonl", "w") as file:
-        for step, accuracy in accuracies.items():
-            metrics: dict[str, float] = {"step": step}
-            if step:
-                metrics |= {"zppo/buffer/size": 2, "zppo/buffer/admissions": 3 * step, "zppo/buffer/graduations": step}
-            if accuracy is not None:
-                metrics |= {"val-core/a|b/acc/mean@1": accuracy, "zppo/validation/a|b/questions": 16}
-            file.write(json.dumps(metrics) + "\n")
+    rows: list[dict[str, float]] = []
+    for step, accuracy in accuracies.items():
+        rows.append({"step": step})
+        if step:
+            rows[-1] |= {"zppo/buffer/size": 2, "zppo/buffer/admissions": 3 * step, "zppo/buffer/graduations": step}
+        if accuracy is not None:
+            rows[-1] |= {"val-core/a|b/acc/mean@1": accuracy, "zppo/validation/a|b/questions": 16}
+    (folder / "events.jsonl").write_text(measured(rows))
     return Finished(folder, base, weights)
 
 

@@ -9,6 +9,7 @@ from verl.trainer.ppo.v1 import trainer_base
 
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.on_verl.trainer import ZPPOTrainer
+from recipe.zppo.run.event_log import EventLog
 from recipe.zppo.run.metrics_log import MetricsLog
 from tests.composed import compose
 
@@ -39,6 +40,7 @@ def test_keys_are_blotted_out_for_trackers_only(tmp_path, monkeypatch: pytest.Mo
     trainer.config, trainer.zppo = config, validate_zppo(config.zppo)
     trainer.questions = trainer.buffer = trainer.pending_state = None
     trainer.global_steps, trainer.metrics_log = 0, MetricsLog(str(tmp_path / "metrics.jsonl"))
+    trainer.event_log = EventLog(str(tmp_path / "events.jsonl"))
     with pytest.raises(Tracked):
         trainer.fit(SimpleNamespace())
     assert given[0]["reward"]["custom_reward_function"]["reward_kwargs"] == {"api_key": "***"}

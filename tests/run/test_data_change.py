@@ -66,7 +66,8 @@ def test_what_is_gone_leaves_buffer_and_unfinished_work(capsys) -> None:
         "teacher": {"b": 1},
         "compressed": [(("b", "student", 0), 1), (("d", "student", 0), 2)],
     }
-    left = take_up(buffer, pending, ["d", "x", "a", "c"])
+    left, gone = take_up(buffer, pending, ["d", "x", "a", "c"])
+    assert [entry.prompt_id for entry in gone] == ["b"]
     assert {entry.prompt_id: entry.reference for entry in buffer.sample(8)} == {"d": 0, "a": 2, "c": 3}
     assert buffer.metrics()["evictions"] == 1 and buffer.metrics()["size/from_0.250"] == 3
     assert left == {
@@ -78,5 +79,6 @@ def test_what_is_gone_leaves_buffer_and_unfinished_work(capsys) -> None:
         "compressed": [(("d", "student", 0), 2)],
     }
     assert "of the replay buffer 1 prompts are gone, 3 stay; of unfinished reformulations 1" in capsys.readouterr().err
-    assert take_up(buffer, pending, ["x"]) is None and len(buffer) == 0
-    assert take_up(buffer, None, IDS) is None
+    left, gone = take_up(buffer, pending, ["x"])
+    assert left is None and len(gone) == 3 and len(buffer) == 0
+    assert take_up(buffer, None, IDS) == (None, [])

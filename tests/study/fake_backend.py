@@ -6,7 +6,6 @@ nothing).
 """
 
 import hashlib
-import json
 import multiprocessing
 import os
 import random
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from recipe.zppo.study.backends import Job
 from recipe.zppo.study.overrides import effective
+from tests.event_lines import measured
 
 
 class FakeBackend:
@@ -28,7 +28,7 @@ class FakeBackend:
         print(f"training {method}")
         with open(folder / "attempts", "a") as file:
             file.write(f"{os.getpid()}\n")
-        path = folder / "metrics.jsonl"
+        path = folder / "events.jsonl"
         done = len(path.read_text().splitlines()) if path.exists() else 0
         with open(path, "a", buffering=1) as file:
             for step in range(done, total + 1):
@@ -41,7 +41,7 @@ class FakeBackend:
                     os.kill(os.getpid(), signal.SIGKILL)
                 if str(step) == options.get("stop_at"):
                     return
-                file.write(json.dumps(metrics(method, seed, step, total)) + "\n")
+                file.write(measured([metrics(method, seed, step, total)]))
 
     def stop(self) -> None:
         pass

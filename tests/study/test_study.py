@@ -67,8 +67,8 @@ def test_a_finished_study_runs_nothing_again_and_another_plan_shares_its_runs(st
     status, out = study()
     assert status == 0 and set(attempts(out).values()) == {1}
     assert "| ZPPO | 2 |" in (out / "table.md").read_text().partition("processor time a run")[2]
-    # An empty file of metrics leaves its run out of what is made of them, and stops no table.
-    next(out.glob("runs/zppo-own-seed1-*/metrics.jsonl")).write_text("")
+    # An empty log leaves its run out of what is made of them, and stops no table.
+    next(out.glob("runs/zppo-own-seed1-*/events.jsonl")).write_text("")
     assert study()[0] == 0 and set(attempts(out).values()) == {1}
     assert "| ZPPO | 1 |" in (out / "table.md").read_text().partition("processor time a run")[2]
     status, _ = study("plan=table3", "seeds=[0]", "only=[grpo,grpo_replay,zppo]")
@@ -160,7 +160,7 @@ def test_a_stopped_study_goes_on(number: signal.Signals, fake_arguments: list[st
     arguments = ([*fake_arguments, waits, "seeds=[0]"], tmp_path / "stderr")
     process = multiprocessing.get_context("fork").Process(target=_main, args=arguments)
     process.start()
-    _wait_for(lambda: [path for path in out.glob("runs/zppo-*/metrics.jsonl") if path.read_text().count("\n") >= 2])
+    _wait_for(lambda: [path for path in out.glob("runs/zppo-*/events.jsonl") if path.read_text().count("\n") >= 2])
     workers = psutil.Process(process.pid).children(recursive=True)
     assert workers
     os.kill(process.pid, number)
@@ -182,7 +182,7 @@ def test_a_stopped_study_goes_on(number: signal.Signals, fake_arguments: list[st
     assert status == 0
     assert attempts(out) == {"grpo_replay-own-seed0": 1, "zppo-own-seed0": 2}
     (folder,) = out.glob("runs/zppo-*")
-    steps = [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    steps = [json.loads(line)["step"] for line in (folder / "events.jsonl").read_text().splitlines()]
     assert steps == [0, 1, 2, 3, 4]  # it went on where it was
 
 

@@ -1,6 +1,5 @@
 """The audit of App. F.7, by hand on a few groups and over the files of a run."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -69,8 +68,16 @@ def test_the_command(finished_run: Path, tmp_path: Path, capsys: pytest.CaptureF
     rewards = [r["reward"] for line in lines if line["kind"] == "bcq" for r in line["responses"]]
     assert rewards and f"{sum(rewards) / len(rewards):.1%} of {len(rewards):,}" in shown
     assert candidate_match.main([str(tmp_path)]) == 2
-    assert "has no rollout files" in capsys.readouterr().err
-    (tmp_path / "rollouts").mkdir()
-    line = group("plain", [], [(1.0, "1")]) | {"prompt_id": "q"}
-    (tmp_path / "rollouts/step_000001.jsonl").write_text(json.dumps(line) + "\n{half")
+    assert "has no events.jsonl" in capsys.readouterr().err
+    events = (finished_run / "events.jsonl").read_text().splitlines()
+    first = next(line for line in events if line.startswith('{"type": "rolled_out"'))
+    (tmp_path / "events.jsonl").write_text(first + "\n" + first[:99])
     assert candidate_match.main([str(tmp_path)]) == 0
+    (tmp_path / "events.jsonl").write_text(first[:99])
+    assert candidate_match.main([str(tmp_path)]) == 2
+    assert "has no group that can be read" in capsys.readouterr().err
+
+
+def test_events_say_what_the_texts_say(finished_run: Path) -> None:
+    folder = RunFolder(finished_run)
+    assert audit(folder.groups()).rows() == audit(folder.groups_with_texts()).rows()

@@ -7,6 +7,7 @@ import pytest
 
 from recipe.zppo.run.folder import RunFolder
 from recipe.zppo.view import plots
+from tests.event_lines import measured
 
 figures = pytest.importorskip("recipe.zppo.view.figures")
 buffer_figures = pytest.importorskip("recipe.zppo.view.buffer_figures")
@@ -173,9 +174,11 @@ def test_what_half_a_run_has_is_drawn(broken_run: Path, tmp_path: Path):
     assert {path.stem for path in paths} == ALL
 
 
-@pytest.mark.parametrize("lines", ["", '{"step": 0, "a": 1}', '{"step": 1, "unknown": 1}\n{"step": 2, "zp'])
+@pytest.mark.parametrize(
+    "lines", ["", measured([{"step": 0, "a": 1}]), measured([{"step": 1, "b": 1}]) + '{"type": "m']
+)
 def test_nothing_to_draw_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture, lines: str):
-    (tmp_path / "metrics.jsonl").write_text(lines)
+    (tmp_path / "events.jsonl").write_text(lines)
     assert plots.main([str(tmp_path)]) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("zppo: ") and captured.err.count("\n") == 1

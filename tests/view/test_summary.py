@@ -8,6 +8,7 @@ import pytest
 
 from recipe.zppo.run.status import StatusFile
 from recipe.zppo.view import summary
+from tests.event_lines import measured
 
 
 def run(capsys: pytest.CaptureFixture, *arguments: str) -> tuple[int, str, str]:
@@ -73,7 +74,7 @@ def test_the_forms_of_candidates_agree_with_the_rollouts(finished_run: Path, tmp
     assert "dropped: 1 with one summary and one response's own words" in shown
     assert "24 summaries asked for again" in shown
     row = {"step": 1, "zppo/bcq/count": 3, "zppo/bcq/accuracy": 0.5, "zppo/bcq/form_raw": 2, "zppo/bcq/form_mixed": 1}
-    (tmp_path / "metrics.jsonl").write_text(json.dumps(row | {"zppo/bcq/mixed_fell_back": 2}))
+    (tmp_path / "events.jsonl").write_text(measured([row | {"zppo/bcq/mixed_fell_back": 2}]))
     _, shown, _ = run(capsys, str(tmp_path))
     assert "candidates: 2 of two responses' own words, 1 of one of each (" in shown
     assert "own words of both instead of one summary: 2" in shown
@@ -135,8 +136,8 @@ def test_distillation_in_words(distilled_run: Path, capsys):
 def test_a_killed_run_whose_teacher_died(broken_run: Path, tmp_path: Path, capsys):
     folder = tmp_path / "run"
     shutil.copytree(broken_run, folder)
-    with open(folder / "metrics.jsonl", "a") as file:
-        file.write('{"step": 8, "zppo/accu')
+    with open(folder / "events.jsonl", "a") as file:
+        file.write('{"type": "measured", "step": 8, "metrics": {"zppo/accu')
     content = json.loads((folder / "status.json").read_text())
     (folder / "status.json").write_text(json.dumps(content | {"pid": 2**22 + 1}))
     status, out, _ = run(capsys, str(folder))
@@ -161,15 +162,14 @@ def test_doubtful_rewards_in_words(finished_run: Path, tmp_path: Path, capsys):
     _, out, _ = run(capsys, str(finished_run))
     assert "Doubtful" not in out and json.loads(run(capsys, str(finished_run), "--json")[1])["doubtful"] is None
     folder = shutil.copytree(finished_run, tmp_path / "run")
-    metrics = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    metrics[-1]["zppo/reward/doubtful"], metrics[-2]["zppo/reward/doubtful"] = 9.0, 3.0
-    (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in metrics))
-    last = max((folder / "rollouts").iterdir())
-    lines = [json.loads(line) for line in last.read_text().splitlines()]
-    for i, line in enumerate(lines[:10]):
+    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    rows = [event for event in events if event["type"] == "measured"]
+    rows[-1]["metrics"]["zppo/reward/doubtful"], rows[-2]["metrics"]["zppo/reward/doubtful"] = 9.0, 3.0
+    last = [event for event in events if event["type"] == "rolled_out" and event["step"] == rows[-1]["step"]]
+    for i, group in enumerate(last[:10]):
         text = f"{i}\x1b[31m\n" + "x" * 1000
-        line["responses"] = [line["responses"][0] | {"doubtful": True, "answer": text, "reward": float(i % 2)}] * 2
-    last.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+        group["responses"] = [group["responses"][0] | {"doubtful": True, "answer": text, "reward": float(i % 2)}] * 2
+    (folder / "events.jsonl").write_text("".join(f"{json.dumps(event)}\n" for event in events))
     _, out, _ = run(capsys, str(folder))
     _, count, *examples = out[out.index("Doubtful") : out.index("Time and tokens")].strip().splitlines()
     assert count == "  12 would have been the other one by zppo.reward.grader=careful, such as"
@@ -192,19 +192,19 @@ def test_the_judge_in_words(finished_run: Path, tmp_path: Path, capsys):
         | {f"zppo/judge/{name}": float(n) for name, n in zip(names, counts, strict=True)}
         for step, counts in enumerate(steps, 1)
     ]
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "events.jsonl").write_text(measured(rows))
     _, out, _ = run(capsys, str(folder))
     assert "40 verdicts, 1,200 tokens; 20 of 40 (50.0%) correct" in out
     assert "3 of 40 (7.5%) on what the reward function left open" in out
     assert "5 of 40 (12.5%) malformed, which counts as wrong" in out
     assert "FAILED: 2 responses got no verdict" in out
-    (folder / "metrics.jsonl").write_text(json.dumps({"step": 1, "zppo/judge/verdicts": 0.0}) + "\n")
+    (folder / "events.jsonl").write_text(measured([{"step": 1, "zppo/judge/verdicts": 0.0}]))
     assert "no free-form answer came up" in run(capsys, str(folder))[1]
 
 
-@pytest.mark.parametrize("line", ['{"step": 0}', '{"step": 3, "zppo/bcq/count": 2}', '{"step": 1, "timing_s/step": 1}'])
-def test_missing_keys_are_no_error(tmp_path: Path, capsys, line: str):
-    (tmp_path / "metrics.jsonl").write_text(line + "\n")
+@pytest.mark.parametrize("row", [{"step": 0}, {"step": 3, "zppo/bcq/count": 2}, {"step": 1, "timing_s/step": 1}])
+def test_missing_keys_are_no_error(tmp_path: Path, capsys, row: dict):
+    (tmp_path / "events.jsonl").write_text(measured([row]))
     (tmp_path / "status.json").write_text('{"stage": 7, "pid": "x", "total_steps": [], "since": null}')
     for arguments in ([], ["--json"]):
         status, out, err = run(capsys, str(tmp_path), *arguments)
@@ -215,12 +215,12 @@ def test_a_path_is_printed_whole_on_a_narrow_terminal(finished_run: Path, tmp_pa
     monkeypatch.setenv("COLUMNS", "40")
     folder = tmp_path / "a[bold]b" / ("x" * 60)
     folder.mkdir(parents=True)
-    shutil.copy(finished_run / "metrics.jsonl", folder)
+    shutil.copy(finished_run / "events.jsonl", folder)
     _, out, _ = run(capsys, str(folder))
-    assert f"{folder}{os.sep}metrics.jsonl" in out
+    assert f"{folder}{os.sep}events.jsonl" in out
 
 
-@pytest.mark.parametrize("name, reason", [("", "has no metrics.jsonl"), ("missing", "is not a folder")])
+@pytest.mark.parametrize("name, reason", [("", "has no events.jsonl"), ("missing", "is not a folder")])
 def test_nothing_to_summarise_is_one_line(tmp_path: Path, capsys, name: str, reason: str):
     status, out, err = run(capsys, str(tmp_path / name))
     assert status == 2 and out == ""

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from recipe.zppo.run.event_log import EventLog
 from recipe.zppo.run.folder import RunFolder
-from recipe.zppo.run.metrics_log import MetricsLog
 from recipe.zppo.run.status import StatusFile
 from recipe.zppo.view import watch
 from recipe.zppo.view.progress import ProgressReader, clock
@@ -22,7 +22,7 @@ class Run:
     def __init__(self, folder: Path):
         self.folder = folder
         self.status = StatusFile(str(folder / "status.json"))
-        self.log = MetricsLog(str(folder / "metrics.jsonl"))
+        self.log = EventLog(str(folder / "events.jsonl"))
 
     def step(self, step: int, **metrics: float) -> None:
         self.log.log({"timing_s/step": 2.0, "zppo/accuracy/new": 0.25 * step} | metrics, step)
@@ -100,9 +100,9 @@ def test_the_last_step_before_the_end_is_not_missed(running: Run):
 
 
 def test_files_of_an_earlier_run_do_not_count(finished_run: Path, tmp_path: Path):
-    for name in ("metrics.jsonl", "status.json"):
+    for name in ("events.jsonl", "status.json"):
         (tmp_path / name).write_bytes((finished_run / name).read_bytes())
-    os.utime(tmp_path / "metrics.jsonl", (time.time() - 60,) * 2)
+    os.utime(tmp_path / "events.jsonl", (time.time() - 60,) * 2)
     reader = ProgressReader(RunFolder(tmp_path), since=time.time())
     progress = reader.look()
     assert (progress.stage, progress.done, progress.rows) == ("", False, [])
@@ -110,7 +110,7 @@ def test_files_of_an_earlier_run_do_not_count(finished_run: Path, tmp_path: Path
     status.write(0, "start")
     assert reader.look().stage == "start"
     assert reader.look().rows == [], "the trainer has not yet taken up the old metrics"
-    MetricsLog(str(tmp_path / "metrics.jsonl")).resume(5)
+    EventLog(str(tmp_path / "events.jsonl")).resume(5)
     assert reader.look().finished == 5
 
 
@@ -119,7 +119,7 @@ def test_time_to_go_follows_recent_steps_and_their_validations(running: Run):
     running.step(1, **{"timing_s/testing": 4.0})
     running.step(2)
     running.status.write(3, "generate")
-    wrote = (running.folder / "metrics.jsonl").stat().st_mtime
+    wrote = (running.folder / "events.jsonl").stat().st_mtime
     progress = ProgressReader(RunFolder(running.folder), now=lambda: wrote + 1).look()
     assert progress.seconds_to_go == pytest.approx(10 * 4.0 - 1)
 
@@ -181,7 +181,7 @@ def test_events_of_a_step_are_shown_in_its_line_only(running: Run):
 @pytest.mark.parametrize("status", ["", '{"stage": 3}', '{"stage": "generate", "step": "x", "since": null}', "[]"])
 def test_hostile_status_files_are_survived(tmp_path: Path, status: str):
     (tmp_path / "status.json").write_text(status)
-    (tmp_path / "metrics.jsonl").write_text('{"step": 1\n{"step": 2}\n')
+    (tmp_path / "events.jsonl").write_text('{"type": "measured", "step": 1\n{"type": "measured", "step": 2}\n')
     assert not ProgressReader(RunFolder(tmp_path)).look().done
     shown_of(tmp_path)
 

@@ -111,7 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.second is not None:
         compare(first, side(options.second), console)
         return 0
-    if first.folder is None or not (first.folder / "metrics.jsonl").exists():
+    if first.folder is None or not (first.folder / "events.jsonl").exists():
         raise DataError(f"{options.first}: one side alone; give another to compare it with, such as paper:0.8B/zppo")
     run = RunFolder(options.first)
     print_title(run, console)

@@ -67,7 +67,8 @@ async def load_state(trainer: "LocalTrainer") -> None:
         trainer.dataloader.load_state_dict(state["dataloader"])
     trainer.buffer.load_state_dict(state["buffer"])
     if change:
-        state["pending"] = take_up(trainer.buffer, state["pending"], trainer.questions.prompt_ids)
+        taken = take_up(trainer.buffer, state["pending"], trainer.questions.prompt_ids)
+        state["pending"], trainer.event_log.gone = taken
     rows = state["pending"]["rows"] if state["pending"] else {}
     again = {name: trainer.questions.get(name, row, replayed) for name, (row, replayed) in rows.items()}
     await trainer.pipeline.load_state_dict(state["pending"], again)

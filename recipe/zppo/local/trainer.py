@@ -31,6 +31,8 @@ from recipe.zppo.replay_buffer import PromptReplayBuffer
 from recipe.zppo.rollout.pipeline import QuestionPipeline
 from recipe.zppo.run import metrics as zppo_metrics
 from recipe.zppo.run.blotting import blotted
+from recipe.zppo.run.event_log import EventLog
+from recipe.zppo.run.events import EVENTS_FILE
 from recipe.zppo.run.first_look import FirstLook
 from recipe.zppo.run.metrics_log import MetricsLog
 from recipe.zppo.run.publish import new_building_folder, publish, remove_leftovers
@@ -55,6 +57,7 @@ class LocalTrainer:
         os.makedirs(folder, exist_ok=True)
         self.status = StatusFile(os.path.join(folder, "status.json"))
         self.metrics_log = MetricsLog(zppo.logging.metrics_file)
+        self.event_log = EventLog(os.path.join(folder, EVENTS_FILE))
         self.rollout_log = RolloutLog(zppo.logging.rollouts_dir, zppo.logging.text_limit)
         self.first_look = FirstLook()
         self.status.write(0, "start")
@@ -104,6 +107,7 @@ class LocalTrainer:
         self._times: dict[str, float] = {}
         self._update_metrics: dict[str, float] = {}
         outcome = self.algorithm(self.step_number)
+        self.event_log.step(outcome, self.zppo, self.train_data.place_of)
         self._keep_books(outcome.result)
         metrics = self._update_metrics | {"zppo/rollouts/files_failed": self.rollout_log.failed}
         metrics["zppo/batch/skipped_updates"] = int(not outcome.trained)
@@ -162,6 +166,7 @@ class LocalTrainer:
         else:
             self._wait(load_state(self))
         self.metrics_log.resume(self.step_number)
+        self.event_log.resume(self.step_number)
         self.tracking = self._trackers()
         if trainer.val_before_train and (self.step_number == 0 or trainer.val_only):
             self.tracking.log(self._validate(), step=self.step_number)
@@ -182,6 +187,7 @@ class LocalTrainer:
                 with self.status.stage(self.step_number, "checkpoint"):
                     self.rollout_log.flush()
                     save_state(self)
+                self.event_log.checkpointed(self.step_number)
         if self.zppo.export.hf_model:
             self._export()
         self._finish()
@@ -197,13 +203,14 @@ class LocalTrainer:
                 config=OmegaConf.to_container(blotted(self.config), resolve=True),
             )
         resume_trackers(tracking, self.config, self.step_number)
-        tracking.logger["zppo_metrics_file"] = self.metrics_log
+        tracking.logger |= {"zppo_metrics_file": self.metrics_log, "zppo_events": self.event_log}
         return tracking
 
     def _finish(self) -> None:
         self.rollout_log.close()
         self.tracking.finish()
         self.metrics_log.finish()
+        self.event_log.finish()
         self.status.write(self.total_steps, "done")
 
     def _validate(self) -> dict[str, float]:

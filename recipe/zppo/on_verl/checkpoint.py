@@ -24,6 +24,7 @@ from recipe.zppo.replay_buffer import PromptReplayBuffer
 from recipe.zppo.replay_buffer.packing import pack
 from recipe.zppo.run.checkpoint_files import COMPLETE_FILE, TRACKER, is_complete, latest_complete, saved_steps
 from recipe.zppo.run.data_change import take_up
+from recipe.zppo.run.event_log import EventLog
 from recipe.zppo.run.files import write_atomically, write_text_atomically
 from recipe.zppo.run.identity import check_identity, run_identity
 from recipe.zppo.run.metrics_log import plain_metrics
@@ -40,6 +41,7 @@ class CheckpointMixin:
     questions: QuestionSource
     train_dataloader: Any
     buffer: PromptReplayBuffer
+    event_log: EventLog
 
     def _save_checkpoint(self) -> None:
         folder = os.path.join(self.config.trainer.default_local_dir, f"global_step_{self.global_steps}")
@@ -64,6 +66,7 @@ class CheckpointMixin:
                 super()._save_checkpoint()
             write_text_atomically(complete, json.dumps({"step": self.global_steps, "format": _FORMAT}))
             self._write_tracker(self.global_steps)
+            self.event_log.checkpointed(self.global_steps)
             self._remove_old()
 
     def _load_checkpoint(self) -> None:
@@ -92,9 +95,11 @@ class CheckpointMixin:
             self.train_dataloader.load_state_dict(beginning)
         if state is not None:
             self.buffer.load_state_dict(state["buffer"])
-            pending = state["pending"]
-            self.pending_state = take_up(self.buffer, pending, self.questions.prompt_ids) if change else pending
-            self.metrics_log.restored = state["metrics"]
+            self.pending_state = state["pending"]
+            if change:
+                taken = take_up(self.buffer, self.pending_state, self.questions.prompt_ids)
+                self.pending_state, self.event_log.gone = taken
+            self.metrics_log.restored = self.event_log.restored = state["metrics"]
 
     def _leave_behind(self) -> None:
         """Killed and started again by `auto`, the run shall not take up what an earlier one saved beyond its beginning.

@@ -35,6 +35,8 @@ from recipe.zppo.reward import use_reward
 from recipe.zppo.rollout.pipeline import QuestionPipeline
 from recipe.zppo.run import metrics as zppo_metrics
 from recipe.zppo.run.blotting import blotted
+from recipe.zppo.run.event_log import EventLog
+from recipe.zppo.run.events import EVENTS_FILE
 from recipe.zppo.run.first_look import FirstLook
 from recipe.zppo.run.metrics_log import MetricsLog
 from recipe.zppo.run.rollout_log import RolloutLog
@@ -59,6 +61,7 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         os.makedirs(config.trainer.default_local_dir, exist_ok=True)
         self.status = StatusFile(os.path.join(config.trainer.default_local_dir, "status.json"))
         self.metrics_log = MetricsLog(self.zppo.logging.metrics_file)
+        self.event_log = EventLog(os.path.join(config.trainer.default_local_dir, EVENTS_FILE))
         self.rollout_log = RolloutLog(self.zppo.logging.rollouts_dir, self.zppo.logging.text_limit)
         self.first_look = FirstLook()
         self.buffer = PromptReplayBuffer(
@@ -88,6 +91,7 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         metrics.update(zppo_metrics.step_metrics(outcome.result, outcome.report, self.buffer, self.zppo))
         metrics.update(self.questions.metrics())
         metrics["zppo/batch/skipped_updates"] = int(not outcome.trained)
+        self.event_log.step(outcome, self.zppo, self.train_dataset.place_of)
         self.rollout_log.write(outcome.result)
         metrics["zppo/rollouts/files_failed"] = self.rollout_log.failed
         return self.batch
@@ -277,8 +281,9 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         """verl's fit() sets its loggers here; the metrics file becomes one of them (`verl/utils/tracking.py`)."""
         self.config = self._unblotted
         resume_trackers(tracking, self.config, self.global_steps)
-        self.metrics_log.resume(self.global_steps)
-        tracking.logger["zppo_metrics_file"] = self.metrics_log
+        for name, log in (("zppo_metrics_file", self.metrics_log), ("zppo_events", self.event_log)):
+            log.resume(self.global_steps)
+            tracking.logger[name] = log
         self._logger = tracking
 
     def _compute_metrics(

@@ -59,6 +59,7 @@ class BufferEntry:
 class UpdateReport:
     """What an update did, in order. Entries that left carry their last visit."""
 
+    visited: list[BufferEntry] = field(default_factory=list)
     admitted: list[BufferEntry] = field(default_factory=list)
     graduated: list[BufferEntry] = field(default_factory=list)
     evicted: list[BufferEntry] = field(default_factory=list)
@@ -134,6 +135,7 @@ class PromptReplayBuffer:
                 self._visits.setdefault(prompt_id, []).append((self._last_step, accuracy))
                 self._visit_count[slot] += 1
                 self._num_visits += 1
+                report.visited.append(self._entry(slot))
             if slot is None and accuracy < self.threshold:
                 report.admitted.append(self._admit(prompt_id, accuracy, reference))
             elif slot is not None and accuracy >= self.threshold:

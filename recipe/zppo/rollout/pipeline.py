@@ -103,6 +103,7 @@ class QuestionPipeline:
                 "rollout servers."
             )
         plain_seconds, reformulated = await gathered
+        asked = source.teacher_tasks.keys() | source.teacher.keys() if source and self.zppo.asks_teacher else ()
         if source is not None:
             self.teacher.stop(source)  # for questions that did not make it into the list
             counts.update(source.teacher_counts)
@@ -117,7 +118,16 @@ class QuestionPipeline:
             teacher=dict(source.teacher) if source else {},
             source_step=source.step if source else 0,
             source_plain=dict(source.plain) if source else {},
+            asked=tuple(name for name in source.order if name in asked) if source else (),
+            lost=self._lost(work, source),
         )
+
+    @staticmethod
+    def _lost(work: StepWork, source: StepWork | None) -> list[tuple[Group, str]]:
+        """Plain groups of this step, and others of the step whose questions were reformulated."""
+        lost = [(group, reason) for group, reason in work.lost if group.kind is Kind.PLAIN]
+        lost += [(group, reason) for group, reason in (source.lost if source else ()) if group.kind is not Kind.PLAIN]
+        return sorted(lost, key=lambda each: each[0].uid)
 
     # ------------------------------------------------------------------ one question
 
@@ -174,6 +184,7 @@ class QuestionPipeline:
         await self._roll_out(group, question.messages, work.counts, plain_of=work)
         if not group.rollouts:
             work.counts["questions/failed"] += 1
+            work.lost.append((group, "failed"))
             work.selection.drop(question.prompt_id)
         else:
             work.plain[question.prompt_id] = group
@@ -193,6 +204,7 @@ class QuestionPipeline:
         A plain group, which is one of ``plain_of``, does not wait for its last rollout to put questions to the teacher.
         """
         prompt_id, limit_s = group.question.prompt_id, self.zppo.timeouts.rollout_s
+        group.prompt = messages
         size = len(group.openings) or self.group_size
         seeds = [
             derive_seed(self.zppo.seed, "rollout", group.step, prompt_id, group.kind.value, session)
@@ -245,11 +257,15 @@ class QuestionPipeline:
         group = self._group(work, work.questions[reformulation.prompt_id], reformulation.kind)
         if await self.teacher.prepare(work, group):
             work.queue.put_nowait(group)
+        else:
+            work.lost.append((group, "nothing_to_show"))
         work.preparing -= 1
         self._advance(work)
 
     async def _reformulated_phase(self, source: StepWork | None, counts: Counter[str]) -> list[Group]:
         """Roll out what ``source`` queues, each prompt as soon as it is there."""
+        if source is None or not source.cap:
+            return []
         groups: dict[tuple[str, Kind], Group] = {}
 
         async def roll_out(group: Group) -> None:
@@ -257,13 +273,12 @@ class QuestionPipeline:
             await self._roll_out(group, METHODS[group.kind].messages(group, plain), counts)
             if group.rollouts:
                 groups[group.question.prompt_id, group.kind] = group
-            elif any(failure.reason == "too_long" for failure in group.failures):
-                counts[f"{group.kind.value}/does_not_fit"] += 1
-            else:
-                counts[f"{group.kind.value}/failed"] += 1
+                return
+            too_long = any(failure.reason == "too_long" for failure in group.failures)
+            reason = "does_not_fit" if too_long else "failed"
+            counts[f"{group.kind.value}/{reason}"] += 1
+            source.lost.append((group, reason))
 
-        if source is None or not source.cap:
-            return []
         running = []
         while (group := await source.queue.get()) is not None:
             running.append(self.tasks.spawn(roll_out(group)))

@@ -27,6 +27,8 @@ class StepWork:
     """The teacher is asked about a question because it is hard."""
     plain: dict[str, Group] = field(default_factory=dict)
     teacher: dict[str, TeacherAnswers] = field(default_factory=dict)
+    lost: list[tuple[Group, str]] = field(default_factory=list)
+    """As in `StepResult`."""
     queue: asyncio.Queue[Group | None] = field(default_factory=asyncio.Queue)
     """Reformulated groups ready for rollout; None closes it."""
     compressed: dict[tuple[str, str, int], asyncio.Future[Candidate]] = field(default_factory=dict)

@@ -1,1 +1,1 @@
-"""The files of a run: metrics, rollouts, status, lock, identity. May import: the method, config, rollout."""
+"""The files of a run: events, metrics, rollouts, status, lock, identity. May import: the method, config, rollout."""

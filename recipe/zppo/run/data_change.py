@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recipe.zppo.errors import CheckpointError
-from recipe.zppo.replay_buffer import PromptReplayBuffer
+from recipe.zppo.replay_buffer import BufferEntry, PromptReplayBuffer
 from recipe.zppo.rollout.step_state import without
 from recipe.zppo.run.identity import TRAIN_FILES, data_identity
 from recipe.zppo.types import PromptId
@@ -83,11 +83,11 @@ def check_data(
 
 def take_up(
     buffer: PromptReplayBuffer, pending: dict[str, Any] | None, prompt_ids: Sequence[str]
-) -> dict[str, Any] | None:
+) -> tuple[dict[str, Any] | None, list[BufferEntry]]:
     """Let buffer and unfinished reformulations go on with the data of now; what is gone from them leaves both.
 
     Returns:
-        what is left of ``pending``.
+        what is left of ``pending``, and what left the buffer.
     """
     rows: dict[PromptId, int] = {prompt_id: row for row, prompt_id in enumerate(prompt_ids)}
     left = buffer.keep(rows)
@@ -98,4 +98,4 @@ def take_up(
         f"reformulations {lost} questions are gone",
         file=sys.stderr,
     )
-    return kept
+    return kept, left

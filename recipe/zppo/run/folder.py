@@ -2,7 +2,8 @@
 
 Layout, with the default settings of ``zppo.logging``::
 
-    metrics.jsonl                one object a step; step 0 is the validation before training
+    events.jsonl                 what happened, in order (`recipe.zppo.run.events`): displays read this and the texts
+    metrics.jsonl                one object a step; step 0 is the validation before training. For other programs
     status.json                  where the run is (`recipe.zppo.run.status`)
     rollouts/step_000001.jsonl   one group a line (`recipe.zppo.run.rollout_log`)
     global_step_20/              checkpoints (`recipe.zppo.on_verl.checkpoint`)
@@ -15,7 +16,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ import yaml
 from recipe.zppo.config.engine import shown
 from recipe.zppo.errors import ZPPOError
 from recipe.zppo.run.checkpoint_files import latest_complete
+from recipe.zppo.run.events import EVENTS_FILE, read_events
+from recipe.zppo.run.groups import GROUP_EVENTS, joined_groups
 
 _CONFIG = re.compile(r"config_(\d+)\.yaml$")
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -49,16 +52,19 @@ class RunFolder:
             raise RunFolderError(f"{shown(str(path))} is not a folder; give the trainer.default_local_dir of a run")
 
     @property
-    def metrics_file(self) -> Path:
-        return self.path / "metrics.jsonl"
+    def events_file(self) -> Path:
+        return self.path / EVENTS_FILE
+
+    def events(self, *types: str) -> Iterator[Any]:
+        """`read_events` of the run."""
+        return read_events(self.events_file, *types)
 
     def metrics(self) -> list[Row]:
-        """One row a step, ascending. Several lines of one step (a validation after a resume) become one row."""
+        """One row a step, ascending. Several events of one step (a validation after a resume) become one row."""
         rows: dict[int, Row] = {}
-        for line in read_json_lines(self.metrics_file):
-            row = {key: float(value) for key, value in line.items() if _is_number(value)}
-            if "step" in row:
-                rows.setdefault(int(row["step"]), {}).update(row)
+        for event in self.events("measured", "validated"):
+            row = rows.setdefault(event["step"], {"step": float(event["step"])})
+            row |= {key: float(value) for key, value in event["metrics"].items() if _is_number(value)}
         return [rows[step] for step in sorted(rows)]
 
     def require_metrics(self) -> list[Row]:
@@ -70,9 +76,21 @@ class RunFolder:
         rows = self.metrics()
         if rows:
             return rows
-        if self.metrics_file.exists():
-            raise RunFolderError(f"{self.metrics_file} has no metrics yet; the run writes the first after validation")
-        raise RunFolderError(f"{self.path} has no metrics.jsonl: not the folder of a run, or the run has not begun yet")
+        raise self._nothing() or RunFolderError(
+            f"{self.events_file} has no metrics yet; the run writes the first after validation or its first step"
+        )
+
+    def _nothing(self) -> RunFolderError | None:
+        """Why there are no events at all."""
+        if self.events_file.exists():
+            return None
+        if (self.path / "metrics.jsonl").exists() or self.rollout_files():
+            return RunFolderError(
+                f"{self.path} has no {EVENTS_FILE}: its run is of an earlier version, which wrote metrics.jsonl only"
+            )
+        return RunFolderError(
+            f"{self.path} has no {EVENTS_FILE}: not the folder of a run, or the run has not begun yet"
+        )
 
     def status(self) -> dict[str, Any] | None:
         """The content of status.json, or None."""
@@ -97,7 +115,33 @@ class RunFolder:
         return [path for _, path in sorted((int(match[1]), path) for match, path in found if match)]
 
     def groups(self) -> Iterator[dict[str, Any]]:
-        """All groups of the rollout files, in the order of their steps; what is not one of ours is passed over.
+        """All groups in the order of their steps, as `joined_groups` makes them, without texts.
+
+        Raises:
+            RunFolderError: there is no log; or, at the end, no group in it.
+        """
+        if (nothing := self._nothing()) is not None:
+            raise nothing
+        group = None
+        for group in joined_groups(self.events(*GROUP_EVENTS)):
+            yield group
+        if group is None:
+            raise RunFolderError(f"{self.events_file} has no group that can be read: damaged, or none is there yet")
+
+    def texts(self, step: int, lines: Collection[int]) -> Iterator[tuple[int, dict[str, Any]]]:
+        """What was shown and said in groups of a step: these lines of its rollout file (`RolledOut`), with their
+        numbers. What is not there is passed over."""
+        try:
+            file = open(self.path / "rollouts" / f"step_{step:06d}.jsonl", "rb")  # noqa: SIM115 (closed below)
+        except OSError:
+            return
+        with file:
+            for number, text in enumerate(file):
+                if number in lines and (line := _parsed(text)) is not None and is_group(line):
+                    yield number, line
+
+    def groups_with_texts(self) -> Iterator[dict[str, Any]]:
+        """The lines of all rollout files, in the order of their steps; what is not one of ours is passed over.
 
         Raises:
             RunFolderError: there is no such file; or, at the end, no group in any.
@@ -105,16 +149,11 @@ class RunFolder:
         files = self.rollout_files()
         if not files:
             raise RunFolderError(f"{self.path} has no rollout files (zppo.logging.rollouts_dir)")
-        return self._groups(files)
-
-    def _groups(self, files: Sequence[Path]) -> Iterator[dict[str, Any]]:
-        found = False
+        group = None
         for path in files:
-            for line in read_json_lines(path):
-                if is_group(line):
-                    found = True
-                    yield line
-        if not found:
+            for group in filter(is_group, read_json_lines(path)):
+                yield group
+        if group is None:
             raise RunFolderError(f"{files[0].parent} has no group that can be read: damaged, or of another version")
 
     def places(self) -> dict[str, Path]:
@@ -124,7 +163,8 @@ class RunFolder:
             "checkpoint": Path(checkpoint) if checkpoint else None,
             "hf_model": self.path / "hf_model",
             "lora_adapter": self.path / "lora_adapter",
-            "metrics": self.metrics_file,
+            "events": self.events_file,
+            "metrics": self.path / "metrics.jsonl",
             "rollouts": self.path / "rollouts" if self.rollout_files() else None,
             "tensorboard": self.path / "tensorboard",
             "log": self.path / "train.log",
@@ -169,12 +209,16 @@ def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
         return
     with file:
         for line in file:
-            try:
-                content = json.loads(line)
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(content, dict):
+            if (content := _parsed(line)) is not None:
                 yield content
+
+
+def _parsed(line: str | bytes) -> dict[str, Any] | None:
+    try:
+        content = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def _is_number(value: Any) -> bool:

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from recipe.zppo.methods.candidate_questions import form_of
-from recipe.zppo.prompts import question_text
+from recipe.zppo.prompts import question_text, with_closer
 from recipe.zppo.run.files import DispensableWrites, write_atomically
 from recipe.zppo.types import Group, StepResult
 
@@ -17,9 +17,9 @@ logger = logging.getLogger(__name__)
 class RolloutLog:
     """Writes ``<folder>/step_<n>.jsonl`` in the background; the file appears whole.
 
-    A line holds step, uid, prompt_id, kind (`types.Kind`), replayed, question, ground_truth, accuracy, candidates and
-    their form, responses with their rewards, and for hard questions the teacher's rollouts. Texts are cut at
-    ``text_limit``.
+    A line holds step, uid, prompt_id, kind (`types.Kind`), replayed, question, prompt, ground_truth, accuracy,
+    candidates and their form, responses with their rewards, and for hard questions the teacher's rollouts. Texts are
+    cut at ``text_limit``. The events of the step (`recipe.zppo.run.events`) say the same without the texts.
     A file that the disk refuses is missing, and counted by ``failed``; the run goes on.
     """
 
@@ -73,6 +73,12 @@ class RolloutLog:
             "kind": group.kind.value,
             "replayed": question.replayed,
             "question": self._cut(question_text(question.messages)),
+            "prompt": [
+                {"role": message["role"], "content": self._cut(question_text([message]))}
+                for message in with_closer(group.prompt)
+            ]
+            if group.prompt
+            else [],
             "ground_truth": str(question.data.get("reward_model", {}).get("ground_truth", "")),
             "accuracy": group.accuracy,
             "candidates": [

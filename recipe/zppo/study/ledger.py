@@ -2,8 +2,6 @@
 
 import functools
 import hashlib
-import json
-import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from recipe.zppo.config.paths import ROOT
+from recipe.zppo.run.events import EVENTS_FILE, read_events
 from recipe.zppo.run.folder import RunFolder, read_json
 from recipe.zppo.study.inputs import ValidationFiles
 from recipe.zppo.study.measures import accuracy_by_step, measure
@@ -59,7 +58,7 @@ class Ledger:
             folder = run_folder(self.out, run.id, f"{run.row}-{run.world}-seed{run.seed}")
             standing = Standing(run, folder)
             result = read_json(folder / "result.json")
-            if result is not None and folder.joinpath("metrics.jsonl").exists():
+            if result is not None and folder.joinpath(EVENTS_FILE).exists():
                 standing.state = "finished"
                 # Anew, since the code that measures may have changed.
                 standing.measures = measure(RunFolder(folder).metrics(), self.sources(run.world))
@@ -148,19 +147,8 @@ def _lacking(run: Run, step: int, validated: int) -> str | None:
 
 
 def steps_written(folder: Path) -> int:
-    """The step of the last whole line of metrics.jsonl; only the end of the file is read."""
-    try:
-        with open(folder / "metrics.jsonl", "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - 65536))
-            lines = file.read().split(b"\n")[:-1]
-    except OSError:
-        return 0
-    for line in reversed(lines):
-        try:
-            return int(json.loads(line)["step"])
-        except (ValueError, KeyError, TypeError):
-            continue
-    return 0
+    """The last step with metrics."""
+    return max((event["step"] for event in read_events(folder / EVENTS_FILE, "measured")), default=0)
 
 
 @functools.cache

@@ -1,1 +1,1 @@
-"""Reading a run, finished or not: summary, progress, figures, comparisons. May import: the method, run."""
+"""Reading a run, finished or not: summary, progress, figures, comparisons, questions. May import: the method, run."""

@@ -1,7 +1,7 @@
 """Whose answer the student gives under candidates (App. F.7): ``python -m recipe.zppo.candidate_match RUN_DIR``.
 
 If the candidates gave the answer away, BCQ accuracy would be near 100%; if they were not read, responses would not give
-the candidates' answers. Reads the rollout files of the run. Exit status 2, with one line, where there are none.
+the candidates' answers. Exit status 2, with one line, where there are none.
 """
 
 from collections.abc import Iterable
@@ -46,10 +46,10 @@ class CandidateMatch:
         self._teachers: dict[tuple[Any, Any], set[str]] = {}  # answers, by step and question
 
     def add(self, group: dict[str, Any]) -> None:
-        """One line of a rollout file; lines of other kinds change nothing."""
+        """A group of `RunFolder.groups`, or a line of a rollout file."""
         kind = group.get("kind")
         visit = group.get("built_in_step"), group.get("prompt_id")
-        if kind == "plain" and "teacher" in group:
+        if "teacher" in group:
             given = (answer_of(response) for response in group["teacher"]["responses"])
             self._teachers[visit] = {folded_answer(answer) for answer in given if answer}
         if kind not in ("bcq", "ncq"):

@@ -185,7 +185,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("run_dir", help="folder of the run (its trainer.default_local_dir)")
     options = parser.parse_args(arguments)
     run = RunFolder(options.run_dir)
-    pairs = read_pairs(run.groups(), AnswerFormat(form=run.setting("zppo.answer.form", BOX)))
+    pairs = read_pairs(run.groups_with_texts(), AnswerFormat(form=run.setting("zppo.answer.form", BOX)))
     shares = audit(pairs)
     forms = [pair.form for pair in pairs]
     counts = ", ".join(f"{forms.count(form)} {form}" for form in FORMS if form in forms)

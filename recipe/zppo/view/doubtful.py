@@ -1,13 +1,13 @@
 """Rewards of the paper's grader that the careful one would have given otherwise: how many, and some to look at."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from recipe.zppo.run.folder import RunFolder, read_json_lines
+from recipe.zppo.run.folder import RunFolder
 from recipe.zppo.view import outcome
 
-_FILES, _EXAMPLES, _LENGTH = 3, 6, 60
+_EXAMPLES, _LENGTH = 6, 60
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Doubtful:
     count: int
     """Rewards of the whole run."""
     examples: list[Example]
-    """Different pairs of the last rollout files, which are large."""
+    """Different pairs, those of the last steps first."""
 
 
 def doubtful_rewards(folder: RunFolder, rows: Sequence[outcome.Row]) -> Doubtful | None:
@@ -40,22 +40,19 @@ def doubtful_rewards(folder: RunFolder, rows: Sequence[outcome.Row]) -> Doubtful
     if not count:
         return None
     examples: dict[tuple[str, str], Example] = {}
-    for path in reversed(folder.rollout_files()[-_FILES:]):
-        for example in _examples(path):
-            examples.setdefault((example.answer, example.gold), example)
+    groups = [group for group in folder.events("rolled_out") if any(map(_is_doubtful, group["responses"]))]
+    for group in sorted(groups, key=lambda group: -group["step"]):
+        for response in filter(_is_doubtful, group["responses"]):
+            prompt_id, answer, gold = map(_shown, (group["prompt_id"], response["answer"], group["ground_truth"]))
+            example = Example(prompt_id, answer, gold, paper=response["reward"] == 1, careful=response["reward"] != 1)
+            examples.setdefault((answer, gold), example)
             if len(examples) == _EXAMPLES:
                 return Doubtful(count, list(examples.values()))
     return Doubtful(count, list(examples.values()))
 
 
-def _examples(path: Any) -> Iterator[Example]:
-    for line in read_json_lines(path):
-        for response in line.get("responses") or ():
-            if response.get("doubtful"):
-                right = response.get("reward") == 1
-                texts = (line.get("prompt_id"), response.get("answer"), line.get("ground_truth"))
-                prompt_id, answer, gold = map(_shown, texts)
-                yield Example(prompt_id, answer, gold, paper=right, careful=not right)
+def _is_doubtful(response: dict[str, Any]) -> bool:
+    return bool(response.get("doubtful"))
 
 
 def _shown(value: Any) -> str:

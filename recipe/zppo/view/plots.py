@@ -30,7 +30,7 @@ def write_plots(folder: RunFolder, out: Path) -> list[Path]:
         raise MissingMatplotlibError("plots need matplotlib: pip install 'open-zppo[plots]'") from error
     figures = all_figures(rows, run_title(folder))
     if not figures:
-        raise RunFolderError(f"{folder.metrics_file} has nothing to draw yet")
+        raise RunFolderError(f"{folder.events_file} has nothing to draw yet")
     out.mkdir(parents=True, exist_ok=True)
     paths = {out / f"{name}.png": figure for name, figure in figures.items()}
     save(paths)

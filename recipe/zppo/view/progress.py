@@ -68,6 +68,7 @@ class ProgressReader:
         self.folder, self.since, self._now = folder, since, now
         self._seen: tuple[float, int] | None = None
         self._rows: list[Row] = []
+        self._measured = 0.0
 
     def look(self) -> Progress:
         status = self.folder.status() or {}
@@ -83,20 +84,22 @@ class ProgressReader:
             done=status.get("stage") == "done",
             rows=rows,
         )
-        if progress.total is not None and self._seen is not None:
-            progress.seconds_to_go = self._to_go(rows, progress.total - progress.finished, self._seen[0])
+        if progress.total is not None and rows:
+            progress.seconds_to_go = self._to_go(rows, progress.total - progress.finished, self._measured)
         return progress
 
     def _metrics(self, began: float) -> list[Row]:
         """Rows, or none while the file is still that of an earlier run: the trainer rewrites it when it resumes."""
         try:
-            stat = self.folder.metrics_file.stat()
+            stat = self.folder.events_file.stat()
         except OSError:
             return []
         if stat.st_mtime < began - 1:  # clocks of file systems are coarse; a run takes longer to start
             return []
         if self._seen != (stat.st_mtime, stat.st_size):
-            self._seen, self._rows = (stat.st_mtime, stat.st_size), self.folder.metrics()
+            self._seen, rows = (stat.st_mtime, stat.st_size), self.folder.metrics()
+            if rows != self._rows:  # other events come in between
+                self._rows, self._measured = rows, stat.st_mtime
         return self._rows
 
     def _to_go(self, rows: Sequence[Row], steps: int, last_write: float) -> float | None:

@@ -1,10 +1,10 @@
-"""What a run did, as one record: of its metrics, status and rollout files."""
+"""What a run did, as one record: of its events and status."""
 
 import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from recipe.zppo.run.folder import RunFolder, read_json_lines
+from recipe.zppo.run.folder import RunFolder
 from recipe.zppo.run.processes import started_at
 from recipe.zppo.view import outcome
 from recipe.zppo.view.doubtful import Doubtful, doubtful_rewards
@@ -108,10 +108,6 @@ def _state(status: dict[str, Any]) -> str:
 
 
 def _teacher_error(folder: RunFolder) -> str | None:
-    """The last cause that the rollout files name; they are large, so the last three only."""
-    for path in reversed(folder.rollout_files()[-3:]):
-        for line in read_json_lines(path):
-            teacher = line.get("teacher")
-            if isinstance(teacher, dict) and teacher.get("error"):
-                return " ".join(str(teacher["error"]).split())[:200]
-    return None
+    """The last cause that was noted."""
+    errors = [event["error"] for event in folder.events("teacher_answered") if event["error"]]
+    return " ".join(errors[-1].split()) if errors else None
