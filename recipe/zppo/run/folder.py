@@ -67,6 +67,11 @@ class RunFolder:
             row |= {key: float(value) for key, value in event["metrics"].items() if _is_number(value)}
         return [rows[step] for step in sorted(rows)]
 
+    def require_events(self) -> None:
+        """Raises `RunFolderError`: there is no log, so that this is not the folder of a run, or not yet."""
+        if (nothing := self._nothing()) is not None:
+            raise nothing
+
     def require_metrics(self) -> list[Row]:
         """As `metrics`.
 
@@ -120,8 +125,7 @@ class RunFolder:
         Raises:
             RunFolderError: there is no log; or, at the end, no group in it.
         """
-        if (nothing := self._nothing()) is not None:
-            raise nothing
+        self.require_events()
         group = None
         for group in joined_groups(self.events(*GROUP_EVENTS)):
             yield group
