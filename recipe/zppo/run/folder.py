@@ -103,16 +103,28 @@ class RunFolder:
 
     def setting(self, key: str, otherwise: Any) -> Any:
         """A key of the last start's configuration, dotted; ``otherwise`` for runs from before it was kept."""
+        node = self.configuration()
+        try:
+            for part in key.split("."):
+                node = node[part]
+        except (KeyError, TypeError):
+            return otherwise
+        return node
+
+    def configuration(self) -> dict[str, Any]:
+        """Of the last start, whole; empty for runs from before it was kept."""
         found = [
             (int(match[1]), path) for path in self.path.glob("config_*.yaml") if (match := _CONFIG.match(path.name))
         ]
         try:
-            node = yaml.load(max(found)[1].read_bytes(), _YAML) if found else {}
-            for part in key.split("."):
-                node = node[part]
-        except (OSError, yaml.YAMLError, KeyError, TypeError):
-            return otherwise
-        return node
+            content = yaml.load(max(found)[1].read_bytes(), _YAML) if found else {}
+        except (OSError, yaml.YAMLError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def starts(self) -> list[dict[str, Any]]:
+        """What each start was made with (`recipe.zppo.run.start_record`)."""
+        return list(read_json_lines(self.path / "starts.jsonl"))
 
     def rollout_files(self) -> list[Path]:
         """In the order of their steps."""
