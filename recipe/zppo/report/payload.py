@@ -24,6 +24,13 @@ TEXT_BYTES = 24 * 2**20
 """Of packed texts on a page; with the list they stay below 50 MB."""
 
 
+_ORDER = (
+    "those with a BCQ, an NCQ or the like come first; then every fate and every accuracy at entry takes its turn, and "
+    f"a hash of the question's id decides, until {TEXT_BYTES // 2**20} MB are full. Of a text of more than {LONGEST:,} "
+    "characters, beginning and end are here. The whole text is in the folder's rollouts/."
+)
+
+
 def report(folders: Sequence[RunFolder]) -> dict[str, Any]:
     """With the texts of a sample of questions (`in_turn`).
 
@@ -121,10 +128,5 @@ def _sample(full: int, shown: int, hard: int) -> str:
     """The rule, for a reader of the page."""
     rule = f"{hard:,} questions were hard at least once; {'all' if shown == hard else f'{shown:,}'} are listed."
     if full:
-        rule += (
-            f" {'All' if full == hard else f'{full:,}'} can be read in full. Those with a BCQ, an NCQ or the like "
-            "come first; then every fate and every accuracy at entry takes its turn, and a hash of the question's id "
-            f"decides, until {TEXT_BYTES // 2**20} MB are full. Of a text of more than {LONGEST:,} characters beginning and end "
-            "are here. The whole text is in the folder's rollouts/."
-        )
+        rule += f" {'All' if full == hard else f'{full:,}'} can be read in full: {_ORDER}"
     return rule

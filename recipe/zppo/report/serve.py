@@ -87,7 +87,7 @@ def serve(folders: Sequence[RunFolder], port: int) -> int:
         PortError: see there.
     """
     server = bound(Live(folders), port)
-    print(f"http://127.0.0.1:{server.server_address[1]}/ shows the report; Ctrl-C ends it", flush=True)
+    print(f"http://127.0.0.1:{server.server_port}/ shows the report; Ctrl-C ends it", flush=True)
     try:
         server.serve_forever()
     except KeyboardInterrupt:
@@ -112,7 +112,7 @@ def _handler(live: Live) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             host, _, port = self.headers.get("Host", "").partition(":")
-            if host not in ("127.0.0.1", "localhost") or port != str(self.server.server_address[1]):
+            if host not in ("127.0.0.1", "localhost") or port != str(self.connection.getsockname()[1]):
                 return self.send_error(HTTPStatus.FORBIDDEN)
             address = urlsplit(self.path)
             match address.path:

@@ -25,8 +25,8 @@ function auditOf(run) {
   const rows = run.audit.map((row) => [row.text.trim(), row.shown, row.paper]);
   const made = table(["", "this run", "the paper"], rows);
   run.audit.forEach((row, i) => made.tBodies[0].rows[i].cells[0].classList.toggle("indent", row.text.startsWith(" ")));
-  return section("audit", "Whose answer the student gives under candidates",
-    el("p", { class: "dim", text: "The candidate-match audit (App. F.7). Near 100% right BCQs would mean that the candidates give the answer away." }),
+  return section("audit", "Candidate-match audit",
+    el("p", { class: "dim", text: "Whose answer the student gives under candidates (App. F.7). Near 100% right BCQs would mean that the candidates give the answer away." }),
     el("div", { class: "scroll" }, made));
 }
 
@@ -46,7 +46,7 @@ function costOf(run) {
     parts.push(el("div", {}, el("h3", { text: "Tokens and FLOPs" }), table(["", "tokens", "FLOPs"], rows, [1, 2]),
       el("p", { class: "dim", text: run.cost_rule })));
   }
-  return parts.length ? section("cost", "What it took", el("div", { class: "two" }, parts)) : null;
+  return parts.length ? section("cost", "Cost", el("div", { class: "two" }, parts)) : null;
 }
 
 function filtered(head, rows, label) {
@@ -66,7 +66,7 @@ function filtered(head, rows, label) {
 function setupOf(run) {
   const keys = Object.entries(run.configuration), versions = Object.entries(run.versions);
   keys.sort(([a], [b]) => b.startsWith("zppo.") - a.startsWith("zppo."));
-  return section("setup", "Configuration and versions",
+  return section("setup", "Setup",
     versions.length ? el("div", { class: "scroll" }, table(["", ""], versions)) : el("p", { class: "dim", text: "Not recorded." }),
     keys.length ? folded({}, `${keys.length} keys of the configuration`, () => filtered(["key", "value"], keys, "keys")) : null);
 }
