@@ -87,8 +87,8 @@ def serve(folders: Sequence[RunFolder], port: int) -> int:
         PortError: see there.
     """
     server = bound(Live(folders), port)
-    print(f"http://127.0.0.1:{server.server_port}/ shows the report; Ctrl-C ends it", flush=True)
     try:
+        print(f"http://127.0.0.1:{server.server_port}/ shows the report; Ctrl-C ends it", flush=True)
         server.serve_forever()
     except KeyboardInterrupt:
         print("no longer served; the run goes on")
