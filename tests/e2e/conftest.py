@@ -17,6 +17,7 @@ import psutil
 import pytest
 import torch
 
+from recipe.zppo.run.events import EVENTS_FILE, read_events
 from recipe.zppo.world.paths import WorldPaths
 from tests import warm
 from tests.local.conftest import overrides, read_metrics
@@ -166,6 +167,11 @@ class Training:
     def rollouts(self, step: int) -> list[dict]:
         return [json.loads(line) for line in (self.run_dir / f"rollouts/step_{step:06d}.jsonl").open()]
 
+    def events(self) -> list[dict]:
+        """Of groups and buffer; what the teacher was asked in vain may hang on who was first."""
+        types = ("rolled_out", "reformulated", "admitted", "visited", "graduated", "evicted")
+        return list(read_events(self.run_dir / EVENTS_FILE, *types))
+
 
 def check_parity(real: Training, *changes: str) -> None:
     """The local back end and the real stack are one algorithm: same seed, same three steps, token for token.
@@ -179,6 +185,7 @@ def check_parity(real: Training, *changes: str) -> None:
     local = Training(real.world, real.folder / "local")
     config = compose(local.overrides(*changes))
     LocalTrainer(config, validate_zppo(config.zppo)).fit()
+    assert local.events() == real.events()
     ours, theirs = local.metrics(), real.metrics()
     for step in (1, 2, 3):
         lines = local.rollouts(step)

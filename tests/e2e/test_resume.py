@@ -8,6 +8,7 @@ holds nothing but a status is the same with either back end: tests/local/test_re
 import pytest
 import torch
 
+from recipe.zppo.run.events import EVENTS_FILE, read_events
 from tests.e2e.conftest import Training, check_parity
 
 pytestmark = pytest.mark.e2e
@@ -31,6 +32,10 @@ def test_kill_9_at_two_points_and_resume(training):
     killed.kill_at(3, "update", *SETTINGS)
     killed.run(*SETTINGS)
     assert list(killed.metrics()) == [0, 1, 2, 3] and killed.metrics()[0] == validated
+    events = [(event["type"], event["step"]) for event in read_events(killed.run_dir / EVENTS_FILE)]
+    assert [step for name, step in events if name == "checkpointed"] == [1, 2, 3]
+    assert [step for name, step in events if name == "measured"] == [1, 2, 3]
+    assert [step for name, step in events if name == "started"] == [0, 1, 2]
 
     assert {line["kind"] for line in killed.rollouts(1)} == {"plain"}
     for step in (2, 3):

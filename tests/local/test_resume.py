@@ -18,6 +18,8 @@ from transformers import AutoModelForCausalLM
 from recipe.zppo.errors import CheckpointError
 from recipe.zppo.export.__main__ import main as export
 from recipe.zppo.local.__main__ import main
+from recipe.zppo.run.folder import RunFolder
+from tests.event_lines import rebuilt_buffer
 from tests.local.conftest import overrides, read_metrics
 
 # Hot: summaries are asked for again.
@@ -28,7 +30,9 @@ RESUMED = ("zppo.reformulation.schedule=next_step", *STEPS)
 def story(folder) -> list:
     rows = read_metrics(folder)
     chosen = [{k: v for k, v in rows[s].items() if "time" not in k and "timing" not in k} for s in sorted(rows)]
-    return [chosen, [(folder / f"rollouts/step_{step:06d}.jsonl").read_text() for step in (1, 2, 3, 4)]]
+    texts = [(folder / f"rollouts/step_{step:06d}.jsonl").read_text() for step in (1, 2, 3, 4)]
+    events = [event for event in RunFolder(folder).events() if event["type"] not in ("started", "measured")]
+    return [chosen, texts, [{name: value for name, value in event.items() if name != "time"} for event in events]]
 
 
 def asked_again(folder) -> float:
@@ -43,8 +47,9 @@ def test_same_seed_same_run(train, tmp_path):
 
 
 def test_kill_9_and_resume(train, world, tmp_path):
-    train(*RESUMED, folder="undisturbed")
+    whole = train(*RESUMED, folder="undisturbed")
     assert asked_again(tmp_path / "undisturbed")
+    assert rebuilt_buffer(RunFolder(tmp_path / "undisturbed").events()) == list(whole.buffer)
     killed = tmp_path / "killed"
     server = multiprocessing.get_context("forkserver")
     server.set_forkserver_preload(["tests.local.conftest"])  # a new Python for each would import for seconds
@@ -67,6 +72,9 @@ def test_kill_9_and_resume(train, world, tmp_path):
         process.join(300)
     assert process.exitcode == 0, (tmp_path / "log").read_text()[-3000:]
     assert story(killed) == story(tmp_path / "undisturbed")
+    starts = [event["step"] for event in RunFolder(killed).events("started")]
+    assert len(starts) >= 2 and starts[0] == 0 and starts == sorted(starts)
+    assert [event["step"] for event in RunFolder(killed).events("measured")] == [1, 2, 3, 4]
 
 
 def _main(arguments: list[str], log: Path) -> None:
