@@ -6,6 +6,7 @@ COMMANDS = {
     "study": ("recipe.zppo.study", "many runs, and tables"),
     "watch": ("recipe.zppo.watch", "live progress of a run"),
     "summary": ("recipe.zppo.summary", "what changed, and what became of the hard questions"),
+    "report": ("recipe.zppo.report", "one page of a run, with every hard question's story"),
     "plots": ("recipe.zppo.plots", "the paper's figures of a run"),
     "compare": ("recipe.zppo.compare", "held-out accuracies of two runs, with an interval"),
     "candidate-match": ("recipe.zppo.candidate_match", "whose answer the student gives under candidates"),

@@ -1,8 +1,8 @@
 """The page of runs on this machine's own address, kept current while they run: ``--serve``.
 
 ``/`` is the page, ``/report.json`` what it shows, ``/question.json?run=0&id=...`` a question's texts. The page asks
-every five seconds. Numbers are put together anew when a run has written something, and never for more than about half
-of the time. Nobody else can ask: it listens on 127.0.0.1, and refuses requests that came under another host's name.
+for news. Numbers are put together anew when a run has written something, and for half of the time at most. Nobody else
+can ask: it listens on 127.0.0.1, and refuses requests that came under another host's name.
 """
 
 import json
@@ -24,6 +24,9 @@ from recipe.zppo.view.question_life import Life, lives
 from recipe.zppo.view.run_summary import state_of
 
 PORT = 8765
+
+EVERY_S = 5.0
+"""Between two questions of the page for news."""
 
 
 class PortError(ZPPOError, ValueError):
@@ -71,7 +74,7 @@ class Live:
     def _renew(self) -> None:
         began = time.monotonic()
         seen, found = self._look(), [lives(folder) for folder in self.folders]
-        content = live_report(self.folders, found) | {"live": True, "version": f'"{time.time_ns()}"'}
+        content = live_report(self.folders, found) | {"live": EVERY_S, "version": f'"{time.time_ns()}"'}
         for run in content["runs"]:
             run["sample"] += " While the page is served, all of them can be read in full."
         self._lives = [{life.prompt_id: life for life in each} for each in found]

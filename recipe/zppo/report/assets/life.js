@@ -16,8 +16,9 @@ function candidateWords(candidate, number) {
 function promptOf(group) {
   if (!group.prompt) return el("p", { class: "dim", text: "The prompt is not in the log." });
   return el("div", {}, group.prompt.map((message) => el("div", { class: "prompt" }, el("div", { class: "role", text: message.role }),
-    message.parts.map(([text, number]) => {
-      if (number < 0) return long(text, 4000);
+    message.parts.map(([text, number], place) => {
+      // A candidate is a block, which ends its line: the line break behind it would show as an empty line.
+      if (number < 0) return long(place ? text.replace(/^\n/, "") : text, 4000);
       const candidate = group.candidates[number];
       return el("div", { class: `candidate ${candidate.correct ? "right" : "wrong"}` }, candidateWords(candidate, number), long(text, 2500));
     }))));
@@ -62,7 +63,7 @@ function drawOf(draw, open) {
   const teacher = draw.teacher ? [`teacher ${rightOf(draw.teacher.responses)}`] : [];
   const title = [`Step ${draw.step}`, draw.replayed ? "from the buffer" : "new", `plain ${percent(draw.accuracy)}`, ...teacher, ...extra].join(" · ");
   return folded({ class: "draw" }, title, () => [
-    ...draw.groups.map((group) => groupOf(group, open && group.kind !== "plain")),
+    ...draw.groups.map((group) => groupOf(group, open && (group.kind !== "plain" || draw.groups.length === 1))),
     draw.teacher ? teacherOf(draw.teacher) : null,
     ...Object.entries(draw.skipped).map(([kind, reason]) => el("p", { class: "skipped", text: `no ${NAMES[kind] || kind}: ${reason}` })),
   ].filter(Boolean), open);

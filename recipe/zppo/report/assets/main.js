@@ -108,6 +108,6 @@ async function news() {
   } catch {
     document.getElementById("live").textContent = "the server has stopped";
   }
-  setTimeout(news, 5000);
+  setTimeout(news, 1000 * content.live);
 }
-if (content.live) setTimeout(news, 5000);
+if (content.live) setTimeout(news, 1000 * content.live);
