@@ -48,7 +48,15 @@ def draw_outcome(texts: Texts, buffer: PromptReplayBuffer, step: int, characters
             for each in shown
         )
     result = StepResult(
-        step, drawn.plain, drawn.reformulated, Counter(), Counter(), drawn.teacher, step, plain, tuple(drawn.teacher)
+        step,
+        drawn.plain,
+        drawn.reformulated,
+        Counter(),
+        {"plain": 0.0, "wait": 0.0, "teacher": 0.0, "exposed": 0.0},
+        drawn.teacher,
+        step,
+        plain,
+        tuple(drawn.teacher),
     )
     outcomes = [(group.question.prompt_id, group.accuracy, group.question.row) for group in drawn.plain]
     return StepOutcome(result, result.groups, buffer.update(step, outcomes))
@@ -56,7 +64,8 @@ def draw_outcome(texts: Texts, buffer: PromptReplayBuffer, step: int, characters
 
 @contextmanager
 def told(what: str) -> Iterator[list[float]]:
-    started, seconds = time.process_time(), []
+    started = time.process_time()
+    seconds: list[float] = []
     yield seconds
     seconds.append(time.process_time() - started)
     print(f"{what:<60}{seconds[0]:8.3f} s", flush=True)

@@ -180,6 +180,18 @@ def judge_messages(
     Raises:
         RewardError: the row's gold answer or options are of a form that can't be shown.
     """
+    return safely_filled(
+        template,
+        special_tokens,
+        question=row[QUESTION_TEXT],
+        options=options_text(row) or "(none)",
+        gold=gold_answer(row["reward_model"]["ground_truth"]),
+        response=shown_response(response, whole=whole, max_tokens=max_tokens, tokenizer=tokenizer),
+    )
+
+
+def safely_filled(template: Template, special_tokens: Iterable[str] = (), **texts: str) -> Messages:
+    """The filled template as the only message; no text has a tag or token that could end its place in it."""
     tokens, tags = tuple(special_tokens), _tags_of(template.text)
 
     def safe(text: str) -> str:
@@ -187,13 +199,7 @@ def judge_messages(
         text = sanitize(text, tokens)
         return (tags.sub("\ufffd", text) if tags else text).strip()
 
-    content = template.fill(
-        question=safe(row[QUESTION_TEXT]),
-        options=safe(options_text(row)) or "(none)",
-        gold=safe(gold_answer(row["reward_model"]["ground_truth"])),
-        response=safe(shown_response(response, whole=whole, max_tokens=max_tokens, tokenizer=tokenizer)),
-    )
-    return [{"role": "user", "content": content}]
+    return [{"role": "user", "content": template.fill(**{name: safe(text) for name, text in texts.items()})}]
 
 
 def shown_response(response: str, *, whole: bool, max_tokens: int, tokenizer: Tokenizer) -> str:

@@ -1,4 +1,4 @@
-"""Why a run under Ray ended: the error of ours in a chain of Ray's, or a node that was out of memory."""
+"""Why a run under Ray ended: the error of ours in a chain of Ray's, a dead server, a node that was out of memory."""
 
 import re
 from collections.abc import Iterator
@@ -12,6 +12,15 @@ def find_zppo_error(error: BaseException) -> ZPPOError | None:
 
     ours = (link for link in _chain(error) if isinstance(link, ZPPOError) and not isinstance(link, RayError))
     return next(ours, None)
+
+
+def is_dead(error: BaseException) -> bool:
+    """Whether a rollout server will never answer again: its process is gone, or vLLM's engine in it."""
+    from ray.exceptions import ActorDiedError
+
+    # By name: vLLM may be another version's, or not be installed here.
+    names = {base.__name__ for link in _chain(error) for base in type(link).__mro__}
+    return "EngineDeadError" in names or any(isinstance(link, ActorDiedError) for link in _chain(error))
 
 
 def out_of_memory(error: BaseException) -> str | None:

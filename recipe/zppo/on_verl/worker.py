@@ -25,6 +25,7 @@ from recipe.zppo.errors import DataError, JudgeError, PromptTooLongError, Reward
 from recipe.zppo.judge import QUESTION_TEXT, graders, with_question
 from recipe.zppo.media import parts as media
 from recipe.zppo.on_verl.agent_loop import AGENT_NAME
+from recipe.zppo.on_verl.causes import is_dead
 from recipe.zppo.on_verl.grading import GradingMixin, answer_read
 from recipe.zppo.on_verl.guards.reward_workers import RewardWorkers
 from recipe.zppo.on_verl.teacher_requests import TeacherServers
@@ -146,6 +147,11 @@ class ZPPOAgentLoopWorker(GradingMixin, _AgentLoopWorkerTQ):
         except TaskCancelledError as error:  # whoever gave this up: Ray cancels a task's calls before the task itself
             raise asyncio.CancelledError from error
         except Exception as error:  # the servers' failures have no common type; the cause goes to the trainer
+            if is_dead(error):  # the weights' way to it would be waited for, up to zppo.timeouts.engine_s
+                raise RolloutError(
+                    f"one of the student's rollout servers has died ({one_line(error)}); its log says why. The same "
+                    "command goes on from the last checkpoint"
+                ) from error
             logger.warning("rollout %s of %s failed", session, fields["uid"], exc_info=True)
             return RolloutFailure(session, "generation", one_line(error))
 

@@ -264,6 +264,8 @@ class QuestionPipeline:
 
     async def _reformulated_phase(self, source: StepWork | None, counts: Counter[str]) -> list[Group]:
         """Roll out what ``source`` queues, each prompt as soon as it is there."""
+        if source is None or not source.cap:
+            return []
         groups: dict[tuple[str, Kind], Group] = {}
 
         async def roll_out(group: Group) -> None:
@@ -277,8 +279,6 @@ class QuestionPipeline:
             counts[f"{group.kind.value}/{reason}"] += 1
             source.lost.append((group, reason))
 
-        if source is None or not source.cap:
-            return []
         running = []
         while (group := await source.queue.get()) is not None:
             running.append(self.tasks.spawn(roll_out(group)))

@@ -10,6 +10,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
+from io import FileIO
 from typing import Any
 
 from recipe.zppo.run.files import DispensableWrites, write_atomically
@@ -25,7 +26,7 @@ class LineLog:
 
     def __init__(self, path: str | None):
         self.path = path
-        self._file = None
+        self._file: FileIO | None = None
         self._writes = DispensableWrites()
         self._waiting: deque[bytes] = deque()
         self._end: int | None = None  # of the whole lines, while half a line may follow them
@@ -35,13 +36,13 @@ class LineLog:
         if self.path is None:
             return
         os.makedirs(os.path.dirname(os.path.abspath(self.path)), exist_ok=True)
-        write_atomically(self.path, lambda path: self._copy(path, step))
+        write_atomically(self.path, lambda copy: self._copy(copy, step))
         # Without a buffer: what the disk refused must not stay there and come out in front of the next line.
         self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115 (closed by finish)
 
-    def _copy(self, path: str, step: int) -> None:
+    def _copy(self, copy: str, step: int) -> None:
         last: list[dict[str, Any]] = []
-        with open(path, "wb") as file:
+        with open(copy, "wb") as file:
             for line, content in self._lines() if step else ():
                 if content["step"] <= step:
                     file.write(line)
@@ -55,7 +56,7 @@ class LineLog:
 
     def _lines(self) -> Iterator[tuple[bytes, dict[str, Any]]]:
         """Every whole line with its content; what has no step is passed over, as every reader does."""
-        if not os.path.exists(self.path):
+        if self.path is None or not os.path.exists(self.path):
             return
         garbage = 0
         with open(self.path, "rb") as file:
@@ -77,25 +78,25 @@ class LineLog:
         self._waiting.append(b"".join(lines_of(contents)))
         while len(self._waiting) > 1 and sum(map(len, self._waiting)) > _HELD_BACK:
             self._waiting.popleft()
-        self._write()
+        self._write(self._file)
 
-    def _write(self) -> None:
-        with self._writes.attempt(self.path):
+    def _write(self, file: FileIO) -> None:
+        with self._writes.attempt(str(self.path)):
             while self._waiting:
-                self._append(self._waiting[0])
+                self._append(file, self._waiting[0])
                 self._waiting.popleft()
 
-    def _append(self, block: bytes) -> None:
+    def _append(self, file: FileIO, block: bytes) -> None:
         """All of ``block``, or nothing of it; if half of it can't be removed at once, the next call does."""
         if self._end is not None:
-            self._file.truncate(self._end)
-        self._end = os.fstat(self._file.fileno()).st_size
+            file.truncate(self._end)
+        self._end = os.fstat(file.fileno()).st_size
         rest = block
         try:
             while rest:
-                rest = rest[self._file.write(rest) :]
+                rest = rest[file.write(rest) :]
         except OSError:
-            self._file.truncate(self._end)
+            file.truncate(self._end)
             raise
         finally:
             if not rest:
@@ -104,13 +105,13 @@ class LineLog:
     def finish(self, **_: Any) -> None:
         if self._file is None:
             return
-        self._write()
+        self._write(self._file)
         if self._waiting:
             lost = sum(block.count(b"\n") for block in self._waiting)
             logger.warning("%s: the last %d line(s) could not be written", self.path, lost)
             self._waiting.clear()
         file, self._file, self._end = self._file, None, None
-        with self._writes.attempt(self.path):
+        with self._writes.attempt(str(self.path)):
             file.close()
 
 

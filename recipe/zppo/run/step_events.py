@@ -9,7 +9,7 @@ from recipe.zppo.methods import METHODS
 from recipe.zppo.methods.candidate_questions import form_of
 from recipe.zppo.prompts import question_text
 from recipe.zppo.replay_buffer import BufferEntry, UpdateReport
-from recipe.zppo.run.events import TEXT_LIMIT, Event
+from recipe.zppo.run.events import TEXT_LIMIT
 from recipe.zppo.step import StepOutcome
 from recipe.zppo.types import Candidate, Group, Kind, Question, Rollout, StepResult, TeacherAnswers, TeacherRollout
 
@@ -29,8 +29,8 @@ Place = Callable[[int], str]
 """File and row of a row of the training data."""
 
 
-def step_events(outcome: StepOutcome, config: ZPPOConfig, place: Place | None = None) -> Iterator[Event]:
-    """All events of a step but its metrics, in an order that does not depend on what was finished first."""
+def step_events(outcome: StepOutcome, config: ZPPOConfig, place: Place | None = None) -> Iterator[Any]:
+    """All events (`Event`) of a step but its metrics, in an order that does not depend on what was finished first."""
     result, trained = outcome.result, {group.uid for group in outcome.trained}
     common = {"step": result.step, "built_in_step": result.source_step}
     for line, group in enumerate(result.groups):
@@ -52,7 +52,7 @@ def step_events(outcome: StepOutcome, config: ZPPOConfig, place: Place | None = 
         yield from buffer_events(outcome.report, result.step, questions)
 
 
-def buffer_events(report: UpdateReport, step: int, questions: Mapping[Any, Question]) -> Iterator[Event]:
+def buffer_events(report: UpdateReport, step: int, questions: Mapping[Any, Question]) -> Iterator[Any]:
     """What an update did, in an order that rebuilds the buffer."""
     for entry in report.visited:
         accuracy = entry.visits[-1][1]
