@@ -1,11 +1,15 @@
 """The page in a real browser: charts, the question browser, themes, and that nothing leaves the machine."""
 
+import io
+import json
 import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from PIL import Image
 
 from recipe.zppo.report import serve
 from recipe.zppo.report.page import page as html
@@ -167,6 +171,23 @@ def test_text_from_models_is_text(opened, hostile: Path):
     assert text.get_attribute("dir") == "auto"
     assert page.evaluate("window.owned") is None
     assert page.locator("img[src=x]").count() == page.locator("main b").count() == 0
+
+
+def test_a_question_shows_its_images(opened, finished: Path, tmp_path: Path):
+    run, image = Path(shutil.copytree(finished, tmp_path / "seen")), io.BytesIO()
+    Image.new("RGB", (900, 300), "red").save(image, "PNG")
+    pd.DataFrame([{"images": [{"bytes": image.getvalue(), "path": None}]}]).to_parquet(tmp_path / "data.parquet")
+    seen = {"media": ["image"], "place": f"{tmp_path / 'data.parquet'} row 0"}
+    events = plain(run / "events.jsonl")
+    hard = next(event["prompt_id"] for event in events if event["type"] == "admitted")
+    for event in events:
+        if event["type"] == "rolled_out" and event["prompt_id"] == hard:
+            event |= seen
+    (run / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    page = opened(run, fragment=f"#question={hard}").page
+    page.wait_for_selector(".pictures img")
+    assert page.evaluate("document.querySelector('.pictures img').decode().then(() => 1)") == 1
+    assert page.evaluate("document.querySelector('.pictures img').naturalWidth") == 320
 
 
 @pytest.mark.parametrize("name", ["empty", "one_step", "crashed", "resumed", "distilled"])

@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -48,11 +49,13 @@ class Live:
         self._renew()
 
     def content(self) -> dict[str, Any]:
-        """Of the moment, or of one not long ago while somebody else is putting it together."""
+        """Of the moment; of an earlier one while somebody puts it together, or after the folder has gone."""
         if time.monotonic() >= self._not_before and self._lock.acquire(blocking=False):
             try:
                 if self._look() != self._seen:
                     self._renew()
+            except (OSError, ZPPOError):
+                self._not_before = time.monotonic() + EVERY_S
             finally:
                 self._lock.release()
         return self._content
@@ -147,8 +150,9 @@ def _handler(live: Live) -> type[BaseHTTPRequestHandler]:
                 "X-Content-Type-Options": "nosniff",
             }.items():
                 self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
+            with suppress(ConnectionError):  # a reader that has left
+                self.end_headers()
+                self.wfile.write(body)
 
         def log_message(self, *_: Any) -> None:
             """Not a line a request."""

@@ -75,6 +75,7 @@ def _teacher(event: Mapping[str, Any], texts: Sequence[str | None]) -> dict[str,
 
 def _group(event: Mapping[str, Any], line: Mapping[str, Any] | None) -> dict[str, Any]:
     texts = _padded(line["responses"] if line else [], event["responses"])
+    known = range(len(event["candidates"]))  # none, where the log has lost the event that names them
     return {
         "kind": event["kind"],
         "step": event["step"],
@@ -84,9 +85,17 @@ def _group(event: Mapping[str, Any], line: Mapping[str, Any] | None) -> dict[str
         "failures": event["failures"],
         "candidates": event["candidates"],
         "form": event.get("form", ""),
-        "prompt": line["prompt"] if line else None,
+        "prompt": [
+            message | {"parts": [[text, number if number in known else -1] for text, number in message["parts"]]}
+            for message in line["prompt"]
+        ]
+        if line
+        else None,
         "hint": line["hint"] if line else "",
-        "responses": [response | {"text": text} for response, text in zip(event["responses"], texts, strict=True)],
+        "responses": [
+            response | {"text": text, "follows": [number for number in response.get("follows", ()) if number in known]}
+            for response, text in zip(event["responses"], texts, strict=True)
+        ],
     }
 
 
@@ -103,6 +112,7 @@ def _short(line: Mapping[str, Any]) -> dict[str, Any]:
         "prompt": [
             {"role": str(message.get("role")), "parts": parts(str(message.get("content") or ""), candidates)}
             for message in line.get("prompt") or []
+            if isinstance(message, dict)
         ],
         "responses": [cut(str(response.get("text") or "")) for response in line["responses"]],
         "teacher": [cut(str(each.get("text") or "")) for each in line.get("teacher", {"responses": []})["responses"]],
