@@ -38,6 +38,7 @@ def test_no_text_becomes_markup(written: str):
     assert "window.owned" not in written.replace("\\u003c", "<"), "texts are packed"
     assert as_json({"text": MARKUP}).count("<") == 0 and json.loads(as_json(MARKUP)) == MARKUP
     assert as_json("\ud800") == '"?"'
+    assert "<title>&lt;/title&gt;" in page({"runs": [{"title": "</title>"}]})
     assert len(written) < 2_000_000 < len(HOSTILE) * 8, "a megabyte is cut"
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 import zlib
 from collections import Counter
 from pathlib import Path
@@ -92,6 +93,15 @@ def test_questions_and_their_texts_are_those_of_the_raw_logs(finished: Path):
     for response, logged in zip(shown["responses"], line["responses"], strict=True):
         assert (response["reward"], response["text"]) == (logged["reward"], logged["text"])
         assert response["follows"] == [i for i, answer in enumerate(answers) if answer == logged["answer"]]
+
+
+def test_without_rollout_files_the_answers_are_there(finished: Path, tmp_path: Path):
+    run = shutil.copytree(finished, tmp_path / "run", ignore=shutil.ignore_patterns("rollouts"))
+    texts = run_of(Path(run))["texts"]
+    groups = [group for packed in texts.values() for draw in unpacked(packed)["draws"] for group in draw["groups"]]
+    assert len(groups) > 50 and {group["prompt"] for group in groups} == {None}
+    said = {(response["text"], response["answer"]) for group in groups for response in group["responses"]}
+    assert said == {(None, "1"), (None, "2")}
 
 
 def test_every_fate_gets_its_turn(finished: Path):

@@ -84,7 +84,7 @@ def _held_out(validations: Sequence[outcome.Validation]) -> Iterator[Chart]:
             line["low"] = [_plain(shares[step].low) if step in shares else None for step in steps]
             line["high"] = [_plain(shares[step].high) if step in shares else None for step in steps]
         series.append(line)
-    note = "Bands: Wilson's 95% interval over the questions. Step 0 is before training."
+    note = "Bands, for eight sources at most: Wilson's 95% interval over the questions. Step 0 is before training."
     yield _chart("Right answers to held-out questions", "lines", "share", steps, series, "", LEARNING, note)
 
 

@@ -24,7 +24,12 @@ function colourOf(spec, series, place) {
     const share = place / Math.max(1, spec.series.length - 1);
     return VIRIDIS[Math.round((dark ? 2 + 5 * share : 6 * share))];
   }
-  return css(COLOURS[series.name] || ORDER[place % ORDER.length]);
+  return css((Object.hasOwn(COLOURS, series.name) && COLOURS[series.name]) || ORDER[place % ORDER.length]);
+}
+
+/** So many lines that bands would hide them. */
+function many(spec) {
+  return spec.series.length > 8;
 }
 
 function datasets(spec, kind) {
@@ -39,12 +44,13 @@ function datasets(spec, kind) {
       backgroundColor: kind === "areas" ? faint(colour, 0.75) : colour, fill: kind === "areas" ? (place ? "-1" : "origin") : false,
       pointRadius: !stacked && (few || series.values.filter((y) => y !== null).length < 8) ? 3 : 0, pointHitRadius: 6,
       clip: stacked ? 0 : 8, stack: stacked ? "all" : undefined, maxBarThickness: 70, tension: 0,
+      borderDash: [[], [7, 3], [2, 3], [9, 3, 2, 3]][Math.floor(place / ORDER.length) % 4],
     };
     const behind = [];
     if (series.faint) {
       behind.push({ data: points(series.faint), borderColor: faint(colour, 0.3), borderWidth: 1, pointRadius: 0, quiet: true });
     }
-    if (series.low) {
+    if (series.low && !many(spec)) {
       const edge = { borderWidth: 0, pointRadius: 0, quiet: true, backgroundColor: faint(colour, 0.18) };
       behind.push({ ...edge, data: points(series.low), fill: false }, { ...edge, data: points(series.high), fill: "-1" });
     }
@@ -117,7 +123,9 @@ function canvasOf(spec) {
   const canvas = el("canvas", { role: "img", "aria-label": `${spec.title}: ${spec.series.map((series) => series.name).join(", ")}` });
   drawn.set(canvas, { spec, instance: null });
   watcher.observe(canvas);
-  return el("div", { class: "canvas" }, canvas);
+  const holder = el("div", { class: "canvas" }, canvas);
+  if (many(spec)) holder.style.height = `${260 + (innerWidth < 720 ? 12 : 5) * spec.series.length}px`; // room for the legend
+  return holder;
 }
 
 function chart(spec) {
@@ -126,7 +134,7 @@ function chart(spec) {
     spec.x.map((x, i) => [x, ...spec.series.map((series) => (series.counts
       ? `${shown(series.values[i], spec.unit)} (${series.counts[i]})` : shown(series.values[i], spec.unit)))]),
     spec.series.map((_, place) => place + 1))));
-  return el("figure", {},
+  return el("figure", { class: many(spec) ? "wide" : "" },
     el("div", { class: "chart-title" }, el("h3", { text: spec.title }), el("span", { class: "paper", text: spec.figure })),
     canvasOf(spec), spec.note ? el("figcaption", { text: spec.note }) : null, numbers);
 }

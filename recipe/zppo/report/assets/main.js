@@ -22,7 +22,7 @@ function toAddress(id) {
 async function lifeOf(row) {
   const run = content.runs[state.run];
   try {
-    if (row.id in run.texts) return await unpacked(run.texts[row.id]);
+    if (Object.hasOwn(run.texts, row.id)) return await unpacked(run.texts[row.id]);
     if (!content.live) return false;
     const answer = await fetch(`question.json?run=${state.run}&id=${encodeURIComponent(row.id)}`);
     return answer.ok ? await answer.json() : false;

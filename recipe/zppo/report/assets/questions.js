@@ -63,7 +63,7 @@ class Browser {
 
   refresh() {
     const { state, run } = this, words = state.search.toLowerCase().split(/\s+/).filter(Boolean), key = SORTS[state.sort];
-    const extra = (row) => !state.extra || (state.extra === "text" ? run.live || row.id in run.texts
+    const extra = (row) => !state.extra || (state.extra === "text" ? run.live || Object.hasOwn(run.texts, row.id)
       : row.draws.some(([, , groups]) => groups.some(([kind]) => kind === state.extra)));
     this.found = run.questions
       .filter((row) => (!state.fate || `=${row.fate}` === state.fate) && (!state.source || `=${row.source}` === state.source)
