@@ -25,7 +25,14 @@ function percent(share, digits = 0) {
 
 function compact(number) {
   const size = Math.abs(number);
-  for (const [unit, name] of [[1e18, "E"], [1e15, "P"], [1e12, "T"], [1e9, "G"], [1e6, "M"], [1e4, "k"]]) {
+  for (const [unit, name] of [
+    [1e18, "E"],
+    [1e15, "P"],
+    [1e12, "T"],
+    [1e9, "G"],
+    [1e6, "M"],
+    [1e4, "k"],
+  ]) {
     if (size >= unit) return `${Number((number / (name === "k" ? 1e3 : unit)).toPrecision(3))}${name}`;
   }
   return String(Number(number.toPrecision(4)));
@@ -46,9 +53,30 @@ function table(head, rows, numeric = []) {
     made.append(value instanceof Node ? value : String(value));
     return made;
   };
-  return el("table", {},
-    el("thead", {}, el("tr", {}, head.map((value, place) => cell("th", value, place)))),
-    el("tbody", {}, rows.map((row) => el("tr", {}, row.map((value, place) => cell("td", value, place))))));
+  return el(
+    "table",
+    {},
+    el(
+      "thead",
+      {},
+      el(
+        "tr",
+        {},
+        head.map((value, place) => cell("th", value, place)),
+      ),
+    ),
+    el(
+      "tbody",
+      {},
+      rows.map((row) =>
+        el(
+          "tr",
+          {},
+          row.map((value, place) => cell("td", value, place)),
+        ),
+      ),
+    ),
+  );
 }
 
 /** A long text: its first `limit` characters, and a button for all of it. */
@@ -59,7 +87,11 @@ function long(text, limit = 1200) {
     return body;
   }
   body.textContent = `${text.slice(0, limit)} …`;
-  const button = el("button", { type: "button", class: "more", text: `show all ${text.length.toLocaleString("en")} characters` });
+  const button = el("button", {
+    type: "button",
+    class: "more",
+    text: `show all ${text.length.toLocaleString("en")} characters`,
+  });
   button.addEventListener("click", () => {
     body.textContent = text;
     button.remove();

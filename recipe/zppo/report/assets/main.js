@@ -1,14 +1,26 @@
 // Puts the page together, keeps theme and address, and asks a server for news where there is one.
 
 let content = JSON.parse(document.getElementById("payload").textContent);
-const main = document.getElementById("main"), runs = document.getElementById("run");
+const main = document.getElementById("main"),
+  runs = document.getElementById("run");
 const state = { run: 0, question: "", search: "", sort: "most visits", fate: "", source: "", extra: "" };
 let browser = null;
 
 function fromAddress() {
-  const found = Object.fromEntries(location.hash.slice(1).split("&").map((part) => part.split("=").map((text) => {
-    try { return decodeURIComponent(text); } catch { return text; }
-  })));
+  const found = Object.fromEntries(
+    location.hash
+      .slice(1)
+      .split("&")
+      .map((part) =>
+        part.split("=").map((text) => {
+          try {
+            return decodeURIComponent(text);
+          } catch {
+            return text;
+          }
+        }),
+      ),
+  );
   if (content.runs[found.run]) state.run = Number(found.run);
   if (found.question) state.question = found.question;
   return Boolean(found.question);
@@ -26,7 +38,9 @@ async function lifeOf(row) {
     if (!content.live) return false;
     const answer = await fetch(`question.json?run=${state.run}&id=${encodeURIComponent(row.id)}`);
     return answer.ok ? await answer.json() : false;
-  } catch { return false; }
+  } catch {
+    return false;
+  }
 }
 
 function build() {
@@ -38,19 +52,34 @@ function build() {
   document.getElementById("path").textContent = run.path;
   document.getElementById("choose-run").hidden = content.runs.length < 2;
   document.getElementById("live").hidden = !content.live;
-  runs.replaceChildren(...content.runs.map((each, i) => el("option", { value: i, text: each.title, selected: i === state.run })));
+  runs.replaceChildren(
+    ...content.runs.map((each, i) => el("option", { value: i, text: each.title, selected: i === state.run })),
+  );
   browser = new Browser(run, lifeOf, state, toAddress);
-  const sections = [comparedOf(content.compared), headOf(run), ...chartSections(run.charts), browser.element, auditOf(run), costOf(run), setupOf(run)];
+  const sections = [
+    comparedOf(content.compared),
+    headOf(run),
+    ...chartSections(run.charts),
+    browser.element,
+    auditOf(run),
+    costOf(run),
+    setupOf(run),
+  ];
   main.replaceChildren(...sections.filter(Boolean));
-  document.getElementById("nav").replaceChildren(...sections.filter(Boolean).map((each) => {
-    const link = el("a", { href: `#${each.id}`, text: each.querySelector("h2").textContent });
-    link.addEventListener("click", (event) => { // the address stays that of the question
-      event.preventDefault();
-      each.scrollIntoView();
-    });
-    return link;
-  }));
-  document.getElementById("footer").textContent = `Made ${new Date(1000 * content.made).toLocaleString()} by open-zppo. Charts by Chart.js ${Chart.version} (MIT licence).`;
+  document.getElementById("nav").replaceChildren(
+    ...sections.filter(Boolean).map((each) => {
+      const link = el("a", { href: `#${each.id}`, text: each.querySelector("h2").textContent });
+      link.addEventListener("click", (event) => {
+        // the address stays that of the question
+        event.preventDefault();
+        each.scrollIntoView();
+      });
+      return link;
+    }),
+  );
+  const made = new Date(1000 * content.made).toLocaleString();
+  document.getElementById("footer").textContent =
+    `Made ${made} by open-zppo. Charts by Chart.js ${Chart.version} (MIT licence).`;
 }
 
 function setTheme(choice) {
@@ -60,19 +89,39 @@ function setTheme(choice) {
 }
 
 let theme = "auto";
-try { theme = localStorage.getItem("zppo-theme") || "auto"; } catch { /* a file's page may keep nothing */ }
+try {
+  theme = localStorage.getItem("zppo-theme") || "auto";
+} catch {
+  /* a file's page may keep nothing */
+}
 setTheme(theme);
 document.getElementById("theme").addEventListener("click", () => {
   theme = { auto: "dark", dark: "light", light: "auto" }[theme] || "auto";
-  try { localStorage.setItem("zppo-theme", theme); } catch { /* see above */ }
+  try {
+    localStorage.setItem("zppo-theme", theme);
+  } catch {
+    /* see above */
+  }
   setTheme(theme);
   redraw();
 });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { setTheme(theme); redraw(); });
-addEventListener("beforeprint", () => { setTheme("light"); redraw(true); });
-addEventListener("afterprint", () => { setTheme(theme); redraw(); });
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  setTheme(theme);
+  redraw();
+});
+addEventListener("beforeprint", () => {
+  setTheme("light");
+  redraw(true);
+});
+addEventListener("afterprint", () => {
+  setTheme(theme);
+  redraw();
+});
 
-runs.addEventListener("change", () => { Object.assign(state, { run: Number(runs.value), question: "", fate: "", source: "" }); build(); });
+runs.addEventListener("change", () => {
+  Object.assign(state, { run: Number(runs.value), question: "", fate: "", source: "" });
+  build();
+});
 addEventListener("hashchange", () => {
   const before = state.run;
   if (!fromAddress()) return;
@@ -80,7 +129,12 @@ addEventListener("hashchange", () => {
   else browser.choose(state.question, { read: true });
 });
 addEventListener("keydown", (event) => {
-  if (event.key === "/" && !/^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) && !event.ctrlKey && !event.metaKey) {
+  if (
+    event.key === "/" &&
+    !/^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) &&
+    !event.ctrlKey &&
+    !event.metaKey
+  ) {
     event.preventDefault();
     browser.search.focus();
   }
@@ -98,7 +152,9 @@ async function news() {
     const answer = await fetch("report.json", { headers: { "If-None-Match": content.version } });
     if (answer.status === 200) {
       content = await answer.json();
-      const place = scrollY, reading = browser.frame.classList.contains("reading"), focused = document.activeElement === browser.search;
+      const place = scrollY,
+        reading = browser.frame.classList.contains("reading"),
+        focused = document.activeElement === browser.search;
       build();
       browser.frame.classList.toggle("reading", reading);
       if (focused) browser.search.focus();
