@@ -39,7 +39,7 @@ $(STAMP): pyproject.toml constraints/cpu-py311.txt constraints/cpu-py312.txt
 	$(BIN)/python -m pip check
 	touch $@
 
-quickstart: $(STAMP) ## Train with ZPPO on the CPU, from nothing to a summary (ARGS="key=value ..." go to the trainer)
+quickstart: $(STAMP) ## Train with ZPPO on the CPU, from nothing to a report (ARGS="key=value ..." go to the trainer)
 	PYTHON=$(BIN)/python examples/quickstart/run_cpu.sh $(ARGS)
 
 study: $(STAMP) ## Compare the methods on the embedded world (ARGS="plan=baselines seeds=[0]" go to the study)

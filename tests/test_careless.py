@@ -94,6 +94,12 @@ TABLE: list[tuple[str, str]] = [
     ("data reasoning-gym ''", "argument out: is empty"),
     ("data reasoning-gym {d}/new", "--task: name at least one task"),
     ("data reasoning-gym {d}/new --task chain_sum --train -1", "argument --train: -1 must be at least 0"),
+    ("report {d}/nowhere", "nowhere' is not a folder"),
+    ("report {d}/empty", "empty has no events.jsonl: not the folder of a run"),
+    ("report {d}/run {d}/stranger", "of an earlier version"),
+    ("report {d}/run --out ''", "argument --out: is empty"),
+    ("report {d}/run --out {d}/file/x.html", "x.html"),
+    ("report {d}/run --serve --port 70000", "--port 70000: not a port"),
     ("study stepz=3", "study: unknown key stepz; did you mean steps?"),
     ("study x", "study: x: expected key=value"),
     ("study ''", "study: : expected key=value"),
@@ -139,7 +145,7 @@ def test_one_line_and_status_2(
     words = [word.strip("'").format(d=places) for word in line.split()]
     module = MODULES.get(" ".join(words[:2])) or MODULES[words[0]]
     rest = words[2 if words[0] == "data" else 1 :]
-    module += ".__main__" if module.endswith(("study", "world")) else ""
+    module += ".__main__" if module.endswith(("report", "study", "world")) else ""
     monkeypatch.chdir(places)
     monkeypatch.setattr(sys, "argv", [module, *rest])
     before = sorted(places.rglob("*"))

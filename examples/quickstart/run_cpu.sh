@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# ZPPO end to end on a machine without accelerators: build the embedded world (once), train, summarise.
+# ZPPO end to end on a machine without accelerators: build the embedded world (once), train, summarise,
+# make the report.
 # `make quickstart` runs this in the project's virtual environment. Further arguments go to the trainer, for example
 #   examples/quickstart/run_cpu.sh zppo.reformulation.schedule=next_step
 set -xeuo pipefail
@@ -58,3 +59,5 @@ trap 'kill "${trainer}" 2> /dev/null || true' EXIT
 wait "${trainer}"
 
 "${PYTHON}" -m recipe.zppo.summary "${RUN}"
+report=$("${PYTHON}" -m recipe.zppo.report "${RUN}")
+echo "The report, one page for a browser: ${report}"

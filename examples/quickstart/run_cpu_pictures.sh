@@ -58,3 +58,5 @@ trap 'kill "${trainer}" 2> /dev/null || true' EXIT
 wait "${trainer}"
 
 "${PYTHON}" -m recipe.zppo.summary "${RUN}"
+report=$("${PYTHON}" -m recipe.zppo.report "${RUN}")
+echo "The report, one page for a browser: ${report}"

@@ -85,6 +85,14 @@ def test_recipes_make_and_serve_nothing_for_a_plan(site: Site) -> None:
         assert any(word.startswith("zppo.plan.questions=") for word in called) and not home.exists()
 
 
+@pytest.mark.parametrize(("script", "run"), [("run_cpu.sh", "quickstart"), ("run_cpu_pictures.sh", "pictures")])
+def test_a_quickstart_ends_with_the_report(site: Site, script: str, run: str) -> None:
+    calls = site.calls(EXAMPLES / "quickstart" / script, PYTHON="python3", ZPPO_HOME=str(site.folder / "home"))
+    folder = f"{site.folder}/home/{run}"
+    last = [["-m", f"recipe.zppo.{name}", folder] for name in ("summary", "report")]
+    assert [call[1:] for call in calls[-2:]] == last
+
+
 def test_the_script_for_one_gpu_says_what_stays_idle(site: Site) -> None:
     overrides = site.overrides("run_qwen3_5_0_8b_1gpu.sh", MODEL_PATH=str(site.model("0_8b")))
     assert (

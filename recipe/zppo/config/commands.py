@@ -6,6 +6,7 @@ COMMANDS = {
     "study": ("recipe.zppo.study", "many runs, and tables"),
     "watch": ("recipe.zppo.watch", "live progress of a run"),
     "summary": ("recipe.zppo.summary", "what changed, and what became of the hard questions"),
+    "report": ("recipe.zppo.report", "one page of a run, with every hard question's story"),
     "plots": ("recipe.zppo.plots", "the paper's figures of a run"),
     "evaluate": ("recipe.zppo.evaluate", "the paper's benchmarks under its one protocol, beside its numbers"),
     "compare": ("recipe.zppo.compare", "two runs, evaluations or rows of the paper, with an interval"),

@@ -67,6 +67,11 @@ class RunFolder:
             row |= {key: float(value) for key, value in event["metrics"].items() if _is_number(value)}
         return [rows[step] for step in sorted(rows)]
 
+    def require_events(self) -> None:
+        """Raises `RunFolderError`: there is no log, so that this is not the folder of a run, or not yet."""
+        if (nothing := self._nothing()) is not None:
+            raise nothing
+
     def require_metrics(self) -> list[Row]:
         """As `metrics`.
 
@@ -98,16 +103,28 @@ class RunFolder:
 
     def setting(self, key: str, otherwise: Any) -> Any:
         """A key of the last start's configuration, dotted; ``otherwise`` for runs from before it was kept."""
+        node = self.configuration()
+        try:
+            for part in key.split("."):
+                node = node[part]
+        except (KeyError, TypeError):
+            return otherwise
+        return node
+
+    def configuration(self) -> dict[str, Any]:
+        """Of the last start, whole; empty for runs from before it was kept."""
         found = [
             (int(match[1]), path) for path in self.path.glob("config_*.yaml") if (match := _CONFIG.match(path.name))
         ]
         try:
-            node = yaml.load(max(found)[1].read_bytes(), _YAML) if found else {}
-            for part in key.split("."):
-                node = node[part]
-        except (OSError, yaml.YAMLError, KeyError, TypeError):
-            return otherwise
-        return node
+            content = yaml.load(max(found)[1].read_bytes(), _YAML) if found else {}
+        except (OSError, yaml.YAMLError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def starts(self) -> list[dict[str, Any]]:
+        """What each start was made with (`recipe.zppo.run.start_record`)."""
+        return list(read_json_lines(self.path / "starts.jsonl"))
 
     def rollout_files(self) -> list[Path]:
         """In the order of their steps."""
@@ -120,8 +137,7 @@ class RunFolder:
         Raises:
             RunFolderError: there is no log; or, at the end, no group in it.
         """
-        if (nothing := self._nothing()) is not None:
-            raise nothing
+        self.require_events()
         group = None
         for group in joined_groups(self.events(*GROUP_EVENTS)):
             yield group

@@ -3,16 +3,15 @@
 As in `figures`, each function takes the metrics as a frame, and gives None if the run has not what it shows.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from recipe.zppo.replay_buffer import MOST_VISITS_COUNTED
 from recipe.zppo.view import drawing
 from recipe.zppo.view.drawing import EVICTED, GRADUATED, ORANGE, note, panels, styled, totals
+from recipe.zppo.view.series import by_entry_accuracy, by_visits, visits_label
 
 _FATE_STYLES: dict[str, dict[str, Any]] = {
     "graduated": {"color": GRADUATED},
@@ -20,7 +19,6 @@ _FATE_STYLES: dict[str, dict[str, Any]] = {
     "improved": {"color": ORANGE, "alpha": 0.55},
     "never improved": {"color": EVICTED, "alpha": 0.45},
 }
-_MAX_LEVELS = 8
 _LEVELS = "accuracy at entry"
 
 
@@ -61,29 +59,7 @@ def fate_by_entry_accuracy(frame: pd.DataFrame) -> Figure | None:
 def fate_by_visits(frame: pd.DataFrame) -> Figure | None:
     """By the number of times that they were drawn again: graduated; evicted, improved or never improved (Fig. 24)."""
     counts = by_visits(frame)
-    return None if counts.empty else _fates(counts, "times drawn again", _visits_label)
-
-
-def by_visits(frame: pd.DataFrame) -> pd.DataFrame:
-    """Entries of the whole run that left by each way, one row a number of visits, ascending.
-
-    A run from before improvement was counted has ``evicted`` only; otherwise that is split into ``improved`` and
-    ``never improved``.
-    """
-    ways_out = {"graduated": "zppo/buffer/graduations/after_", "evicted": "zppo/buffer/evictions/after_"}
-    ways_out |= {"improved": "zppo/buffer/evictions_improved/after_"}
-    counts = {
-        name: {int(column.removeprefix(prefix)): frame[column].max() for column in frame if column.startswith(prefix)}
-        for name, prefix in ways_out.items()
-    }
-    table = pd.DataFrame(counts, columns=list(ways_out)).fillna(0).sort_index()
-    if not counts["improved"]:
-        return table.drop(columns="improved")
-    return table.assign(**{"never improved": table["evicted"] - table["improved"]}).drop(columns="evicted")
-
-
-def _visits_label(visits: int) -> str:
-    return f"{visits} or more" if visits == MOST_VISITS_COUNTED else str(visits)
+    return None if counts.empty else _fates(counts, "times drawn again", visits_label)
 
 
 def _fates(counts: pd.DataFrame, unit: str, label: Callable[[Any], str]) -> Figure | None:
@@ -119,16 +95,3 @@ def _fates(counts: pd.DataFrame, unit: str, label: Callable[[Any], str]) -> Figu
     drawing.legend_right(axes, reverse=True)
     note(figure, "On the bars: share and number that graduated. Below: of how many that left the buffer.")
     return figure
-
-
-def by_entry_accuracy(frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    """``zppo/buffer/<name>/from_<accuracy>`` as one column an entry accuracy, ascending; 0 before its first entry.
-
-    Groups that lost rollouts enter at odd fractions; more than eight levels are gathered into eighths.
-    """
-    prefix = f"zppo/buffer/{name}/from_"
-    levels = {column: float(column.removeprefix(prefix)) for column in frame if column.startswith(prefix)}
-    counts = frame[sorted(levels, key=levels.__getitem__)].dropna(how="all").fillna(0).rename(columns=levels)
-    if counts.shape[1] > _MAX_LEVELS:
-        counts = counts.T.groupby(lambda level: math.floor(level * 8 + 1e-3) / 8).sum().T
-    return counts

@@ -14,6 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
+from recipe.zppo.view.series import smoothed
+
 styled = matplotlib.rc_context(
     {
         "font.size": 9,
@@ -112,12 +114,6 @@ def percent_axis(axes: Axes, *, to_one: bool) -> None:
     axes.set_ylim(0, 1 if to_one else max(0.08, axes.get_ylim()[1]))  # of less, whole per cents would be few
 
 
-def columns(frame: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
-    """The named columns that the run has, under their new names; rows without any of them left out."""
-    present = {key: name for name, key in names.items() if key in frame}
-    return frame[list(present)].rename(columns=present).dropna(how="all").dropna(axis="columns", how="all")
-
-
 def totals(lines: pd.DataFrame, unit: str, legend: str | None = None) -> Figure | None:
     """A line for each column, from dark to light."""
     if lines.empty:
@@ -145,15 +141,14 @@ def curves(values: pd.DataFrame, title: str, unit: str, colours: Mapping[str, st
 def _draw_curves(
     axes: Axes, values: pd.DataFrame, title: str, unit: str, colours: Mapping[str, str], scale: str
 ) -> None:
-    every = values.reindex(range(int(values.index[0]), int(values.index[-1]) + 1))
-    window = 2 * (len(every) // 20) + 1  # odd, so that a mean lies in the middle of what it is over
+    every, smooth, window = smoothed(values)
     for name in values:
         column, colour = every[name], colours.get(name, "black")
         marker = "o" if column.count() == 1 else ""
         if window > 1:
             axes.plot(column.index, column, color=colour, alpha=0.25, linewidth=0.8)
-        smooth = column.rolling(window, min_periods=1, center=True).mean()[column.notna()]
-        axes.plot(smooth.index, smooth, color=colour, linewidth=1.8, marker=marker, label=name)
+        known = smooth[name].dropna()
+        axes.plot(known.index, known, color=colour, linewidth=1.8, marker=marker, label=name)
     axes.set(title=title, ylabel=unit)
     if scale == "percent":
         percent_axis(axes, to_one=False)

@@ -18,8 +18,9 @@ from recipe.zppo.view.buffer_figures import (
     fate_by_entry_accuracy,
     fate_by_visits,
 )
-from recipe.zppo.view.drawing import Drawing, columns, curves, drawn, note, panels, styled, totals
+from recipe.zppo.view.drawing import Drawing, curves, drawn, note, panels, styled, totals
 from recipe.zppo.view.interval import Proportion
+from recipe.zppo.view.series import batch_shares, columns, eligible_shares, metrics_frame
 from recipe.zppo.view.title import all_shown
 
 OTHERS = ("#882255", "#44AA99", "#999933")  # of methods that are added later
@@ -27,12 +28,6 @@ KINDS = dict(
     zip(outcome.KINDS.values(), (drawing.BLUE, drawing.RED, drawing.ORANGE, drawing.SKY, *OTHERS), strict=False)
 )
 CURVES = {"new": drawing.BLUE, "replayed": drawing.RED, **KINDS}
-
-
-def metrics_frame(rows: Sequence[Row]) -> pd.DataFrame:
-    """One row a step from 1 on, indexed by step; missing values are NaN."""
-    frame = pd.DataFrame([row for row in rows if row["step"] >= 1])
-    return frame.astype({"step": int}).set_index("step") if len(frame) else frame
 
 
 @styled
@@ -49,37 +44,6 @@ def batch_and_turnover(frame: pd.DataFrame) -> Figure | None:
     if not left.empty:
         drawings.append(lambda axes: _draw_turnover(axes, left))
     return drawn(drawings + curves(dropped, "Left out as trivial", "groups of a step", {}, scale="count"))
-
-
-def batch_shares(frame: pd.DataFrame) -> pd.DataFrame:
-    """Shares of a step's groups, which add up to 1: plain ones of easy and hard questions, each kind the run has."""
-    names = {"easy": "zppo/batch/easy_share"}
-    names |= {label: f"zppo/batch/{kind}_share" for kind, label in outcome.KINDS.items()}
-    shares = columns(frame, names)
-    if "easy" not in shares:
-        return pd.DataFrame()
-    shares = shares[shares["easy"].notna()].fillna(0)
-    shares = shares[[name for name in shares if name == "easy" or shares[name].any()]]
-    shares.insert(1, "hard, plain", (1 - shares.sum(axis=1)).clip(lower=0))
-    return shares
-
-
-def eligible_shares(frame: pd.DataFrame) -> pd.DataFrame:
-    """Shares of easy questions and of BCQ and NCQ instances by eligibility, whatever the caps take (Fig. 5a).
-
-    A hard question is eligible for BCQ and NCQ, and then counts twice, or for one. The teacher is not asked about all
-    hard questions where the caps are full; those it answered stand for the rest.
-    """
-    eligible = {"bcq": "zppo/bcq/eligible_share", "ncq": "zppo/ncq/eligible_share"}
-    built = [kind for kind in eligible if frame.get(f"zppo/batch/{kind}_share", pd.Series(0.0)).any()]
-    names = {outcome.KINDS[kind]: eligible[kind] for kind in built}
-    shares = columns(frame, {"hard": "zppo/hard_share"} | names)
-    if not set(names) or not set(names) < set(shares):
-        return pd.DataFrame()
-    hard = shares.pop("hard")
-    shares = shares.mul(hard, axis=0).fillna(0)
-    shares.insert(0, "easy", 1 - hard)
-    return shares.div(shares.sum(axis=1), axis=0)
 
 
 def _draw_shares(axes: Axes, shares: pd.DataFrame, title: str) -> None:

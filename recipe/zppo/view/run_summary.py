@@ -58,7 +58,7 @@ class Summary:
         return cls(
             run=str(folder.path),
             method=method_name(folder),
-            state=_state(status),
+            state=state_of(status),
             stage=str(status["stage"]) if "stage" in status else None,
             steps=int(rows[-1]["step"]),
             total_steps=total_steps if isinstance(total_steps, int) else None,
@@ -96,7 +96,8 @@ class Summary:
         return content
 
 
-def _state(status: dict[str, Any]) -> str:
+def state_of(status: dict[str, Any]) -> str:
+    """finished, under way, or stopped, from what status.json says."""
     if status.get("stage") == "done":
         return "finished"
     pid, since = status.get("pid"), status.get("since")
