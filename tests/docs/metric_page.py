@@ -26,6 +26,11 @@ def sections() -> dict[str, dict[str, list[str]]]:
     return found
 
 
+def healthy_ranges() -> dict[str, str]:
+    """The cell of each row, by key."""
+    return {key: cells[-2] for rows in sections().values() for key, cells in rows.items()}
+
+
 def pattern(key: str) -> str:
     """A regular expression for what the page writes with `<...>`."""
     parts = re.split(r"(<[^>]*>)", key)
@@ -44,7 +49,7 @@ def always(written_by: set[str]) -> list[str]:
     return [
         key
         for key, cells in rows
-        if not SOMETIMES.fullmatch(key) and (cells[0] if len(cells) == 3 else "stack") in written_by
+        if not SOMETIMES.fullmatch(key) and (cells[0] if len(cells) == 4 else "stack") in written_by
     ]
 
 

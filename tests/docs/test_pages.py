@@ -10,7 +10,9 @@ import pytest
 import yaml
 
 from recipe.zppo.methods import METHODS
+from recipe.zppo.methods.candidate_questions import FORMS
 from recipe.zppo.replay_buffer import PromptReplayBuffer
+from recipe.zppo.view.health import ENTROPY_LEFT, HEALTHY
 from tests.docs import metric_page
 from tests.examples.conftest import ROOT
 
@@ -182,8 +184,24 @@ def test_every_metric_has_a_unit() -> None:
     assert {"share", "count", "total", "tokens", "s", "nats", "number"} < units
     for title, rows in metric_page.sections().items():
         for key, cells in rows.items():
-            assert cells[-2] in units | {"0 or 1"} and cells[-1], (title, key)
-            assert len(cells) == 2 or cells[0] in ("both", "stack", "local"), (title, key)
+            assert cells[-3] in units | {"0 or 1"} and cells[-1], (title, key)
+            assert len(cells) == 3 or cells[0] in ("both", "stack", "local"), (title, key)
+
+
+def test_healthy_ranges_are_those_of_the_warnings() -> None:
+    cells = metric_page.healthy_ranges()
+    measured = {key: cell for key, cell in cells.items() if re.search(r"\d to|at (least|most)", cell)}
+    for metric, healthy in HEALTHY.items():
+        (key,) = [key for key in measured if re.fullmatch(metric_page.pattern(key), metric)]
+        assert str(healthy) in measured.pop(key).split(", ") or f"`{metric.split('/')[1]}` {healthy}" in cells[key]
+        measured |= {key: cells[key]} if "<kind>" in key else {}
+    by_form = f"`bcq` at most {HEALTHY['zppo/bcq/accuracy'].most}"
+    assert {measured.pop(f"zppo/<kind>/accuracy_{form}") for form in FORMS} == {by_form}
+    assert list(measured) == ["zppo/<kind>/accuracy"]
+    others = {cell for cell in cells.values() if cell not in ("-", "0", "1", "2")} - set(measured.values())
+    exact = {str(healthy) for healthy in HEALTHY.values()}
+    assert others - exact == {"above 0", "from a quarter of the first", by_form}
+    assert ENTROPY_LEFT.least == 0.25
 
 
 def test_the_map_of_the_code_names_what_is_there() -> None:

@@ -66,8 +66,12 @@ class Bcq(CandidateQuestion):
     def metrics(self, groups: Sequence[Group], counts: Mapping[str, int]) -> dict[str, float | None]:
         forms = [form_of(group.candidates) for group in groups]
         name = f"zppo/{self.kind.value}"
+        accuracies = {form: [g.accuracy for g, of in zip(groups, forms, strict=True) if of == form] for form in FORMS}
+        mixed = [group for group, form in zip(groups, forms, strict=True) if form == "mixed"]
         return super().metrics(groups, counts) | {
             **{f"{name}/form_{form}": forms.count(form) for form in FORMS},
+            **{f"{name}/accuracy_{form}": sum(of) / len(of) if of else None for form, of in accuracies.items()},
+            f"{name}/mixed_summary_right": sum(c.is_summary and c.correct for group in mixed for c in group.candidates),
             f"{name}/mixed_dropped": counts.get(f"mixed/{self.kind.value}_drop", 0),
             f"{name}/mixed_fell_back": counts.get(f"mixed/{self.kind.value}_fall_back", 0),
         }

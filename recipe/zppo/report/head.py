@@ -6,6 +6,7 @@ from statistics import fmean
 
 from recipe.zppo.run.folder import Row
 from recipe.zppo.view import outcome
+from recipe.zppo.view.health import ENTROPY_LEFT, FROM_ZERO, HEALTHY, Range, entropy_left
 
 GOOD, LOOK, NONE = "good", "look", ""
 
@@ -33,10 +34,15 @@ def ten_numbers(rows: Sequence[Row], steps: int, total_steps: int | None, state:
             state,
         ),
         _held_out(outcome.validations(rows)),
-        _graduated("graduated", fate, "the more the better; the paper's ZPPO 26.6%, GRPO† 14.3% (2B)", 0.143),
-        _graduated("graduated from 0%", by_entry.get(0.0), "the paper's ZPPO 28%, GRPO† 4% (2B)", 0.04),
-        _accuracy(rows, "bcq", "36 to 69% in the paper: near 100% the candidates give the answer away", 0.2, 0.9),
-        _accuracy(rows, "ncq", "1 to 35% in the paper", 0.005, 0.9),
+        _graduated(
+            "graduated",
+            fate,
+            "the more the better; the paper's ZPPO 26.6%, GRPO† 14.3% (2B)",
+            HEALTHY["zppo/buffer/graduation_rate"],
+        ),
+        _graduated("graduated from 0%", by_entry.get(0.0), "the paper's ZPPO 28%, GRPO† 4% (2B)", FROM_ZERO),
+        _accuracy(rows, "bcq", "36 to 69% in the paper: near 100% the candidates give the answer away"),
+        _accuracy(rows, "ncq", "1 to 35% in the paper"),
         _entropy(rows),
         _fall_backs(teacher),
         _failures(rows, teacher),
@@ -57,19 +63,19 @@ def _held_out(validations: Sequence[outcome.Validation]) -> Number:
     return Number("held out", f"{last:.1%}", healthy, state, f"{100 * (last - before):+.1f} points; {sources}")
 
 
-def _graduated(name: str, fate: outcome.Fate | None, healthy: str, least: float) -> Number:
+def _graduated(name: str, fate: outcome.Fate | None, healthy: str, range_: Range) -> Number:
     if fate is None or fate.graduation_rate is None:
         return Number(name, "–", healthy, detail="no buffer" if fate is None else "none has left the buffer")
     left = fate.graduated + fate.evicted
-    state = GOOD if fate.graduation_rate > least else LOOK
+    state = GOOD if fate.graduation_rate in range_ else LOOK
     return Number(name, f"{fate.graduation_rate:.1%}", healthy, state, f"{fate.graduated:,} of {left:,} that left")
 
 
-def _accuracy(rows: Sequence[Row], kind: str, healthy: str, least: float, most: float) -> Number:
+def _accuracy(rows: Sequence[Row], kind: str, healthy: str) -> Number:
     name, built = f"{outcome.KINDS[kind]} right", outcome.reformulations(rows, kind)
     if built.accuracy is None:
         return Number(name, "–", healthy, detail="none built")
-    state = GOOD if least <= built.accuracy <= most else LOOK
+    state = GOOD if built.accuracy in HEALTHY[f"zppo/{kind}/accuracy"] else LOOK
     return Number(name, f"{built.accuracy:.1%}", healthy, state, f"of the answers in {built.groups:,} groups")
 
 
@@ -78,7 +84,8 @@ def _entropy(rows: Sequence[Row]) -> Number:
     values = [row["actor/entropy"] for row in rows if "actor/entropy" in row]
     if not values:
         return Number("entropy", "–", healthy, detail="not measured")
-    state = LOOK if values[-1] < 0.25 * values[0] else GOOD
+    left = entropy_left(rows)
+    state = NONE if left is None else GOOD if left in ENTROPY_LEFT else LOOK
     return Number("entropy", f"{values[-1]:.2f} nats", healthy, state, f"{values[0]:.2f} at first")
 
 
@@ -92,7 +99,7 @@ def _fall_backs(teacher: outcome.Teacher | None) -> Number:
         name,
         f"{share:.1%}",
         healthy,
-        GOOD if share < 0.1 else LOOK,
+        GOOD if share in HEALTHY["zppo/compression/fall_back_share"] else LOOK,
         f"{count:,} of {teacher.compressions:,} candidates",
     )
 
@@ -107,5 +114,5 @@ def _hidden(teacher: outcome.Teacher | None) -> Number:
     name, healthy = "teacher's time hidden", "above 80%: nobody waits for the teacher"
     if teacher is None or teacher.hidden_share is None:
         return Number(name, "–", healthy, detail="no teacher was asked" if teacher is None else "not measured")
-    state = GOOD if teacher.hidden_share > 0.8 else LOOK
+    state = GOOD if teacher.hidden_share in HEALTHY["zppo/time_s/teacher_hidden_share"] else LOOK
     return Number(name, f"{teacher.hidden_share:.1%}", healthy, state, f"of {teacher.seconds:,.0f} s")

@@ -16,6 +16,7 @@ from recipe.zppo.report.texts import LONGEST, packed_lives
 from recipe.zppo.run.folder import Row, RunFolder, RunFolderError
 from recipe.zppo.view import outcome
 from recipe.zppo.view.candidate_match import candidate_match
+from recipe.zppo.view.health import warnings
 from recipe.zppo.view.question_life import Life, lives
 from recipe.zppo.view.run_summary import state_of
 from recipe.zppo.view.title import method_name, run_title, told_apart
@@ -80,6 +81,7 @@ def _run(folder: RunFolder, title: str, rows: Sequence[Row], found: Sequence[Lif
         "head": [
             dataclasses.asdict(n) for n in ten_numbers(rows, steps, total if isinstance(total, int) else None, state)
         ],
+        "warnings": [dataclasses.asdict(concern) for concern in warnings(rows)],
         "charts": all_charts(rows),
         "audit": _audit(folder),
         "costs": [dataclasses.asdict(cost) for cost in costs(folder, rows)],

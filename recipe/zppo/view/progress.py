@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 from recipe.zppo.run.folder import Row, RunFolder
@@ -27,6 +28,29 @@ _STAGES = {
     "after export": "ending",
     "done": "done",
 }
+_USUALLY = {
+    "generate": "gen",
+    "validate": "testing",
+    "log_probs": "old_log_prob",
+    "ref_log_probs": "ref",
+    "update": "update_actor",
+    "checkpoint": "save_checkpoint",
+    "weights": "update_weights",
+}
+"""A stage's ``timing_s/*``."""
+
+LINES = {
+    "accuracy new": "zppo/accuracy/new",
+    "accuracy replayed": "zppo/accuracy/replayed",
+    "BCQ right": "zppo/bcq/accuracy",
+    "NCQ right": "zppo/ncq/accuracy",
+    "graduated": "zppo/buffer/graduations",
+    "entropy": "actor/entropy",
+    "divergence": "actor/distillation/loss",
+    "step time": "timing_s/step",
+}
+"""The main numbers, as lines over the steps."""
+
 _RECENT_STEPS = 20
 _SILENCE_S = 120.0
 
@@ -50,6 +74,21 @@ class Progress:
     def words(self) -> str:
         """What is going on, for a person."""
         return _STAGES.get(self.stage, self.stage) if self.stage else "starting: nothing written yet"
+
+    @property
+    def usual_seconds(self) -> float | None:
+        """Median of the stage's seconds in the last steps that had it; None for one that is not timed."""
+        key = f"timing_s/{_USUALLY.get(self.stage, '')}"
+        seconds = [row[key] for row in self.rows if key in row][-_RECENT_STEPS:]
+        return median(seconds) if seconds else None
+
+    @property
+    def waited_for(self) -> str:
+        """What is going on, for how long, and how long it takes as a rule."""
+        if self.done or not self.stage:
+            return self.words
+        usual = "" if self.usual_seconds is None else f", as a rule {clock(self.usual_seconds)}"
+        return f"{self.words} (for {clock(self.stage_seconds)}{usual})"
 
     @property
     def words_with_time(self) -> str:
@@ -140,6 +179,13 @@ def figures(row: Row, kinds: Iterable[str]) -> dict[str, str]:
     show("teacher failures", "{:.0f}", "zppo/teacher/failed_requests", unless_zero=True)
     show("step time", "{:.1f} s", "timing_s/step")
     return shown
+
+
+def lines(rows: Sequence[Row]) -> dict[str, tuple[float, ...]]:
+    """Values of `LINES` over the steps, those with two at least."""
+    steps = [row for row in rows if row["step"] >= 1]
+    found = {label: tuple(row[key] for row in steps if key in row) for label, key in LINES.items()}
+    return {label: values for label, values in found.items() if len(values) > 1}
 
 
 def last_validation(rows: Sequence[Row]) -> str | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from recipe.zppo.run.folder import RunFolder
 from recipe.zppo.run.processes import started_at
-from recipe.zppo.view import outcome
+from recipe.zppo.view import health, outcome
 from recipe.zppo.view.doubtful import Doubtful, doubtful_rewards
 from recipe.zppo.view.title import method_name
 
@@ -26,6 +26,7 @@ class Summary:
     stage: str | None
     steps: int
     total_steps: int | None
+    warnings: list[health.Concern]
     held_out: list[outcome.Validation]
     buffer: outcome.Fate | None
     buffer_by_entry_accuracy: dict[float, outcome.Fate]
@@ -62,6 +63,7 @@ class Summary:
             stage=str(status["stage"]) if "stage" in status else None,
             steps=int(rows[-1]["step"]),
             total_steps=total_steps if isinstance(total_steps, int) else None,
+            warnings=health.warnings(rows),
             held_out=outcome.validations(rows),
             buffer=outcome.buffer_fate(rows),
             buffer_by_entry_accuracy=outcome.buffer_fate_by_entry(rows),

@@ -37,6 +37,7 @@ def print_summary(summary: Summary, console: Console) -> None:
     line(f"{method}{summary.state}: {summary.steps}{of_total} steps{stage}")
 
     sections: dict[str, Iterable[str]] = {
+        "Warnings": map(str, summary.warnings),
         "Held-out accuracy (plain questions, no candidates)": _held_out_lines(summary),
         "Hard questions in the replay buffer": _buffer_lines(summary, summary.buffer) if summary.buffer else (),
         "Reformulated questions": _reformulation_lines(summary),

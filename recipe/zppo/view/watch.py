@@ -1,6 +1,7 @@
 """Live progress of a run: ``python -m recipe.zppo.watch RUN_DIR [--log FILE] [--pid PID]``.
 
-On a terminal a display that is renewed in place; elsewhere one line for each finished step. It ends when the run is
+On a terminal a display that is renewed in place: numbers, lines over the steps, warnings (`recipe.zppo.view.health`).
+Elsewhere one line for each finished step, and one for a warning that begins to hold. It ends when the run is
 done (exit status 0), when process PID has ended before (1; what the log tells about it is printed), or with Ctrl-C
 (130), which leaves the run alone.
 """
@@ -8,7 +9,7 @@ done (exit status 0), when process PID has ended before (1; what the log tells a
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -23,9 +24,11 @@ from recipe.zppo.errors import ZPPOError
 from recipe.zppo.run.folder import RunFolder
 from recipe.zppo.run.processes import started_at
 from recipe.zppo.view import outcome
+from recipe.zppo.view.health import Concern, warnings
 from recipe.zppo.view.log_tail import telling_lines
-from recipe.zppo.view.progress import Progress, ProgressReader, clock, figures, last_validation
+from recipe.zppo.view.progress import Progress, ProgressReader, clock, figures, last_validation, lines
 from recipe.zppo.view.screen import Screen
+from recipe.zppo.view.sparkline import sparkline
 from recipe.zppo.view.title import method_name
 
 
@@ -58,11 +61,15 @@ class LiveDisplay:
             parts.append(numbers)
         if validation := last_validation(progress.rows):
             parts.append(Text.assemble(("held out ", "dim"), validation))
+        if over_steps := lines(progress.rows):
+            parts.append(_sparklines(over_steps))
+        parts += [_warning(concern) for concern in warnings(progress.rows)]
         return Group(*parts)
 
 
 class PlainDisplay:
-    """For a file or a pipe: a line when a step is finished, and one at each change before the first step."""
+    """For a file or a pipe: a line when a step is finished, one at each change before the first step, and one when a
+    warning begins to hold."""
 
     screen = nullcontext()
 
@@ -70,6 +77,7 @@ class PlainDisplay:
         self._write = write
         self._shown_step = -1
         self._shown_stage: str | None = None
+        self._warned: set[str] = set()
 
     def show(self, progress: Progress) -> None:
         if progress.finished == 0 and progress.step <= 1 and progress.stage != self._shown_stage:
@@ -80,6 +88,11 @@ class PlainDisplay:
             if row["step"] > self._shown_step:
                 self._shown_step = row["step"]
                 self._write(self.line(progress, row, kinds))
+        concerns = warnings(progress.rows)
+        for concern in concerns:
+            if concern.name not in self._warned:
+                self._write(f"WARNING {concern}")
+        self._warned = {concern.name for concern in concerns}
 
     def line(self, progress: Progress, row: dict[str, float], kinds: tuple[str, ...]) -> str:
         parts = [f"step {row['step']:.0f}/{progress.total or '?'}" if row["step"] else "before training"]
@@ -93,7 +106,23 @@ class PlainDisplay:
 
 def _now(progress: Progress) -> str:
     under_way = f"step {progress.step}: " if progress.step > progress.finished and not progress.done else ""
-    return under_way + progress.words_with_time
+    return under_way + progress.waited_for
+
+
+def _sparklines(over_steps: Mapping[str, Sequence[float]]) -> Table:
+    """Two to a row: label, line, first and last value."""
+    table = Table.grid(padding=(0, 2))
+    cells = [
+        (Text(label, style="dim"), Text(sparkline(values), style="green"), Text(f"{values[0]:.3g} to {values[-1]:.3g}"))
+        for label, values in over_steps.items()
+    ]
+    for start in range(0, len(cells), 2):
+        table.add_row(*(part for cell in cells[start : start + 2] for part in cell))
+    return table
+
+
+def _warning(concern: Concern) -> Text:
+    return Text.assemble(("WARNING ", "bold yellow"), str(concern))
 
 
 def _time_to_go(progress: Progress) -> str:

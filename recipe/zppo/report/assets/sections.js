@@ -10,6 +10,9 @@ function headOf(run) {
     "head",
     "Ten numbers",
     run.story.map((line) => el("p", { text: line })),
+    run.warnings.map((one) =>
+      el("p", { class: "warning" }, el("strong", { text: `${one.name}: ` }), `${one.seen}. ${one.remedy}.`),
+    ),
     el(
       "div",
       { class: "head" },
