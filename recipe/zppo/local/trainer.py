@@ -38,6 +38,7 @@ from recipe.zppo.run.metrics_log import MetricsLog
 from recipe.zppo.run.publish import new_building_folder, publish, remove_leftovers
 from recipe.zppo.run.rollout_log import RolloutLog
 from recipe.zppo.run.status import StatusFile
+from recipe.zppo.run.tracker_tables import TableLog
 from recipe.zppo.run.trackers import resume_trackers, tracker_environment
 from recipe.zppo.run.weights import cast_weights, save_model
 from recipe.zppo.step import Step, is_off_policy
@@ -204,6 +205,13 @@ class LocalTrainer:
             )
         resume_trackers(tracking, self.config, self.step_number)
         tracking.logger |= {"zppo_metrics_file": self.metrics_log, "zppo_events": self.event_log}
+        tracking.logger["zppo_tables"] = TableLog(
+            tracking.logger,
+            Path(self.config.trainer.default_local_dir, EVENTS_FILE),
+            self.rollout_log,
+            trainer.test_freq,
+            self.total_steps,
+        )
         return tracking
 
     def _finish(self) -> None:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import transfer_queue as tq
@@ -41,6 +42,7 @@ from recipe.zppo.run.first_look import FirstLook
 from recipe.zppo.run.metrics_log import MetricsLog
 from recipe.zppo.run.rollout_log import RolloutLog
 from recipe.zppo.run.status import StatusFile
+from recipe.zppo.run.tracker_tables import TableLog
 from recipe.zppo.run.trackers import resume_trackers
 from recipe.zppo.step import Step, is_off_policy
 from recipe.zppo.teacher.endpoint import EndpointSpec, endpoint_specs
@@ -284,6 +286,14 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         for name, log in (("zppo_metrics_file", self.metrics_log), ("zppo_events", self.event_log)):
             log.resume(self.global_steps)
             tracking.logger[name] = log
+        tables = TableLog(
+            tracking.logger,
+            Path(self.config.trainer.default_local_dir, EVENTS_FILE),
+            self.rollout_log,
+            self.config.trainer.test_freq,
+            self.total_training_steps,
+        )
+        tracking.logger["zppo_tables"] = tables
         self._logger = tracking
 
     def _compute_metrics(

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from recipe.zppo.methods.candidate_questions import form_of
@@ -34,6 +35,10 @@ class RolloutLog:
         """Files that could not be written, of those that are done: the last one may be under way."""
         return self._writes.failed
 
+    def path(self, step: int) -> Path | None:
+        """Of the step's file; None where none is written."""
+        return None if self.folder is None else Path(self.folder, f"step_{step:06d}.jsonl")
+
     def write(self, result: StepResult) -> None:
         if self.folder is None:
             return
@@ -52,7 +57,7 @@ class RolloutLog:
             logger.warning("%s: %d file(s) of rollouts could not be written", self.folder, self.failed)
 
     def _write(self, result: StepResult) -> None:
-        path = os.path.join(self.folder, f"step_{result.step:06d}.jsonl")
+        path = str(self.path(result.step))
 
         def write(path: str) -> None:
             with open(path, "w", encoding="utf-8", errors="replace") as file:

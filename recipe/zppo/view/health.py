@@ -169,16 +169,16 @@ def _fall_backs(rows: Sequence[Row]) -> Concern | None:
 
 
 def _given_away(rows: Sequence[Row]) -> Concern | None:
-    recent, most, kind = rows[-RECENT:], HEALTHY["zppo/bcq/accuracy"].most, "zppo/bcq/"
+    recent, most, name = rows[-RECENT:], HEALTHY["zppo/bcq/accuracy"].most, "zppo/bcq/"
     found = []
     for form in FORMS:
-        weight = f"{kind}form_{form}"
-        share, groups = outcome.weighted_mean(recent, f"{kind}accuracy_{form}", weight), outcome.total(recent, weight)
+        weight = f"{name}form_{form}"
+        share, groups = outcome.weighted_mean(recent, f"{name}accuracy_{form}", weight), outcome.total(recent, weight)
         if share is not None and most is not None and groups >= FEWEST and share > most:
             found.append(f"{share:.0%} of the answers to BCQs of form '{form}' are right, above {most:.0%}")
-    mixed = int(outcome.total(rows, f"{kind}form_mixed"))
+    mixed = int(outcome.total(rows, f"{name}form_mixed"))
     if mixed >= MIN_QUESTIONS:
-        summary = outcome.total(rows, f"{kind}mixed_summary_right") / mixed
+        summary = outcome.total(rows, f"{name}mixed_summary_right") / mixed
         if is_cue(Proportion(max(summary, 1 - summary), mixed)):
             which, share = ("summary", summary) if summary > 0.5 else ("response's own end", 1 - summary)
             shown = f"the {which} is right in {share:.0%} of {mixed}, above {WARN_ABOVE:.0%}"
