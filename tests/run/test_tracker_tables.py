@@ -141,13 +141,17 @@ def test_mlflow_has_them_as_tables(hostile_run: Path, tmp_path: Path, monkeypatc
     import mlflow
 
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
     log_a_run(hostile_run, tmp_path, "mlflow")
     run_id = json.loads((tmp_path / "mlflow_run.json").read_text())["run"]
     for name in ("hardest_questions", "candidate_rollouts"):
         frame = mlflow.load_table(f"zppo/{name}/step_000012.json", run_ids=[run_id])
         assert len(frame) > 3
-    assert frame.values.tolist() == candidate_rollouts(hostile_run / "rollouts" / "step_000012.jsonl").rows
+    (file,) = (tmp_path / "mlartifacts").rglob("candidate_rollouts/step_000012.json")
+    expected = candidate_rollouts(hostile_run / "rollouts" / "step_000012.jsonl")
+    assert json.loads(file.read_text()) == {"columns": list(expected.columns), "data": expected.rows}
+    (tmp_path / "elsewhere").rmdir()  # nothing is written where the command was run
 
 
 @needs("trackio")
@@ -161,6 +165,9 @@ log_a_run(Path({str(hostile_run)!r}), Path({str(tmp_path)!r}), "trackio")
     environment = os.environ | {"TRACKIO_DIR": str(tmp_path / "trackio")}
     subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=120, capture_output=True)
     with sqlite3.connect(tmp_path / "trackio" / "study.db") as base:
-        logged = dict(base.execute("select step, metrics from metrics where metrics like '%candidate_rollouts%'"))
+        logged = dict(base.execute("select step, metrics from metrics where cast(metrics as text) like '%rollouts%'"))
     (metrics,) = map(json.loads, logged.values())
-    assert set(logged) == {12} and metrics["zppo/candidate_rollouts"]["_type"] == "trackio.table"
+    expected = candidate_rollouts(hostile_run / "rollouts" / "step_000012.jsonl")
+    table = metrics["zppo/candidate_rollouts"]
+    assert set(logged) == {12} and table["_type"] == "trackio.table"
+    assert [list(row.values()) for row in table["_value"]] == expected.rows

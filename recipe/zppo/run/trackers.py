@@ -45,7 +45,7 @@ def tracker_environment(config: DictConfig) -> Iterator[None]:
         name = _run_id(folder, fresh)
         wanted |= {"WANDB_RUN_ID": name, "WANDB_RESUME": "allow", "WANDB_DIR": str(folder)}
     if "mlflow" in asked and "MLFLOW_RUN_ID" not in os.environ:
-        wanted["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder / 'mlflow.db'}"
+        wanted["MLFLOW_TRACKING_URI"] = _own_mlflow(folder)
         uri = os.environ.get("MLFLOW_TRACKING_URI", wanted["MLFLOW_TRACKING_URI"])
         wanted["MLFLOW_RUN_ID"] = _started("mlflow", lambda: _mlflow_run(config, folder, uri, fresh))
     added = {name: value for name, value in wanted.items() if name not in os.environ}
@@ -102,6 +102,10 @@ def _run_id(folder: Path, fresh: bool) -> str:
     return chosen
 
 
+def _own_mlflow(folder: Path) -> str:
+    return f"sqlite:///{folder / 'mlflow.db'}"
+
+
 def _mlflow_run(config: DictConfig, folder: Path, uri: str, fresh: bool) -> str:
     """The run in MLflow that this start logs to.
 
@@ -116,7 +120,10 @@ def _mlflow_run(config: DictConfig, folder: Path, uri: str, fresh: bool) -> str:
     before = None if fresh else read_json(folder / MLFLOW_RUN)
     if before and before["settings"] == settings:
         return before["run"]
-    experiment = mlflow.set_experiment(config.trainer.project_name)
+    name = str(config.trainer.project_name)
+    if uri == _own_mlflow(folder) and mlflow.get_experiment_by_name(name) is None:
+        mlflow.create_experiment(name, artifact_location=(folder / "mlartifacts").as_uri())  # else ./mlruns
+    experiment = mlflow.set_experiment(name)
     tags = {"mlflow.runName": str(config.trainer.experiment_name)}
     if before:
         tags["mlflow.parentRunId"] = before["first"]
