@@ -5,8 +5,11 @@ from statistics import fmean
 
 _BARS = "▁▂▃▄▅▆▇█"
 
+WIDTH = 24
+"""Signs, where nobody says otherwise."""
 
-def sparkline(values: Sequence[float], width: int = 30) -> str:
+
+def sparkline(values: Sequence[float], width: int = WIDTH) -> str:
     """A bar for each value, from the lowest to the highest; of more than ``width`` values, means of equal parts."""
     parts = min(len(values), width)
     means = [fmean(values[i * len(values) // parts : (i + 1) * len(values) // parts]) for i in range(parts)]

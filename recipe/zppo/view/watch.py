@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -28,7 +29,7 @@ from recipe.zppo.view.health import Concern, warnings
 from recipe.zppo.view.log_tail import telling_lines
 from recipe.zppo.view.progress import Progress, ProgressReader, clock, figures, last_validation, lines
 from recipe.zppo.view.screen import Screen
-from recipe.zppo.view.sparkline import sparkline
+from recipe.zppo.view.sparkline import WIDTH, sparkline
 from recipe.zppo.view.title import method_name
 
 
@@ -109,16 +110,16 @@ def _now(progress: Progress) -> str:
     return under_way + progress.waited_for
 
 
-def _sparklines(over_steps: Mapping[str, Sequence[float]]) -> Table:
-    """Two to a row: label, line, first and last value."""
-    table = Table.grid(padding=(0, 2))
-    cells = [
-        (Text(label, style="dim"), Text(sparkline(values), style="green"), Text(f"{values[0]:.3g} to {values[-1]:.3g}"))
+def _sparklines(over_steps: Mapping[str, Sequence[float]]) -> Columns:
+    """Label, line, first and last value, as many to a row as there is room for."""
+    return Columns(
+        Text.assemble(
+            (f"{label:<18}", "dim"),
+            (f"{sparkline(values):<{WIDTH}}", "green"),
+            f"  {values[0]:.3g} to {values[-1]:.3g}",
+        )
         for label, values in over_steps.items()
-    ]
-    for start in range(0, len(cells), 2):
-        table.add_row(*(part for cell in cells[start : start + 2] for part in cell))
-    return table
+    )
 
 
 def _warning(concern: Concern) -> Text:
