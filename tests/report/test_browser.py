@@ -198,6 +198,9 @@ def test_every_kind_of_run_opens(opened, name: str, request: pytest.FixtureReque
     content = report([RunFolder(run)])["runs"][0]
     assert content["story"][0] in page.page.inner_text("#head")
     assert page.page.locator(".number").count() == 10
+    warned = [f"{each['name']}: {each['seen']}. {each['remedy']}." for each in content["warnings"]]
+    assert page.page.locator("#head .warning").all_inner_texts() == warned
+    assert ("teacher failing" in "".join(warned)) == (name in ("crashed", "resumed"))
     assert all(canvas.evaluate(PAINTED) > 5 for canvas in page.page.query_selector_all("figure canvas"))
     if name == "empty":
         assert "No question was hard yet" in page.page.inner_text("#questions")
