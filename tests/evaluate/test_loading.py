@@ -65,7 +65,7 @@ def test_a_card_says_it(tmp_path: Path):
         Questions(with_source(TEXT, configs=("hard",), split="dev"), str(tmp_path))
 
 
-def test_what_concerns_all_rows_is_said_once(tmp_path: Path):
+def test_what_concerns_all_rows_is_said_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     with pytest.raises(
         DataError, match=r"own/sums: there is no folder .*; hf download --repo-type dataset own/sums --lo"
     ):
@@ -78,11 +78,12 @@ def test_what_concerns_all_rows_is_said_once(tmp_path: Path):
     with pytest.raises(DataError, match=r"^own/sums, row 0: there is no 'question'$"):
         ids(with_source(TEXT, columns=()), tmp_path)
     write_jsonl(path, [*sums(2), *sums(1)])
-    with pytest.raises(DataError, match=r"own/sums, row 2: a second question with the id s0"):
+    with pytest.raises(DataError, match=r"own/sums, row 2: a second question with the id s0; correct it in a"):
         ids(TEXT, tmp_path)
     path.write_text('{"id": "a"')
-    with pytest.raises(DataError, match=r"own/sums: .*/test\.jsonl can't be read: "):
+    with pytest.raises(DataError, match=r"^own/sums: .*/test\.jsonl can't be read: .*; download it again$"):
         ids(TEXT, tmp_path)
+    assert capfd.readouterr().err == ""
 
 
 def test_a_bad_row_stands_in_its_place(tmp_path: Path):
