@@ -116,6 +116,8 @@ def test_pictures_within_the_protocol_s_limits(tmp_path: Path):
         for fields_only in (False, True):
             keys = {"openai_fields_only": fields_only, "out": str(tmp_path / f"{fields_only}")}
             (results,) = evaluate(tmp_path, [PICTURES], server, model=("teacher",), **keys)
+    others = [sorted(body.keys() & {"top_k", "min_p", "repetition_penalty", "stop"}) for body in server.requests]
+    assert others == [["min_p", "repetition_penalty", "top_k"]] * 3 + [[]] * 3
     sent = [body["messages"][0]["content"][0]["image_url"]["url"].partition(";base64,") for body in server.requests]
     found = [(kind, base64.b64decode(data)) for kind, _, data in sent]
     sizes = [
