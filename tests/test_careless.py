@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from recipe.zppo.config.commands import COMMANDS
+from tests.event_lines import measured
 from tests.runnable import row, write_rows
 from tests.view.synthetic_run import write_run
 
@@ -23,7 +24,7 @@ MODULES = {name: module for name, (module, _) in COMMANDS.items()}
 
 # The command line, in which {d} is a folder as `places` makes it; what the line says.
 TABLE: list[tuple[str, str]] = [
-    *((f"{reader}", "required: run_dir") for reader in READERS),
+    *((reader, f"required: {'A' if reader == 'compare' else 'run_dir'};") for reader in READERS),
     *(
         (f"{reader} {{d}}/nowhere", "is not a folder; give the trainer.default_local_dir of a run")
         for reader in READERS
@@ -32,9 +33,12 @@ TABLE: list[tuple[str, str]] = [
     *((f"{reader} {{d}}/file", "is not a folder") for reader in READERS),
     *((f"{reader} {{d}}/run --jsn", "unrecognized arguments: --jsn") for reader in READERS),
     *((f"{reader} {{d}}/run {{d}}/run x", "unrecognized arguments: ") for reader in READERS),
-    *((f"{reader} {{d}}/empty", "has no metrics.jsonl") for reader in ("summary", "plots", "compare")),
-    *((f"{reader} {{d}}/garbage", "metrics.jsonl has no metrics yet") for reader in ("summary", "plots", "compare")),
-    *((f"{reader} {{d}}/empty", "has no rollout files") for reader in ("candidate-match", "cue-audit")),
+    *(
+        (f"{reader} {{d}}/empty", "has no events.jsonl")
+        for reader in ("summary", "plots", "compare", "candidate-match")
+    ),
+    *((f"{reader} {{d}}/garbage", "events.jsonl has no metrics yet") for reader in ("summary", "plots", "compare")),
+    ("cue-audit {d}/empty", "has no rollout files"),
     *((f"{reader} {{d}}/garbage", "has no group that can be read") for reader in ("candidate-match", "cue-audit")),
     *((f"{reader} {{d}}/other", "has no group that can be read") for reader in ("candidate-match", "cue-audit")),
     ("plots {d}/other", "has nothing to draw yet"),
@@ -96,7 +100,7 @@ TABLE: list[tuple[str, str]] = [
     ("data reasoning-gym {d}/new --task chain_sum --train -1", "argument --train: -1 must be at least 0"),
     ("report {d}/nowhere", "nowhere' is not a folder"),
     ("report {d}/empty", "empty has no events.jsonl: not the folder of a run"),
-    ("report {d}/run {d}/stranger", "of an earlier version"),
+    ("report {d}/run {d}/old", "of an earlier version"),
     ("report {d}/run --out ''", "argument --out: is empty"),
     ("report {d}/run --out {d}/file/x.html", "x.html"),
     ("report {d}/run --serve --port 70000", "--port 70000: not a port"),
@@ -125,14 +129,17 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "model" / "config.json").write_text("{}")
     garbage = bytes(range(256)) * 9
     other = [{"kind": "bcq", "prompt_id": 3}, {"kind": "bcq", "candidates": 7}, {"kind": "plain", "teacher": []}]
-    for name, metrics, lines in (
+    shown = "\n".join(map(json.dumps, other)).encode()
+    for name, events, lines in (
         ("garbage", garbage, garbage),
-        ("other", b'{"step": 1, "loss": 2}\n{"step": "x"}\n[1]\n', "\n".join(map(json.dumps, other)).encode()),
-        ("stranger", b'{"step": 1, "val-core/strange/acc/mean@1": 0.5}\n', b""),
+        ("other", measured([{"step": 1, "loss": 2}]).encode() + b'{"step": "x"}\n[1]\n', shown),
+        ("stranger", measured([{"step": 1, "val-core/strange/acc/mean@1": 0.5}]).encode(), b""),
     ):
         (folder / name / "rollouts").mkdir(parents=True)
-        (folder / name / "metrics.jsonl").write_bytes(metrics)
+        (folder / name / "events.jsonl").write_bytes(events)
         (folder / name / "rollouts" / "step_000001.jsonl").write_bytes(lines)
+    (folder / "old").mkdir()
+    (folder / "old" / "metrics.jsonl").write_text("{}")
     for suffix in ("parquet", "json"):
         (folder / "garbage" / f"garbage.{suffix}").write_bytes(garbage)
     return folder

@@ -18,7 +18,7 @@ from recipe.zppo.view import outcome
 from recipe.zppo.view.candidate_match import candidate_match
 from recipe.zppo.view.question_life import Life, lives
 from recipe.zppo.view.run_summary import state_of
-from recipe.zppo.view.title import method_name, run_titles
+from recipe.zppo.view.title import method_name, run_title, told_apart
 
 TEXT_BYTES = 16 * 2**20
 """Of packed texts on a page: with the list it stays below 50 MB, and opens in two seconds."""
@@ -53,7 +53,7 @@ def live_report(folders: Sequence[RunFolder], found: Sequence[Sequence[Life]]) -
         found: the `lives` of each.
     """
     rows = [folder.metrics() for folder in folders]
-    titles = run_titles(*folders)
+    titles = told_apart([run_title(folder) for folder in folders], [folder.path for folder in folders])
     runs = [
         _run(folder, title, measured, each, MOST_LISTED // len(folders))
         for folder, title, measured, each in zip(folders, titles, rows, found, strict=True)
