@@ -182,8 +182,9 @@ class FilesByEnd(dict[str, str]):
     """Whole paths of a data set's files, those of its archives included, by the ends of their paths."""
 
     def __init__(self, local: LocalSet):
-        for path in sorted(local.folder.rglob("*")):
-            parts = path.relative_to(local.folder).parts
+        folder = local.folder.absolute()
+        for path in sorted(folder.rglob("*")):
+            parts = path.relative_to(folder).parts
             for at in range(len(parts)):
                 self.setdefault("/".join(parts[at:]), str(path))
 
