@@ -271,7 +271,7 @@ def test_no_judge_and_the_same_model(tmp_path: Path, capfd: pytest.CaptureFixtur
         assert (turns.score, turns.error) == (None, "Turns is scored by a judge alone, and judge=null")
         (results,) = evaluate(tmp_path, [TEXT], server, judge="same", out=str(tmp_path / "same"))
         assert (results.benchmarks["Text"].by_judge, results.benchmarks["Text"].malformed) == (4, 4)
-    assert "student, Text: 0.00 of 4 questions (4 malformed verdicts)\n" in capfd.readouterr().err
+    assert "student, Text: 0.00 of 4 questions (4 with a malformed verdict)\n" in capfd.readouterr().err
 
 
 def test_models_of_a_call_share_what_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -237,7 +237,7 @@ def _said(found: BenchmarkResult) -> str:
             (found.cut, "cut"),
             (found.unanswered, "unanswered"),
             (found.undecided, "undecided"),
-            (found.malformed, "malformed verdicts"),
+            (found.malformed, "with a malformed verdict"),
         )
         if count
     ]
