@@ -7,6 +7,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -272,6 +273,22 @@ def test_no_judge_and_the_same_model(tmp_path: Path, capfd: pytest.CaptureFixtur
         (results,) = evaluate(tmp_path, [TEXT], server, judge="same", out=str(tmp_path / "same"))
         assert (results.benchmarks["Text"].by_judge, results.benchmarks["Text"].malformed) == (4, 4)
     assert "student, Text: 0.00 of 4 questions (4 with a malformed verdict)\n" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("sees", "seen"), [("extracted", "five"), ("whole", "I add.\nIt is \\boxed{five}")])
+def test_what_the_judge_sees(tmp_path: Path, sees: str, seen: str):
+    """The boxed answer, or the response with its reasoning."""
+    write_jsonl(tmp_path / "data/own/sums/test.jsonl", sums(1))
+    open_to_the_judge = replace(TEXT, decide=None)
+
+    def answer(body: dict[str, Any]) -> str:
+        return '{"verdict": "correct"}' if body["model"] == "judge" else "I add.\nIt is \\boxed{five}"
+
+    with FakeEndpoint(answer, models=("student", "judge")) as server:
+        options = {"judge": "judge", "judge_server": server.url, "judge_sees": sees}
+        (results,) = evaluate(tmp_path, [open_to_the_judge], server, **options)
+        (judged,) = [text_of(body) for body in server.requests if body["model"] == "judge"]
+    assert f"<response>\n{seen}\n</response>" in judged and results.benchmarks["Text"].score == 100.0
 
 
 def test_models_of_a_call_share_what_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
