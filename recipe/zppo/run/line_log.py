@@ -44,11 +44,16 @@ class LineLog:
         last: list[dict[str, Any]] = []
         with open(copy, "wb") as file:
             for line, content in self._lines() if step else ():
-                if content["step"] <= step:
-                    file.write(line)
+                if self.comes_again(content, step):
+                    continue
+                file.write(line)
                 if content["step"] == step:
                     last.append(content)
             file.writelines(lines_of(self.missing(step, last)) if step else ())
+
+    def comes_again(self, content: dict[str, Any], step: int) -> bool:
+        """Whether a run that goes on from ``step`` writes this line itself."""
+        return content["step"] > step
 
     def missing(self, step: int, there: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
         """What a run that was killed right after the checkpoint of ``step`` had no time to write; ``there`` is."""
