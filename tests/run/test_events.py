@@ -114,6 +114,19 @@ def test_what_left_as_the_data_changed_is_there_once_however_often_the_run_is_ki
     assert rebuilt_buffer(read_events(path)) == list(buffer)
 
 
+def test_a_validation_of_an_old_checkpoint_leaves_the_later_steps(run: RunFolder, tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(before := run.events_file.read_bytes())
+    for step in (0, 5):
+        log = EventLog(str(path))
+        log.resume(step, trains=False)
+        log.log({"val-core/s/acc/mean@1": 0.25}, step)
+        log.finish()
+    assert path.read_bytes().startswith(before)
+    assert [event["step"] for event in read_events(path)][-2:] == [0, 5]
+    assert RunFolder(tmp_path).metrics()[5]["val-core/s/acc/mean@1"] == 0.25
+
+
 def without_time(events: Any) -> list[dict[str, Any]]:
     """Nor starts, nor checkpoints of a step that the synthetic run has not saved."""
     shown = [{k: v for k, v in event.items() if k != "time"} for event in events]

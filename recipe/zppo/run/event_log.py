@@ -28,8 +28,10 @@ class EventLog(LineLog):
     gone: Sequence[BufferEntry] = ()
     """What left the replay buffer at the resume, as the data changed."""
 
-    def resume(self, step: int) -> None:
-        super().resume(step)
+    def resume(self, step: int, *, trains: bool = True) -> None:
+        super().resume(step, trains=trains)
+        if not trains:
+            return
         started = {"type": "started", "step": step, "time": time.time(), "version": VERSION}
         self.append([started, *(evicted(entry, step, "data_changed") for entry in self.gone)])
 
