@@ -69,7 +69,8 @@ function datasets(spec, kind) {
       borderWidth: stacked ? 1 : 2,
       backgroundColor: kind === "areas" ? faint(colour, 0.75) : colour,
       fill: kind === "areas" ? (place ? "-1" : "origin") : false,
-      pointRadius: !stacked && (few || series.values.filter((y) => y !== null).length < 8) ? 3 : 0,
+      // in a question's life points of the same accuracy lie on each other: those beneath are larger
+      pointRadius: !stacked && (few || series.values.filter((y) => y !== null).length < 8) ? 3 + (spec.whole ? 2 * place : 0) : 0,
       pointHitRadius: 6,
       clip: stacked ? 0 : 8,
       stack: stacked ? "all" : undefined,
@@ -128,6 +129,7 @@ function options(spec, kind) {
         ticks: {
           color: dim,
           maxTicksLimit: 7,
+          stepSize: spec.whole ? 0.5 : undefined,
           precision: spec.unit === "count" ? 0 : undefined,
           callback: (value) => (share ? percent(value, Math.abs(value) < 0.02 && value ? 1 : 0) : compact(value)),
         },
