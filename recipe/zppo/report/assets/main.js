@@ -74,6 +74,8 @@ function build(old = null) {
       link.addEventListener("click", (event) => {
         // the address stays that of the question
         event.preventDefault();
+        each.tabIndex = -1;
+        each.focus({ preventScroll: true });
         each.scrollIntoView();
       });
       return link;
