@@ -101,6 +101,7 @@ def test_what_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture) 
         ([str(several / "a")], "one side alone; give another"),
         (["paper:2B/zppo"], "one side alone; give another"),
         (["", str(one)], "is not a folder"),
+        ([str(one), "nowhere"], "'nowhere' is not a folder; give that of an evaluation or of a run"),
     ):
         assert compare.main(sides) == 2
         error = capsys.readouterr().err

@@ -4,8 +4,10 @@ import asyncio
 import base64
 import io
 import json
+import shutil
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -83,7 +85,8 @@ def test_what_is_asked_and_who_decides(tmp_path: Path, monkeypatch: pytest.Monke
         seeds.add(body.pop("seed"))
         messages = body.pop("messages")
         assert body == {"model": "student", "stream": False} | decoding
-        assert text_of({"messages": messages}).endswith(f"\n\n{CLOSER.text}")
+        text = text_of({"messages": messages})
+        assert text.endswith(f"\n\n{CLOSER.text}") and text.count(CLOSER.text) == 1
     assert len(seeds) == 12
     for body in judged:
         assert (body["temperature"], body["top_p"], body["top_k"], body["max_tokens"]) == (0.0, 1.0, -1, 512)
@@ -114,6 +117,8 @@ def test_pictures_within_the_protocol_s_limits(tmp_path: Path):
         for fields_only in (False, True):
             keys = {"openai_fields_only": fields_only, "out": str(tmp_path / f"{fields_only}")}
             (results,) = evaluate(tmp_path, [PICTURES], server, model=("teacher",), **keys)
+    others = [sorted(body.keys() & {"top_k", "min_p", "repetition_penalty", "stop"}) for body in server.requests]
+    assert others == [["min_p", "repetition_penalty", "top_k"]] * 3 + [[]] * 3
     sent = [body["messages"][0]["content"][0]["image_url"]["url"].partition(";base64,") for body in server.requests]
     found = [(kind, base64.b64decode(data)) for kind, _, data in sent]
     sizes = [
@@ -165,6 +170,16 @@ def test_what_fails_is_unanswered_and_asked_again_next_time(tmp_path: Path):
         assert tries == {"s2": 1, "s3": 1, "s4": 1} and results.benchmarks["Text"].score == 100.0
 
 
+def test_a_key_that_is_not_accepted_ends_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """At once, with the name of its variable; also where the list of models is open to all."""
+    write_jsonl(tmp_path / "data/own/sums/test.jsonl", sums(100))
+    monkeypatch.setenv("MY_KEY", KEY)
+    with FakeEndpoint(lambda body: web.Response(text=f"no such key: {KEY}", status=401), models=("student",)) as server:
+        with pytest.raises(RolloutError, match="set the environment variable of server_key_env=MY_KEY") as error:
+            evaluate(tmp_path, [TEXT], server, server_key_env="MY_KEY")
+        assert KEY not in str(error.value) and len(server.requests) <= 4
+
+
 def test_few_unanswered_rows_leave_a_score(tmp_path: Path):
     """1% and no more; a wrong answer is another thing."""
     write_jsonl(tmp_path / "data/own/sums/test.jsonl", sums(100))
@@ -195,9 +210,7 @@ def test_a_dead_server_ends_the_command_and_the_next_goes_on(tmp_path: Path):
         return rf"\boxed{{{served[-1]}}}"
 
     with FakeEndpoint(answer, models=("student",)) as server:
-        with pytest.raises(
-            RolloutError, match=r"^Text: .* 16 questions in a row without an answer, the last one: .*500"
-        ):
+        with pytest.raises(RolloutError, match=r"^Text: 16 questions in a row without an answer, the last one: .*500"):
             evaluate(tmp_path, [TEXT], server, samples=2)
         assert len(served) == 40
         path = tmp_path / "out/student/questions/Text.jsonl"
@@ -249,7 +262,7 @@ def test_a_judge_that_fails_costs_no_answers(tmp_path: Path):
         assert results.benchmarks["Text"].score == 0.0
 
 
-def test_no_judge_and_the_same_model(tmp_path: Path):
+def test_no_judge_and_the_same_model(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     """What the rule leaves open scores 0 and is counted; a benchmark of a judge alone has no score."""
     write_all(tmp_path / "data")
     with FakeEndpoint(lambda body: "no box", models=("student",)) as server:
@@ -259,6 +272,23 @@ def test_no_judge_and_the_same_model(tmp_path: Path):
         assert (turns.score, turns.error) == (None, "Turns is scored by a judge alone, and judge=null")
         (results,) = evaluate(tmp_path, [TEXT], server, judge="same", out=str(tmp_path / "same"))
         assert (results.benchmarks["Text"].by_judge, results.benchmarks["Text"].malformed) == (4, 4)
+    assert "student, Text: 0.00 of 4 questions (4 with a malformed verdict)\n" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("sees", "seen"), [("extracted", "five"), ("whole", "I add.\nIt is \\boxed{five}")])
+def test_what_the_judge_sees(tmp_path: Path, sees: str, seen: str):
+    """The boxed answer, or the response with its reasoning."""
+    write_jsonl(tmp_path / "data/own/sums/test.jsonl", sums(1))
+    open_to_the_judge = replace(TEXT, decide=None)
+
+    def answer(body: dict[str, Any]) -> str:
+        return '{"verdict": "correct"}' if body["model"] == "judge" else "I add.\nIt is \\boxed{five}"
+
+    with FakeEndpoint(answer, models=("student", "judge")) as server:
+        options = {"judge": "judge", "judge_server": server.url, "judge_sees": sees}
+        (results,) = evaluate(tmp_path, [open_to_the_judge], server, **options)
+        (judged,) = [text_of(body) for body in server.requests if body["model"] == "judge"]
+    assert f"<response>\n{seen}\n</response>" in judged and results.benchmarks["Text"].score == 100.0
 
 
 def test_models_of_a_call_share_what_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -300,6 +330,7 @@ def test_other_settings_are_refused(tmp_path: Path):
         assert refused(model=("other/student",)).startswith("model: /out/student was begun with student, now")
         assert refused(openai_fields_only=True).startswith("openai_fields_only: ")
         assert refused(model=("a/x", "a/x")).startswith("model: two models are called a-x")
+        assert refused(data="nowhere").startswith("data: there is no folder nowhere; ")
         away = tmp_path / "elsewhere"
         message = refused(model=("Qwen",), out=str(away))
         assert message == f"model: server={server.url} serves student, other/student, not Qwen"
@@ -352,5 +383,11 @@ def test_the_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     _, said = capfd.readouterr()
     assert "student, AIME26: no score: MathArena/aime_2026: there is no folder " in said
     assert said.splitlines()[-1] == "zppo: no score: student: AIME26"
-    assert main([*arguments, "server=http://127.0.0.1:9/v1", "benchmarks=[AIME26]"]) == 2
+    table = Path(written[0]).read_text()
+    assert "| student | AIME25 |" in table and "| student | AIME26 |" not in table  # nothing was decided
+    gone = "server=http://127.0.0.1:9/v1"
+    assert main([*arguments, gone, "benchmarks=[AIME26]"]) == 1  # nothing to ask it
+    assert "there is no folder " in capfd.readouterr().err
+    shutil.rmtree(tmp_path / "out")
+    assert main([*arguments, gone, "benchmarks=[AIME25]"]) == 2
     assert capfd.readouterr().err.startswith("zppo: server: http://127.0.0.1:9/v1: can't be reached: ")

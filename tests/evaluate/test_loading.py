@@ -65,7 +65,7 @@ def test_a_card_says_it(tmp_path: Path):
         Questions(with_source(TEXT, configs=("hard",), split="dev"), str(tmp_path))
 
 
-def test_what_concerns_all_rows_is_said_once(tmp_path: Path):
+def test_what_concerns_all_rows_is_said_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     with pytest.raises(
         DataError, match=r"own/sums: there is no folder .*; hf download --repo-type dataset own/sums --lo"
     ):
@@ -78,11 +78,12 @@ def test_what_concerns_all_rows_is_said_once(tmp_path: Path):
     with pytest.raises(DataError, match=r"^own/sums, row 0: there is no 'question'$"):
         ids(with_source(TEXT, columns=()), tmp_path)
     write_jsonl(path, [*sums(2), *sums(1)])
-    with pytest.raises(DataError, match=r"own/sums, row 2: a second question with the id s0"):
+    with pytest.raises(DataError, match=r"own/sums, row 2: a second question with the id s0; correct it in a"):
         ids(TEXT, tmp_path)
     path.write_text('{"id": "a"')
-    with pytest.raises(DataError, match=r"own/sums: .*/test\.jsonl can't be read: "):
+    with pytest.raises(DataError, match=r"^own/sums: .*/test\.jsonl can't be read: .*; download it again$"):
         ids(TEXT, tmp_path)
+    assert capfd.readouterr().err == ""
 
 
 def test_a_bad_row_stands_in_its_place(tmp_path: Path):
@@ -111,7 +112,7 @@ def test_a_subset_is_drawn_by_the_ids(tmp_path: Path):
     assert ids(TEXT, tmp_path, limit=99) == ids(TEXT, tmp_path)
 
 
-def test_rows_point_to_files_of_archives(tmp_path: Path):
+def test_rows_point_to_files_of_archives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     folder = tmp_path / "own/clips"
     write_jsonl(folder / "test.jsonl", [{"id": "a", "file": "one.mp4"}, {"id": "b", "file": "gone.mp4"}])
     with zipfile.ZipFile(folder / "clips_1.zip", "w") as archive:
@@ -127,8 +128,9 @@ def test_rows_point_to_files_of_archives(tmp_path: Path):
         "own/clips", "test", files=("clips_*.zip",), row_files=lambda row, part: {"file": f"videos/{row['file']}"}
     )
     benchmark = replace(TEXT, source=source, questions=questions)
-    for _ in range(2):  # unpacked once
-        first, second = Questions(benchmark, str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for data in (str(tmp_path), "."):  # unpacked once
+        first, second = Questions(benchmark, data)
         assert Path(first.messages[0]["content"][0]["video"]).read_bytes() == b"film"
         assert second == BadRow("row 1", "own/clips, row 1: column file: there is no such video")
     (folder / "clips_2.zip").write_bytes(b"no archive")

@@ -14,7 +14,8 @@ RIGHT_TO_LEFT = "\u202eabc\u202c \u05e9\u05dc\u05d5\u05dd"
 MARKUP = (
     "</script><script>window.owned = 1</script><img src=x onerror='window.owned = 2'><b>bold</b> & &lt; {{payload}}"
 )
-HOSTILE = f"{MARKUP} {RIGHT_TO_LEFT} \\boxed{{1}} {'long ' * 200_000}the end"
+UNSEEN = "<!--<script> nul \x00 half \ud800 escape \x1b[31m"
+HOSTILE = f"{MARKUP} {UNSEEN} {RIGHT_TO_LEFT} \\boxed{{1}} {'long ' * 200_000}the end"
 """A megabyte that would like to be more than text."""
 
 

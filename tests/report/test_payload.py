@@ -120,7 +120,7 @@ def test_a_page_is_bounded_and_says_so(finished: Path, monkeypatch: pytest.Monke
     run = run_of(finished)
     assert len(run["questions"]) == 50 and 0 < len(run["texts"]) < 50
     assert sum(map(len, run["texts"].values())) <= 20_000
-    assert "50 are listed" in run["sample"] and f"{len(run['texts'])} can be read in full" in run["sample"]
+    assert "50 are listed" in run["sample"] and f"{len(run['texts'])} can be read here" in run["sample"]
 
 
 def test_text_in_pieces_is_the_text():
@@ -128,6 +128,7 @@ def test_text_in_pieces_is_the_text():
     pieces = parts(text, ["one", "two"])
     assert "".join(piece for piece, _ in pieces) == text
     assert [piece for piece in pieces if piece[1] >= 0] == [["one", 0], ["two", 1]]
+    assert parts(text.replace("ask", "one"), ["one", "two"])[1] == ["one", 0], "not the one in the question"
     assert parts("cut before the candi", ["candidate"]) == [["cut before the candi", -1]]
     assert parts("", ["a"]) == []
     long = "a" * LONGEST + "the answer is 5"

@@ -97,6 +97,36 @@ def test_killed_at_any_byte_and_resumed_it_is_the_log_of_an_undisturbed_run(run:
         assert without_time(read_events(path)) == without_time(steps), size
 
 
+def test_what_left_as_the_data_changed_is_there_once_however_often_the_run_is_killed(tmp_path: Path) -> None:
+    buffer = PromptReplayBuffer(3, 0.5, 0)
+    plain = [group(name, Kind.PLAIN, "wwww") for name in "abc"]
+    events = list(step_events(outcome_of(1, plain, buffer), ZPPOConfig()))
+    gone = buffer.keep({"b": 0})
+    path = tmp_path / "events.jsonl"
+    for step in (0, 1, 1, 1):
+        log = EventLog(str(path))
+        log.gone = gone if step else ()
+        log.resume(step)
+        log.append(() if step else events)
+        log.finish()
+    assert [event["prompt_id"] for event in read_events(path, "evicted")] == ["a", "c"]
+    assert [event["step"] for event in read_events(path, "started")] == [0, 1, 1, 1]
+    assert rebuilt_buffer(read_events(path)) == list(buffer)
+
+
+def test_a_validation_of_an_old_checkpoint_leaves_the_later_steps(run: RunFolder, tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(before := run.events_file.read_bytes())
+    for step in (0, 5):
+        log = EventLog(str(path))
+        log.resume(step, trains=False)
+        log.log({"val-core/s/acc/mean@1": 0.25}, step)
+        log.finish()
+    assert path.read_bytes().startswith(before)
+    assert [event["step"] for event in read_events(path)][-2:] == [0, 5]
+    assert RunFolder(tmp_path).metrics()[5]["val-core/s/acc/mean@1"] == 0.25
+
+
 def without_time(events: Any) -> list[dict[str, Any]]:
     """Nor starts, nor checkpoints of a step that the synthetic run has not saved."""
     shown = [{k: v for k, v in event.items() if k != "time"} for event in events]

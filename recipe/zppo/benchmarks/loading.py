@@ -17,6 +17,8 @@ from recipe.zppo.media.parts import has_media, with_parts
 from recipe.zppo.prompts import Messages
 from recipe.zppo.randomness import derive_seed
 
+_MEND = "correct it in a local copy"
+
 _ROWS_AT_A_TIME = 32
 """With their images."""
 
@@ -85,12 +87,12 @@ class Questions:
                     continue
                 for question in questions:
                     if question.id in seen:
-                        raise DataError(f"{dataset}, row {where}: a second question with the id {question.id}")
+                        raise DataError(f"{dataset}, row {where}: a second question with the id {question.id}; {_MEND}")
                     seen.add(question.id)
                     try:
                         yield _complete(question, self.local)
                     except DataError as error:
-                        yield BadRow(question.id, f"{dataset}, row {where}: {error}; correct it in a local copy")
+                        yield BadRow(question.id, f"{dataset}, row {where}: {error}; {_MEND}")
         if not seen:
             raise DataError(first_bad or f"{dataset}: it has no rows")
 
@@ -124,7 +126,7 @@ def rows(local: LocalSet, files: Files) -> Iterator[Row]:
     import datasets
 
     datasets.disable_progress_bars()
-    datasets.logging.set_verbosity_error()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what it says of damaged files is said below
     source = local.source
     options: dict[str, Any] = {"batch_size": _ROWS_AT_A_TIME} if files.kind == "parquet" else {}
     checked = False
@@ -143,7 +145,9 @@ def rows(local: LocalSet, files: Files) -> Iterator[Row]:
     except DataError:
         raise
     except Exception as error:  # `datasets` and pyarrow raise about everything
-        raise DataError(f"{source.dataset}: {files.paths[0]} can't be read: {first_line(error)[:200]}") from error
+        raise DataError(
+            f"{source.dataset}: {files.paths[0]} can't be read: {first_line(error)[:200]}; download it again"
+        ) from error
 
 
 def with_whole_paths(messages: Messages, local: LocalSet) -> Messages:
@@ -178,8 +182,9 @@ class FilesByEnd(dict[str, str]):
     """Whole paths of a data set's files, those of its archives included, by the ends of their paths."""
 
     def __init__(self, local: LocalSet):
-        for path in sorted(local.folder.rglob("*")):
-            parts = path.relative_to(local.folder).parts
+        folder = local.folder.absolute()
+        for path in sorted(folder.rglob("*")):
+            parts = path.relative_to(folder).parts
             for at in range(len(parts)):
                 self.setdefault("/".join(parts[at:]), str(path))
 

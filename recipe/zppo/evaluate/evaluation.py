@@ -8,7 +8,7 @@ from filelock import FileLock, Timeout
 
 from recipe.zppo.benchmarks.contract import Benchmark, Scoring
 from recipe.zppo.benchmarks.loading import Questions
-from recipe.zppo.errors import ConfigError, DataError, RolloutError, ZPPOError, plain_message
+from recipe.zppo.errors import ConfigError, DataError, RolloutError, ZPPOError
 from recipe.zppo.evaluate.engines.contract import Engine
 from recipe.zppo.evaluate.engines.vllm import VLLMSettings, check_vllm
 from recipe.zppo.evaluate.log import QuestionLog
@@ -40,6 +40,8 @@ class Evaluation:
         )
         self._limits = Limits(in_flight=settings.in_flight, timeout_s=settings.timeout_s, retries=settings.retries)
         self._loaded: dict[str, Questions | str] = {}
+        if settings.data is not None and not Path(settings.data).expanduser().is_dir():
+            raise ConfigError(f"data: there is no folder {settings.data}; null takes the hub")
         self.out = Path(settings.out).expanduser()
         self.models = [
             open_model(name, path, settings, self._protocol) for name, path in names_of(settings.model).items()
@@ -65,13 +67,14 @@ class Evaluation:
             expected = sum(self._expected(benchmark) for model in self.models for benchmark in self._todo(model))
             with self.progress.all(expected):
                 for model in self.models:
-                    if self._todo(model):
-                        async with AsyncExitStack() as stack:
+                    async with AsyncExitStack() as stack:
+                        student = judge = None
+                        if self._can_ask(model):
                             student = await stack.enter_async_context(self._student(model))
                             judge = await stack.enter_async_context(self._judge_beside(student))
                             model.save()  # from now on its settings hold
-                            await self._all(model, student, judge)
-                if self._judge_is_later and any(self._todo(model) for model in self.models):
+                        await self._all(model, student, judge)
+                if self._judge_is_later and any(self._can_ask(model) for model in self.models):
                     async with self._started(str(self.settings.judge), self.out / "judge.log") as judge:
                         for model in self.models:
                             await self._all(model, None, judge)
@@ -113,14 +116,15 @@ class Evaluation:
         except (DataError, ConfigError) as error:
             return failed(benchmark, str(error))
         except RolloutError as error:
-            raise RolloutError(
-                f"{benchmark.name}: {plain_message(error)}; the same command goes on from here"
-            ) from error
+            raise RolloutError(f"{benchmark.name}: {error}; the same command goes on from here") from error
 
     def _todo(self, model: Model) -> list[Benchmark]:
         """Those without a score. One that failed is tried again."""
         scores = model.results.scores()
         return [benchmark for benchmark in self.benchmarks if benchmark.name not in scores]
+
+    def _can_ask(self, model: Model) -> bool:
+        return any(not isinstance(self._questions(benchmark), str) for benchmark in self._todo(model))
 
     def _expected(self, benchmark: Benchmark) -> int:
         questions = self._questions(benchmark)
@@ -155,7 +159,7 @@ class Evaluation:
     async def _student(self, model: Model) -> AsyncIterator[Engine]:
         settings = self.settings
         if settings.server:
-            names = SettingNames("server", "model", "server_key_env", "openai_fields_only")
+            names = SettingNames("server", "model", f"server_key_env={settings.server_key_env}", "openai_fields_only")
             async with self._served(settings.server, model.path, settings.server_key_env, names) as engine:
                 yield engine
         else:
@@ -170,7 +174,9 @@ class Evaluation:
         elif settings.judge is None or self._judge_is_later:
             yield None
         elif settings.judge_server:
-            names = SettingNames("judge_server", "judge", "judge_key_env", "openai_fields_only")
+            names = SettingNames(
+                "judge_server", "judge", f"judge_key_env={settings.judge_key_env}", "openai_fields_only"
+            )
             async with self._served(settings.judge_server, settings.judge, settings.judge_key_env, names) as engine:
                 yield engine
         else:
@@ -227,7 +233,12 @@ def _said(found: BenchmarkResult) -> str:
     error = f" ± {found.standard_error:.2f}" if found.standard_error is not None else ""
     more = [
         f"{count} {word}"
-        for count, word in ((found.cut, "cut"), (found.unanswered, "unanswered"), (found.undecided, "undecided"))
+        for count, word in (
+            (found.cut, "cut"),
+            (found.unanswered, "unanswered"),
+            (found.undecided, "undecided"),
+            (found.malformed, "with a malformed verdict"),
+        )
         if count
     ]
     return f"{found.score:.2f}{error} of {found.questions} questions" + (f" ({', '.join(more)})" if more else "")

@@ -1,5 +1,6 @@
 """The files that show an evaluation: table.md, table.csv, plot.png."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,7 @@ def write_report(folder: Path, models: Sequence[ModelResults], paper: Sequence[P
     try:
         from recipe.zppo.evaluate.plot import write_plot
     except ImportError:
+        print("zppo: no plot: it needs matplotlib: pip install 'open-zppo[plots]'", file=sys.stderr)
         return list(texts)
     plot = write_plot(folder, rows)
     return [*texts, plot] if plot else list(texts)

@@ -15,8 +15,8 @@ from typing import Any
 from recipe.zppo.benchmarks.contract import Benchmark, Question
 from recipe.zppo.benchmarks.grading import JUDGED, decide, to_judge, verdict
 from recipe.zppo.benchmarks.loading import BadRow, Questions
-from recipe.zppo.errors import RolloutError, ZPPOError, first_line, one_line
-from recipe.zppo.evaluate.engines.contract import Answer, AskError, Engine
+from recipe.zppo.errors import ZPPOError, first_line, one_line
+from recipe.zppo.evaluate.engines.contract import Answer, AskError, Engine, EngineDownError
 from recipe.zppo.evaluate.log import Key, QuestionLog
 from recipe.zppo.evaluate.protocol import Protocol, judge_decoding
 from recipe.zppo.evaluate.results import Line
@@ -28,10 +28,6 @@ _AT_A_TIME = 16
 
 _DEAD_AFTER = 16
 """Unanswered questions in a row after which an engine counts as dead, and not fewer than are in flight."""
-
-
-class EngineDownError(RolloutError):
-    """An engine answers nothing any more."""
 
 
 @dataclass(frozen=True, kw_only=True)

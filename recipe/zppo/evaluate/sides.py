@@ -30,7 +30,7 @@ def side(given: str) -> Side:
     """``paper:0.8B/zppo``, the folder of a model's evaluation, or that of a run, of which the last validation counts.
 
     Raises:
-        DataError: an evaluation without a score, of several models, or damaged.
+        DataError: no such folder; an evaluation without a score, of several models, or damaged.
         PaperError: the paper has no such row, or no benchmark of it.
         RunFolderError: it is none of these, or has no validation.
     """
@@ -40,6 +40,10 @@ def side(given: str) -> Side:
             raise PaperError(f"{given}: the paper prints its averages alone, no benchmark")
         return Side(f"paper, {row.label}", row.scores)
     folder = Path(given).expanduser().resolve()
+    if not folder.is_dir():
+        raise DataError(
+            f"{given!r} is not a folder; give that of an evaluation or of a run, or a row as in {PAPER}0.8B/zppo"
+        )
     return evaluation(folder) if given and is_results_folder(folder) else run_side(RunFolder(given))
 
 

@@ -148,7 +148,8 @@ def _decisions(rows: Sequence[Beside], names: Sequence[str]) -> list[list[str]]:
     lines = [["model", "benchmark", "scoring", "questions", *head]]
     for row in rows:
         for name in names:
-            if (found := row.results.benchmarks.get(name)) is None:
+            found = row.results.benchmarks.get(name)
+            if found is None or not found.lines:
                 continue
             counts = (found.by_rule, found.by_metric, found.by_judge, found.malformed, found.undecided, found.cut)
             shares = [_share(count, found.answered) for count in counts]

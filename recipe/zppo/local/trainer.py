@@ -166,8 +166,8 @@ class LocalTrainer:
             remove_state(self)  # or a later start would take up the run before this one
         else:
             self._wait(load_state(self))
-        self.metrics_log.resume(self.step_number)
-        self.event_log.resume(self.step_number)
+        for log in (self.metrics_log, self.event_log):
+            log.resume(self.step_number, trains=not trainer.val_only)
         self.tracking = self._trackers()
         if trainer.val_before_train and (self.step_number == 0 or trainer.val_only):
             self.tracking.log(self._validate(), step=self.step_number)

@@ -284,7 +284,7 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         self.config = self._unblotted
         resume_trackers(tracking, self.config, self.global_steps)
         for name, log in (("zppo_metrics_file", self.metrics_log), ("zppo_events", self.event_log)):
-            log.resume(self.global_steps)
+            log.resume(self.global_steps, trains=not self.config.trainer.get("val_only", False))
             tracking.logger[name] = log
         tables = TableLog(
             tracking.logger,

@@ -27,9 +27,10 @@ TEXT_BYTES = 16 * 2**20
 
 _ORDER = (
     "those with a BCQ, an NCQ or the like come first; then every fate and every accuracy at entry takes its turn, and "
-    f"a hash of the question's id decides, until {TEXT_BYTES // 2**20} MB are full. Of a text of more than {LONGEST:,} "
-    "characters, beginning and end are here. The whole text is in the folder's rollouts/."
+    f"a hash of the question's id decides, until {TEXT_BYTES // 2**20} MB are full."
 )
+
+_CUT = f"Of a text of more than {LONGEST:,} characters, beginning and end are here; all of it is in rollouts/."
 
 
 def report(folders: Sequence[RunFolder]) -> dict[str, Any]:
@@ -130,5 +131,5 @@ def _sample(full: int, shown: int, hard: int) -> str:
     """The rule, for a reader of the page."""
     rule = f"{hard:,} questions were hard at least once; {'all' if shown == hard else f'{shown:,}'} are listed."
     if full:
-        rule += f" {'All' if full == hard else f'{full:,}'} can be read in full: {_ORDER}"
+        rule += f" {'All can be read here.' if full == hard else f'{full:,} can be read here: {_ORDER}'} {_CUT}"
     return rule

@@ -79,7 +79,7 @@ class Live:
         seen, found = self._look(), [lives(folder) for folder in self.folders]
         content = live_report(self.folders, found) | {"live": EVERY_S, "version": f'"{time.time_ns()}"'}
         for run in content["runs"]:
-            run["sample"] += " While the page is served, all of them can be read in full."
+            run["sample"] += " While the page is served, all can be read."
         self._lives = [{life.prompt_id: life for life in each} for each in found]
         self._content, self._seen = content, seen
         self._not_before = 2 * time.monotonic() - began

@@ -23,7 +23,7 @@ def what_it_is(folder: RunFolder, rows: Sequence[Row], state: str, distilled: bo
         yield "One step has been made: what is a line over many steps is a point here."
     starts = [event["step"] for event in folder.events("started")]
     if len(starts) > 1:
-        later = ", ".join(str(step) for step in starts[1:])
+        later = ", ".join(map(str, dict.fromkeys(starts[1:])))
         yield f"It was begun {len(starts)} times, and went on from step {later}. Steps made twice are here once."
     elif starts and starts[0]:
         yield f"It goes on from step {starts[0]} of another folder: what was before is in that folder's report."

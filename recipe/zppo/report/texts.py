@@ -121,17 +121,18 @@ def _short(line: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parts(text: str, candidates: Sequence[str]) -> list[list[Any]]:
-    """The text in pieces, each with the number of the candidate that it is, or -1; together they are the text."""
+    """The text in pieces, each with the number of the candidate that it is, or -1; together they are the text.
+
+    A candidate stands alone on its lines (`recipe.zppo.prompts`), so that a short one isn't found in the question.
+    """
     found: list[list[Any]] = []
-    place = 0
+    opening, closing = "<candidate>\n", "\n</candidate>"
     for number, candidate in enumerate(candidates):
-        start = text.find(candidate, place) if candidate else -1
-        if start < 0:
-            continue
-        found += [[cut(text[place:start]), -1]] if start > place else []
-        found.append([cut(candidate), number])
-        place = start + len(candidate)
-    return [*found, [cut(text[place:]), -1]] if place < len(text) else found
+        before, there, after = text.partition(f"{opening}{candidate}{closing}")
+        if candidate and there:
+            found += [[cut(before + opening), -1], [cut(candidate), number]]
+            text = closing + after
+    return [*found, [cut(text), -1]] if text else found
 
 
 def cut(text: str) -> str:

@@ -28,10 +28,18 @@ class EventLog(LineLog):
     gone: Sequence[BufferEntry] = ()
     """What left the replay buffer at the resume, as the data changed."""
 
-    def resume(self, step: int) -> None:
-        super().resume(step)
+    def resume(self, step: int, *, trains: bool = True) -> None:
+        super().resume(step, trains=trains)
+        if not trains:
+            return
         started = {"type": "started", "step": step, "time": time.time(), "version": VERSION}
         self.append([started, *(evicted(entry, step, "data_changed") for entry in self.gone)])
+
+    def comes_again(self, content: dict[str, Any], step: int) -> bool:
+        """What left the buffer at a resume from the same checkpoint is found out anew."""
+        return super().comes_again(content, step) or (
+            content["step"] == step and content.get("reason") == "data_changed"
+        )
 
     def missing(self, step: int, there: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
         types = {event.get("type") for event in there}

@@ -31,24 +31,33 @@ class LineLog:
         self._waiting: deque[bytes] = deque()
         self._end: int | None = None  # of the whole lines, while half a line may follow them
 
-    def resume(self, step: int) -> None:
-        """Drop the lines of later steps, of step 0 all, and open the file to go on behind the others."""
+    def resume(self, step: int, *, trains: bool = True) -> None:
+        """Drop the lines of later steps, of step 0 all, and open the file to go on behind the others.
+
+        Args:
+            trains: False for a process that only validates the model of ``step``: later lines stay as well.
+        """
         if self.path is None:
             return
         os.makedirs(os.path.dirname(os.path.abspath(self.path)), exist_ok=True)
-        write_atomically(self.path, lambda copy: self._copy(copy, step))
+        write_atomically(self.path, lambda copy: self._copy(copy, step, trains))
         # Without a buffer: what the disk refused must not stay there and come out in front of the next line.
         self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115 (closed by finish)
 
-    def _copy(self, copy: str, step: int) -> None:
+    def _copy(self, copy: str, step: int, trains: bool) -> None:
         last: list[dict[str, Any]] = []
         with open(copy, "wb") as file:
-            for line, content in self._lines() if step else ():
-                if content["step"] <= step:
-                    file.write(line)
+            for line, content in self._lines() if step or not trains else ():
+                if trains and self.comes_again(content, step):
+                    continue
+                file.write(line)
                 if content["step"] == step:
                     last.append(content)
-            file.writelines(lines_of(self.missing(step, last)) if step else ())
+            file.writelines(lines_of(self.missing(step, last)) if step and trains else ())
+
+    def comes_again(self, content: dict[str, Any], step: int) -> bool:
+        """Whether a run that goes on from ``step`` writes this line itself."""
+        return content["step"] > step
 
     def missing(self, step: int, there: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
         """What a run that was killed right after the checkpoint of ``step`` had no time to write; ``there`` is."""

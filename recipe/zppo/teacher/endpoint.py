@@ -46,6 +46,10 @@ class EndpointError(RolloutError):
         return type(self), (str(self), self.about_request)
 
 
+class KeyRefusedError(EndpointError):
+    """The endpoint does not know the key; it will refuse other requests, too."""
+
+
 class SettingNames(NamedTuple):
     """Of the settings that an endpoint comes from, for messages."""
 
@@ -191,7 +195,8 @@ class Endpoint:
             reason = f"a service that knows OpenAI's fields only needs {names.fields}=true"
         parts = [part for part in (reason, words) if part]
         text = f"{self.url} answered {status} for model {self.spec.model}: {'; it says: '.join(parts) or 'no reason'}"
-        return EndpointError(self._one_line(text), about_request=status in (400, 413, 422))
+        kind = KeyRefusedError if status == 401 else EndpointError
+        return kind(self._one_line(text), about_request=status in (400, 413, 422))
 
     def _words(self, data: bytes) -> str:
         try:

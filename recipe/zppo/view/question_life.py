@@ -65,10 +65,10 @@ def lives(folder: RunFolder) -> list[Life]:
     """Of all questions that were ever hard, in the order in which they were first drawn; without texts."""
     found: dict[str, Life] = {}
     draws: dict[tuple[str, int], Draw] = {}
-    for group in joined_groups(folder.events("rolled_out", "reformulated", "teacher_answered")):
+    for group in joined_groups(folder.events("rolled_out", "reformulated")):
         prompt_id, built = group["prompt_id"], group["built_in_step"]
         if group["kind"] == "plain":
-            draws[prompt_id, built] = draw = Draw(built, group, teacher=group.get("teacher"))
+            draws[prompt_id, built] = draw = Draw(built, group)
             found.setdefault(prompt_id, Life(prompt_id)).draws.append(draw)
         elif (prompt_id, built) in draws:
             draws[prompt_id, built].extra.append(group)

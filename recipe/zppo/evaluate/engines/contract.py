@@ -25,6 +25,10 @@ class AskError(RolloutError):
         self.about_request = about_request
 
 
+class EngineDownError(RolloutError):
+    """An engine answers nothing any more."""
+
+
 class Engine(Protocol):
     """A model that answers, wherever it runs."""
 
@@ -36,6 +40,7 @@ class Engine(Protocol):
             thinking: False: the chat template is told not to open with reasoning.
 
         Raises:
+            EngineDownError: there will be none to any question.
             AskError: there is none; or DataError, ConfigError: an image can't be read, or the model takes none.
         """
 

@@ -5,12 +5,12 @@ from functools import partial
 from typing import Any
 
 from recipe.zppo.errors import ConfigError
-from recipe.zppo.evaluate.engines.contract import LENGTH, Answer, AskError
+from recipe.zppo.evaluate.engines.contract import LENGTH, Answer, AskError, EngineDownError
 from recipe.zppo.evaluate.engines.wire import has_video_file, wire_messages
 from recipe.zppo.evaluate.protocol import Decoding
 from recipe.zppo.media.parts import has_media
 from recipe.zppo.prompts import Messages
-from recipe.zppo.teacher.endpoint import Completion, Endpoint, EndpointError, EndpointSpec
+from recipe.zppo.teacher.endpoint import Completion, Endpoint, EndpointError, EndpointSpec, KeyRefusedError
 
 _VIDEOS_AT_A_TIME = 4
 
@@ -70,6 +70,8 @@ class ServerEngine:
             return await self._endpoint.complete(
                 await asyncio.to_thread(wire) if has_media(messages) else messages, **fields
             )
+        except KeyRefusedError as error:
+            raise EngineDownError(str(error)) from None
         except EndpointError as error:
             raise AskError(str(error), error.about_request) from None
 

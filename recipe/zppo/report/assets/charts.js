@@ -59,6 +59,7 @@ function datasets(spec, kind) {
     few = spec.x.length <= 12;
   return spec.series.flatMap((series, place) => {
     const colour = colourOf(spec, series, place);
+    const radius = 3 + 1.6 * Math.min(place, 3); // of equal values, the one beneath is seen
     const points = (values) =>
       kind === "bars" ? values : values.map((y, i) => ({ x: spec.x[i], y })).filter((point) => point.y !== null);
     const main = {
@@ -69,7 +70,7 @@ function datasets(spec, kind) {
       borderWidth: stacked ? 1 : 2,
       backgroundColor: kind === "areas" ? faint(colour, 0.75) : colour,
       fill: kind === "areas" ? (place ? "-1" : "origin") : false,
-      pointRadius: !stacked && (few || series.values.filter((y) => y !== null).length < 8) ? 3 : 0,
+      pointRadius: !stacked && (few || series.values.filter((y) => y !== null).length < 8) ? radius : 0,
       pointHitRadius: 6,
       clip: stacked ? 0 : 8,
       stack: stacked ? "all" : undefined,
@@ -128,6 +129,7 @@ function options(spec, kind) {
         ticks: {
           color: dim,
           maxTicksLimit: 7,
+          stepSize: spec.whole ? 0.5 : undefined,
           precision: spec.unit === "count" ? 0 : undefined,
           callback: (value) => (share ? percent(value, Math.abs(value) < 0.02 && value ? 1 : 0) : compact(value)),
         },

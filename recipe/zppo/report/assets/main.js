@@ -43,9 +43,11 @@ async function lifeOf(row) {
   }
 }
 
-function build() {
+/** `old` is the browser of the same run before: what is read there goes on to be read. */
+function build(old = null) {
   const run = content.runs[state.run];
   run.live = content.live;
+  if (old) old.side.remove();
   forget(main);
   document.title = `${run.title} · report`;
   document.getElementById("title").textContent = run.title;
@@ -55,7 +57,7 @@ function build() {
   runs.replaceChildren(
     ...content.runs.map((each, i) => el("option", { value: i, text: each.title, selected: i === state.run })),
   );
-  browser = new Browser(run, lifeOf, state, toAddress);
+  browser = new Browser(run, lifeOf, state, toAddress, old);
   const sections = [
     comparedOf(content.compared),
     headOf(run),
@@ -72,6 +74,8 @@ function build() {
       link.addEventListener("click", (event) => {
         // the address stays that of the question
         event.preventDefault();
+        each.tabIndex = -1;
+        each.focus({ preventScroll: true });
         each.scrollIntoView();
       });
       return link;
@@ -152,13 +156,15 @@ async function news() {
     const answer = await fetch("report.json", { headers: { "If-None-Match": content.version } });
     if (answer.status === 200) {
       content = await answer.json();
-      const place = scrollY,
-        reading = browser.frame.classList.contains("reading"),
-        focused = document.activeElement === browser.search;
-      build();
-      browser.frame.classList.toggle("reading", reading);
-      if (focused) browser.search.focus();
-      scrollTo(0, place);
+      const old = browser,
+        active = document.activeElement,
+        focused = ["search", "list", "side"].find((name) => old[name].contains(active)),
+        places = [scrollY, old.list.scrollTop, old.side.scrollTop];
+      build(old);
+      browser.frame.classList.toggle("reading", old.frame.classList.contains("reading"));
+      [browser.list.scrollTop, browser.side.scrollTop] = places.slice(1);
+      if (focused) (active.isConnected ? active : browser[focused]).focus({ preventScroll: true });
+      scrollTo(0, places[0]);
     }
     document.getElementById("live").textContent = "kept current";
   } catch {

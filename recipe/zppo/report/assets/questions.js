@@ -14,9 +14,12 @@ const SORTS = {
 const PAGE = 150;
 
 class Browser {
-  /** `read(row)` gives a promise of a life, or false; `state` is what a reload of the data keeps. */
-  constructor(run, read, state, onChoose) {
-    Object.assign(this, { run, read, state, onChoose, found: [], shownCount: 0 });
+  /**
+   * `read(row)` gives a promise of a life, or false; `state` is what a reload of the data keeps; `old` is the browser
+   * of the data before, in which a life may be open that is still the same.
+   */
+  constructor(run, read, state, onChoose, old = null) {
+    Object.assign(this, { run, read, state, onChoose, found: [], shownCount: 0, complete: "" });
     this.byId = new Map(run.questions.map((row) => [row.id, row]));
     this.haystack = new Map(
       run.questions.map((row) => [
@@ -26,7 +29,15 @@ class Browser {
     );
     this.element = this.build();
     this.refresh();
-    if (state.question && this.byId.has(state.question)) this.choose(state.question, { scroll: false });
+    const row = this.byId.get(state.question);
+    if (row && old && old.complete === row.id && JSON.stringify(old.byId.get(row.id)) === JSON.stringify(row)) {
+      this.complete = row.id;
+      this.side.replaceChildren(...old.side.childNodes);
+      this.back();
+      return;
+    }
+    if (old) forget(old.side);
+    if (row) this.choose(row.id, { scroll: false });
     else this.empty();
   }
 
@@ -187,6 +198,7 @@ class Browser {
     const row = this.byId.get(id);
     if (!row) return;
     this.state.question = id;
+    this.complete = "";
     const place = this.found.indexOf(row);
     while (place >= this.shownCount && this.shownCount < this.found.length) this.more();
     this.mark();
@@ -200,11 +212,13 @@ class Browser {
     showLife(this.side, row, content);
     this.back();
     this.side.scrollTop = 0;
+    this.complete = id;
   }
 
   back() {
     const button = el("button", { type: "button", class: "back", text: "← all questions" });
     button.addEventListener("click", () => this.leave());
+    this.side.querySelector(":scope > .back")?.remove();
     this.side.prepend(button);
   }
 
