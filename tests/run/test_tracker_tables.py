@@ -46,6 +46,17 @@ def log_a_run(run: Path, folder: Path, tracker: str) -> None:
         tracking.finish()
 
 
+def log_in_another_process(run: Path, folder: Path, tracker: str, **environment: str) -> None:
+    """W&B and trackio read their environment once in a process."""
+    program = f"""
+from pathlib import Path
+from tests.run.test_tracker_tables import log_a_run
+log_a_run(Path({str(run)!r}), Path({str(folder)!r}), {tracker!r})
+"""
+    command = [sys.executable, "-c", program]
+    subprocess.run(command, env=os.environ | environment, check=True, timeout=120, capture_output=True)
+
+
 @contextmanager
 def counted(run: Path, every: int, last: int) -> Iterator[list[tuple[int, list[str]]]]:
     """Steps and names of what a tracker is given."""
@@ -124,10 +135,8 @@ def test_tensorboard_has_them_as_text(hostile_run: Path, tmp_path: Path):
 
 
 @needs("wandb")
-def test_wandb_has_them_as_tables(hostile_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    for name, value in {"WANDB_MODE": "offline", "WANDB_SILENT": "true"}.items():
-        monkeypatch.setenv(name, value)
-    log_a_run(hostile_run, tmp_path, "wandb")
+def test_wandb_has_them_as_tables(hostile_run: Path, tmp_path: Path):
+    log_in_another_process(hostile_run, tmp_path, "wandb", WANDB_MODE="offline", WANDB_SILENT="true")
     files = (tmp_path / "wandb" / "latest-run").resolve().rglob("*.table.json")
     tables = {file.name.partition("_12_")[0]: json.loads(file.read_text()) for file in files}
     assert set(tables) == {"hardest_questions", "candidate_rollouts"}
@@ -156,14 +165,7 @@ def test_mlflow_has_them_as_tables(hostile_run: Path, tmp_path: Path, monkeypatc
 
 @needs("trackio")
 def test_trackio_has_them_as_tables(hostile_run: Path, tmp_path: Path):
-    """In a process of its own: trackio reads its folder's name once."""
-    program = f"""
-from pathlib import Path
-from tests.run.test_tracker_tables import log_a_run
-log_a_run(Path({str(hostile_run)!r}), Path({str(tmp_path)!r}), "trackio")
-"""
-    environment = os.environ | {"TRACKIO_DIR": str(tmp_path / "trackio")}
-    subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=120, capture_output=True)
+    log_in_another_process(hostile_run, tmp_path, "trackio", TRACKIO_DIR=str(tmp_path / "trackio"))
     with sqlite3.connect(tmp_path / "trackio" / "study.db") as base:
         logged = dict(base.execute("select step, metrics from metrics where cast(metrics as text) like '%rollouts%'"))
     (metrics,) = map(json.loads, logged.values())
