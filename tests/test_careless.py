@@ -28,7 +28,9 @@ TABLE: list[tuple[str, str]] = [
     *(
         (f"{reader} {{d}}/nowhere", "is not a folder; give the trainer.default_local_dir of a run")
         for reader in READERS
+        if reader != "compare"
     ),
+    ("compare {d}/nowhere", "is not a folder; give that of an evaluation or of a run, or a row as in paper:0.8B/zppo"),
     *((f"{reader} ''", "'' is not a folder") for reader in READERS),
     *((f"{reader} {{d}}/file", "is not a folder") for reader in READERS),
     *((f"{reader} {{d}}/run --jsn", "unrecognized arguments: --jsn") for reader in READERS),

@@ -40,6 +40,7 @@ class Trainer(CheckpointMixin, Verl):
         )
         self.questions = QuestionSource(self.data, self.train_dataloader)
         self.buffer, self.metrics_log = PromptReplayBuffer(9, 0.5, 0), SimpleNamespace(restored=None)
+        self.event_log = SimpleNamespace(restored=None, gone=())
 
     def _identity(self) -> dict:
         return {TRAIN_FILES: data_identity(self.questions.prompt_ids)}

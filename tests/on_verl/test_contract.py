@@ -20,7 +20,7 @@ ENTRIES = {
     for name, entry in entries.items()
 }
 OTHERS = {
-    *("_attn_implementation", "_exit", "_from_config", "_getframe", "_indices"),
+    *("_asdict", "_attn_implementation", "_exit", "_from_config", "_getframe", "_indices"),
     *("_initializing", "_is_mkldnn_bf16_supported", "_linear_pointwise", "_model_mapping", "_normalize"),
     *("_reorder_linear_weight", "_replace", "_supports_attention_backend"),
 }
