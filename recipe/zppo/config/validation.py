@@ -56,6 +56,13 @@ def check_key(key: str) -> None:
 
 
 def _check_combinations(config: ZPPOConfig) -> None:
+    _check_method(config)
+    _check_teacher(config)
+    _check_endpoint(config)
+    _check_limits(config)
+
+
+def _check_method(config: ZPPOConfig) -> None:
     reformulation, mode = config.reformulation, config.distillation.mode
     helped = [kind.value for kind in HELPED if getattr(reformulation, kind.value)]
     if reformulation.enable and not helped and not reformulation.ncq:
@@ -89,6 +96,9 @@ def _check_combinations(config: ZPPOConfig) -> None:
             "zppo.dynamic_sampling: a distillation loss uses no advantages, trivial groups teach as well; "
             "set it to false, or zppo.distillation.mode=none"
         )
+
+
+def _check_teacher(config: ZPPOConfig) -> None:
     if config.needs_teacher and config.teacher.path is None:
         raise ConfigError(
             "zppo.teacher.path: this method needs a teacher; set it to a model folder or hub id, "
@@ -111,7 +121,9 @@ def _check_combinations(config: ZPPOConfig) -> None:
                 f"zppo.judge.{route}: there is no judge for what the reward function leaves unresolved; set "
                 f"zppo.judge.enable=true, or zppo.judge.{route}=free_form"
             )
-    _check_endpoint(config)
+
+
+def _check_limits(config: ZPPOConfig) -> None:
     if config.teacher.request_timeout_s > config.teacher.step_timeout_s:
         raise ConfigError(
             f"zppo.teacher.request_timeout_s: {config.teacher.request_timeout_s} is longer than "
