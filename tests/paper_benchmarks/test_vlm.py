@@ -269,6 +269,9 @@ def test_broken_rows_are_refused():
         question(mmmu_pro, rows.MMMU_PRO | {"options": "one, two"}, TEN)
     with pytest.raises(DataError, match="option B is empty"):
         question(ai2d, rows.AI2D | {"options": ["egg", "", "larva"]})
+    for answer in ("-1", "4", "B", None):
+        with pytest.raises(DataError, match=r"column 'answer' is .*, not the place of one of 4 options"):
+            question(ai2d, rows.AI2D | {"answer": answer})
     with pytest.raises(DataError, match="'9/11' is none of the choices"):
         question(mathvista, rows.MATHVISTA_CHOICE | {"answer": "9/11"})
     with pytest.raises(DataError, match="'answers' is empty"):

@@ -23,6 +23,21 @@ def lettered(options: Iterable[Any]) -> dict[str, str]:
     return dict(zip(ascii_uppercase, texts, strict=False))
 
 
+def label_at(options: Mapping[str, str], row: Mapping[str, Any], column: str) -> str:
+    """The label of the option whose place, from 0 on, a column of the row has.
+
+    Raises:
+        DataError: it is no place of an option. (A place before the first would be one from the end.)
+    """
+    try:
+        place = int(row[column])
+    except (TypeError, ValueError):
+        place = -1
+    if not 0 <= place < len(options):
+        raise DataError(f"column {column!r} is {row[column]!r:.50}, not the place of one of {len(options)} options")
+    return list(options)[place]
+
+
 def with_options(text: str, options: Mapping[str, str]) -> str:
     """The question, and below it an option a line: ``A. text``. Without options, the question."""
     return "\n".join((text.strip(), *(f"{label}. {option}" for label, option in options.items())))

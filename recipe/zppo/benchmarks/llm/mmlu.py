@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from recipe.zppo.benchmarks.contract import Benchmark, Family, Question, Row, Scoring, Source
-from recipe.zppo.benchmarks.questions import asked, lettered, with_options
+from recipe.zppo.benchmarks.questions import asked, label_at, lettered, with_options
 from recipe.zppo.benchmarks.scoring.choice import decide_choice
 
 _SUBJECTS = """
@@ -26,7 +26,7 @@ def questions(row: Row, config: str | None, place: int) -> Iterator[Question]:
     yield Question(
         id=f"{config}-{place}",
         messages=asked(with_options(row["question"], options)),
-        gold="ABCD"[row["answer"]],
+        gold=label_at(options, row, "answer"),
         options=options,
         category=str(config),
     )

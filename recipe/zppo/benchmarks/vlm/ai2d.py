@@ -7,14 +7,14 @@ option, a string), image. The images are those with labels masked by letters, wh
 from collections.abc import Iterator
 
 from recipe.zppo.benchmarks.contract import Benchmark, Family, Question, Row, Scoring, Source
-from recipe.zppo.benchmarks.questions import lettered
+from recipe.zppo.benchmarks.questions import label_at, lettered
 from recipe.zppo.benchmarks.scoring.choice import decide_choice
 from recipe.zppo.benchmarks.seen import image, seen
 
 
 def _questions(row: Row, part: str | None, place: int) -> Iterator[Question]:
     options = lettered(row["options"])
-    yield seen(str(place), [image(row)], row["question"], list(options)[int(row["answer"])], options)
+    yield seen(str(place), [image(row)], row["question"], label_at(options, row, "answer"), options)
 
 
 BENCHMARK = Benchmark(

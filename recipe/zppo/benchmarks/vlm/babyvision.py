@@ -7,14 +7,14 @@ ansType (choice or blank), options (list of texts, empty for a blank), choiceAns
 from collections.abc import Iterator
 
 from recipe.zppo.benchmarks.contract import Benchmark, Family, Question, Row, Scoring, Source
-from recipe.zppo.benchmarks.questions import lettered
+from recipe.zppo.benchmarks.questions import label_at, lettered
 from recipe.zppo.benchmarks.scoring.short import decide_exact
 from recipe.zppo.benchmarks.seen import image, seen
 
 
 def _questions(row: Row, part: str | None, place: int) -> Iterator[Question]:
     options = lettered(row["options"]) if row["ansType"] == "choice" else {}
-    gold = list(options)[int(row["choiceAns"])] if options else str(row["blankAns"])
+    gold = label_at(options, row, "choiceAns") if options else str(row["blankAns"])
     yield seen(str(row["taskId"]), [image(row)], row["question"], gold, options, category=row["type"])
 
 

@@ -7,7 +7,7 @@ texts), answer (place of the right one), image, relation, data_source (ai2thor, 
 from collections.abc import Iterator
 
 from recipe.zppo.benchmarks.contract import Benchmark, Family, Question, Row, Scoring, Source
-from recipe.zppo.benchmarks.questions import lettered
+from recipe.zppo.benchmarks.questions import label_at, lettered
 from recipe.zppo.benchmarks.scoring.choice import decide_choice
 from recipe.zppo.benchmarks.seen import image, seen
 
@@ -15,7 +15,7 @@ from recipe.zppo.benchmarks.seen import image, seen
 def _questions(row: Row, part: str | None, place: int) -> Iterator[Question]:
     options = lettered(row["answer_options"])
     text = row["question"].replace("<image>", "")
-    gold = list(options)[int(row["answer"])]
+    gold = label_at(options, row, "answer")
     yield seen(str(row["question_id"]), [image(row)], text, gold, options, category=row["relation"])
 
 
