@@ -115,7 +115,8 @@ def calls(tmp_path: Path, *arguments: str, **variables: str) -> tuple[int, list[
         'echo "${ANSWER-one}" >> "$2"; exit "${KILLED:-0}"\n'
     )
     python.chmod(0o755)
-    environment = os.environ | {"PYTHON": str(python), "ZPPO_HOME": str(tmp_path / "home")} | variables
+    environment = os.environ | {"PYTHON": str(python), "ZPPO_HOME": str(tmp_path / "home"), "SEEDS": "0"}
+    environment |= variables
     done = subprocess.run([FOLDER / "run_cpu.sh", *arguments], env=environment, capture_output=True)
     return done.returncode, [shlex.split(line) for line in notes.read_text().splitlines()]
 
@@ -130,14 +131,27 @@ def test_the_command_makes_data_and_models_looks_at_them_and_runs_the_study(tmp_
     assert before == ["data.py", "weights.py", *LOOKED_AT, *LOOKED_AT, "accuracy.py"]
     assert study == "recipe.zppo.study" and "plan=smollm2" in made[-1] and made[-1][-1] == "jobs=2"
     home = tmp_path / "home"
-    assert {f"own.model={home}/student", f"own.teacher={home}/teacher"} <= set(made[-1])
+    places = {f"own.{name}={home}/{role}-{{seed}}" for name, role in (("model", "student"), ("teacher", "teacher"))}
+    assert places | {"seeds=[0]", "own.name=smollm2"} <= set(made[-1])
     student, teacher = made[2], made[5]
     assert student[student.index("--model") + 1] == f"{home}/base"
-    assert teacher[teacher.index("--model") + 1] == f"{home}/student"
+    assert teacher[teacher.index("--model") + 1] == f"{home}/student-0"
+    assert (home / "student-0").readlink() == Path("student-0-pass-1")
+
+
+def test_each_seed_has_models_of_its_own_and_kept_seeds_count(tmp_path: Path):
+    (tmp_path / "home").mkdir()
+    status, made = calls(tmp_path, SEEDS="1 2", KEPT="0")
+    assert status == 0 and "seeds=[0,1,2]" in made[-1]
+    tuned = [call for call in made if Path(call[0]).name == "sft.py"]
+    assert [Path(call[call.index("--out") + 1]).name for call in tuned] == [
+        f"{role}-{seed}-pass-1" for seed in (1, 2) for role in ("student", "teacher")
+    ]
+    assert [call[call.index("--seed") + 1] for call in tuned] == ["1", "1", "2", "2"]
 
 
 def test_what_was_measured_is_whole_or_measured_again(tmp_path: Path):
-    file = tmp_path / "home" / "student-train.jsonl"
+    file = tmp_path / "home" / "student-0-pass-1.jsonl"
     status, _ = calls(tmp_path, KILLED="9", ANSWER="half of it")
     assert status == 9 and not file.exists()
     file.touch()  # an earlier version of the script left such
@@ -149,8 +163,8 @@ def test_what_was_measured_is_whole_or_measured_again(tmp_path: Path):
 @pytest.mark.parametrize(
     ("files", "made"),
     [
-        ("2", ["student", "student-2", "student-3"]),
-        ("3", ["student", "teacher", "teacher-2", "teacher-3"]),
+        ("2", ["student-0-pass-1", "student-0-pass-2", "student-0-pass-3"]),
+        ("3", ["student-0-pass-1", "teacher-0-pass-1", "teacher-0-pass-2", "teacher-0-pass-3"]),
     ],
 )
 def test_a_model_that_is_too_weak_gets_two_more_passes(files: str, made: list[str], tmp_path: Path):
@@ -159,8 +173,9 @@ def test_a_model_that_is_too_weak_gets_two_more_passes(files: str, made: list[st
     assert status == 1
     tuned = [(call[2], call[call.index("--out") + 1]) for call in called if Path(call[0]).name == "sft.py"]
     assert [Path(out).name for _, out in tuned] == made
-    assert [Path(start).name for start, _ in tuned] == ["base", *made[:-1]]
-    assert Path(called[-1][0]).name == "ready.py" and called[-1][-1].endswith(f"{made[-1]}-train.jsonl")
+    first = ["base", "student-0"] if "teacher" in made[-1] else ["base"]
+    assert [Path(start).name for start, _ in tuned] == [*first, *made[len(first) - 1 : -1]]
+    assert Path(called[-1][0]).name == "ready.py" and called[-1][-1].endswith(f"{made[-1]}.jsonl")
 
 
 @pytest.mark.parametrize(

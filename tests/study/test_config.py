@@ -84,7 +84,7 @@ def test_the_plan_for_a_real_model_is_for_that_model_only(own_data: list[str]):
     with pytest.raises(ConfigError, match="needed with worlds=null"):
         read_config(["plan=smollm2"])
     config = read_config(["plan=smollm2", *own_data])
-    assert [row.name for row in config.chosen] == ["zppo", "grpo_replay", "grpo", "grpo_replay_bcq"]
+    assert [row.name for row in config.chosen] == ["zppo", "grpo_replay_bcq", "grpo_replay", "grpo"]
     assert (config.steps, config.seeds) == (150, [0, 1, 2])
 
 

@@ -116,7 +116,7 @@ def test_overrides_carry_any_path_through_hydras_grammar(tmp_path):
     inputs = Inputs(
         name="own", key="", model=str(path), teacher=str(path), train=str(path), val=str(path), shifted=None
     )
-    config = compose(["platform=cpu", *inputs.overrides(), override("data.val_files", [str(path), "b"])])
+    config = compose(["platform=cpu", *inputs.overrides(0), override("data.val_files", [str(path), "b"])])
     assert config.actor_rollout_ref.model.path == str(path)
     assert config.zppo.teacher.path == str(path)
     assert list(config.data.val_files) == [str(path), "b"]
@@ -136,3 +136,19 @@ def test_settings_become_overrides_of_the_same_value():
 
 def test_a_later_override_wins_and_the_order_of_keys_does_not_matter():
     assert effective(["a=1", "+b=2", "a=3"]) == effective(["++a=3", "b=2"]) == {"a": "3", "b": "2"}
+
+
+def test_each_seed_may_have_models_of_its_own_and_a_named_study_goes_on_elsewhere(own_data: list[str]):
+    def run(*arguments: str, seed: int = 1):
+        plan = plan_of(*own_data, "plan=pair", *arguments)
+        inputs = plan.inputs[0]
+        return plan.run(Cell(inputs.name, "zppo", seed)), inputs.overrides(seed)
+
+    elsewhere = ["own.model='/b/student-{seed}'", "own.teacher='/b/teacher-{seed}'"]
+    _, overrides = run(*elsewhere)
+    assert overrides[:2] == [
+        override("actor_rollout_ref.model.path", "/b/student-1"),
+        override("zppo.teacher.path", "/b/teacher-1"),
+    ]
+    assert run()[0].id != run(*elsewhere)[0].id
+    assert run("own.name=ours")[0].id == run("own.name=ours", *elsewhere)[0].id != run("own.name=theirs")[0].id

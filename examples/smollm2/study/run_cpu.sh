@@ -1,16 +1,20 @@
 #!/usr/bin/env bash
-# GRPO, GRPO†, GRPO† + BCQ and ZPPO on SmolLM2-135M, three seeds, on a CPU, one core a run. Half a day; what is done is
+# GRPO, GRPO†, GRPO† + BCQ and ZPPO on SmolLM2-135M, three seeds, on a CPU, one core a run. Hours a seed; what is done is
 # kept, and a run that was stopped goes on from its last checkpoint: start it again. See ../README.md.
 #   examples/smollm2/study/run_cpu.sh                  everything
-#   examples/smollm2/study/run_cpu.sh jobs=2           two runs at a time
-#   STOP_AFTER=models examples/smollm2/study/run_cpu.sh    data, student, teacher and their accuracies only
-# Further arguments go to python -m recipe.zppo.study; another setting is another run.
+#   SEEDS=1 examples/smollm2/study/run_cpu.sh jobs=2   one seed, two runs at a time
+#   STOP_AFTER=models examples/smollm2/study/run_cpu.sh    data, students, teachers and their accuracies only
+#   KEPT=0 SEEDS=1 examples/smollm2/study/run_cpu.sh   another seed beside seed 0, whose runs are in results/
+# Each seed has a student and a teacher of its own. Further arguments go to python -m recipe.zppo.study; another setting
+# is another run. THREADS: of fine-tuning.
 set -xeuo pipefail
 
 HERE=$(cd "$(dirname "$0")" && pwd)
 PYTHON=${PYTHON:-python}
 HOME_DIR=${ZPPO_HOME:-outputs/smollm2-study}
 STOP_AFTER=${STOP_AFTER:-}
+SEEDS=${SEEDS:-0 1 2}
+KEPT=${KEPT:-}
 export OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false PYTHONPATH=${HERE}/../../..${PYTHONPATH:+:${PYTHONPATH}}
 CLOSER='Put the answer in \boxed{}.'
 
@@ -18,9 +22,9 @@ mkdir -p "${HOME_DIR}"
 "${PYTHON}" "${HERE}/data.py" "${HOME_DIR}/data"
 "${PYTHON}" "${HERE}/../weights.py" "${HOME_DIR}/base" --no-system ${WEIGHTS:+--from "${WEIGHTS}"}
 
-tune() { # FROM DATA OUT WARMUP: one pass over worked answers
+tune() { # FROM DATA OUT WARMUP SEED: one pass over worked answers
     "${PYTHON}" "${HERE}/../sft.py" --model "${HOME_DIR}/$1" --data "${HOME_DIR}/data/$2.parquet" --out "${HOME_DIR}/$3" \
-        --lr 2e-4 --warmup "$4" --threads 1 --micro-batch 4
+        --lr 2e-4 --warmup "$4" --seed "$5" --threads "${THREADS:-1}" --micro-batch 4
 }
 measure() { # FILE MODEL DATA arguments for accuracy.py
     local file=${HOME_DIR}/$1
@@ -33,27 +37,39 @@ measure() { # FILE MODEL DATA arguments for accuracy.py
 
 # Are they what the study was planned for? As the trainer samples: four answers to each of 100 questions. A model that is
 # too weak gets another pass, twice at most.
-trained() { # NAME FROM WARMUP more for ready.py: one to three passes; MODEL is then the last one
-    local pass from=$2 status
-    for pass in '' -2 -3; do
-        MODEL=$1${pass}
-        tune "${from}" "$1" "${MODEL}" "$3"
-        measure "${MODEL}-train.jsonl" "${MODEL}" train --samples 4 --limit 100
+trained() { # ROLE SEED FROM WARMUP more for ready.py: one to three passes; the last one is ROLE-SEED
+    local name=$1-$2 pass from=$3 status
+    for pass in 1 2 3; do
+        tune "${from}" "$1" "${name}-pass-${pass}" "$4" "$2"
+        measure "${name}-pass-${pass}.jsonl" "${name}-pass-${pass}" train --samples 4 --limit 100
         status=0
-        "${PYTHON}" "${HERE}/ready.py" "${@:4}" "${HOME_DIR}/${MODEL}-train.jsonl" || status=$?
+        "${PYTHON}" "${HERE}/ready.py" "${@:5}" "${HOME_DIR}/${name}-pass-${pass}.jsonl" || status=$?
+        if [[ ${status} == 0 ]]; then
+            ln -sfn "${name}-pass-${pass}" "${HOME_DIR}/${name}"
+            ln -sfn "${name}-pass-${pass}.jsonl" "${HOME_DIR}/${name}.jsonl"
+            return
+        fi
         [[ ${status} == 3 ]] || return "${status}"
-        from=${MODEL}
+        from=${name}-pass-${pass}
     done
     return 1
 }
-trained student base 2
-STUDENT=${MODEL}
-trained teacher "${STUDENT}" 10 "${HOME_DIR}/${STUDENT}-train.jsonl"
-TEACHER=${MODEL}
-# As it validates: where all runs begin.
-measure "${STUDENT}-val.jsonl" "${STUDENT}" val --samples 1 --validation
+for seed in ${SEEDS}; do
+    trained student "${seed}" base 2
+    trained teacher "${seed}" "student-${seed}" 10 "${HOME_DIR}/student-${seed}.jsonl"
+    # As it validates: where the seed's runs begin.
+    measure "student-${seed}-val.jsonl" "student-${seed}" val --samples 1 --validation
+done
 [[ ${STOP_AFTER} != models ]] || exit 0
 
-exec "${PYTHON}" -m recipe.zppo.study plan=smollm2 jobs=1 out="${HOME_DIR}/study" \
-    own.model="${HOME_DIR}/${STUDENT}" own.teacher="${HOME_DIR}/${TEACHER}" own.train="${HOME_DIR}/data/train.parquet" \
-    own.val="${HOME_DIR}/data/val.parquet" own.shifted="${HOME_DIR}/data/shifted.parquet" "$@"
+if [[ -n ${KEPT} ]]; then
+    mkdir -p "${HOME_DIR}/study/runs"
+    for run in "${HERE}"/results/runs/*; do
+        [[ -e ${HOME_DIR}/study/runs/${run##*/} ]] || cp -r "${run}" "${HOME_DIR}/study/runs"
+    done
+    SEEDS="${KEPT} ${SEEDS}"
+fi
+exec "${PYTHON}" -m recipe.zppo.study plan=smollm2 jobs=1 out="${HOME_DIR}/study" seeds="[${SEEDS// /,}]" \
+    own.name=smollm2 own.model="${HOME_DIR}/student-{seed}" own.teacher="${HOME_DIR}/teacher-{seed}" \
+    own.train="${HOME_DIR}/data/train.parquet" own.val="${HOME_DIR}/data/val.parquet" \
+    own.shifted="${HOME_DIR}/data/shifted.parquet" "$@"

@@ -30,11 +30,11 @@ class Inputs:
     val: str
     shifted: str | None
 
-    def overrides(self) -> list[str]:
-        """Of model, teacher and training data."""
+    def overrides(self, seed: int) -> list[str]:
+        """Of model, teacher and training data, for a run with this seed."""
         return [
-            override("actor_rollout_ref.model.path", self.model),
-            override("zppo.teacher.path", self.teacher),
+            override("actor_rollout_ref.model.path", _of_seed(self.model, seed)),
+            override("zppo.teacher.path", None if self.teacher is None else _of_seed(self.teacher, seed)),
             override("data.train_files", self.train),
         ]
 
@@ -68,9 +68,13 @@ def _embedded(world: str, config: StudyConfig) -> Inputs:
 
 
 def _own(own: OwnData) -> Inputs:
-    names = "\n".join(str(part) for part in (own.model, own.teacher, own.train, own.val, own.shifted))
-    key = hashlib.sha256(names.encode()).hexdigest()
-    return Inputs(name="own", key=key, **dict(own))
+    paths = (own.model, own.teacher, own.train, own.val, own.shifted)
+    content = "\n".join(map(str, paths)) if own.name == "own" else own.name
+    return Inputs(key=hashlib.sha256(content.encode()).hexdigest(), **dict(own))
+
+
+def _of_seed(place: str, seed: int) -> str:
+    return place.replace("{seed}", str(seed))
 
 
 def _path(world: str, config: StudyConfig) -> Path:

@@ -22,7 +22,7 @@ def _once(seeds: list[int]) -> list[int]:
 
 
 def _absolute(path: str) -> str:
-    """What exists becomes absolute; the rest is a hub id."""
+    """What exists becomes absolute; the rest is a hub id, or has a place for the seed."""
     local = Path(path).expanduser()
     return str(local.resolve()) if local.exists() else path
 
@@ -38,6 +38,7 @@ Seeds = Annotated[list[Seed], Field(min_length=1), _SEEDS, AfterValidator(_once)
 MoreSeeds = Annotated[list[Seed], _SEEDS, AfterValidator(_once)]
 Worlds = Annotated[list[str], AfterValidator(lambda names: list(dict.fromkeys(names)))]
 Place = Annotated[str, AfterValidator(_absolute)]
+Name = Annotated[str, Field(pattern=r"^[\w.-]+$"), DescribedAs("a name of letters, digits, '.', '_' and '-'")]
 Folder = Annotated[Path, BeforeValidator(_folder), DescribedAs("a text")]
 
 
@@ -84,8 +85,13 @@ class RowKeys(Group):
 class OwnData(Group):
     """Any model and data in place of a world. Files are parquet, as the trainer takes them."""
 
-    model: Place | None = key(None, "folder or hub id of the student")
-    teacher: Place | None = key(None, "folder or hub id of the teacher, where a row needs one")
+    name: Name = key(
+        "own",
+        "what tables call it. Runs under another name than own count as the same wherever their files lie, so that a "
+        "study can go on on another machine",
+    )
+    model: Place | None = key(None, "folder or hub id of the student; {seed} in it becomes the run's seed")
+    teacher: Place | None = key(None, "folder or hub id of the teacher, where a row needs one; {seed} likewise")
     train: Place | None = key(None, "questions to train on")
     val: Place | None = key(None, "held-out questions")
     shifted: Place | None = key(None, "questions of a family that training never sees, if there are any")
@@ -184,7 +190,7 @@ class StudyConfig(Group):
         return self
 
     def _check_data(self) -> None:
-        own = {name: path for name, path in self.own if path is not None}
+        own = {name: path for name, path in self.own if path is not None and (name, path) != ("name", "own")}
         if self.worlds is None:
             if lacking := [f"own.{name}" for name in ("model", "train", "val") if name not in own]:
                 raise ConfigError(f"{', '.join(lacking)}: needed with worlds=null")

@@ -69,7 +69,7 @@ class Run:
         """All overrides for the trainer."""
         return [
             *self.overrides,
-            *inputs.overrides(),
+            *inputs.overrides(self.seed),
             *validation.overrides(),
             override("zppo.seed", self.seed),
             override("trainer.total_training_steps", self.steps),
@@ -153,7 +153,7 @@ def check_rows(config: StudyConfig, inputs: Inputs) -> dict[str, DictConfig]:
     composed = {}
     for row in config.chosen:
         try:
-            composed[row.name] = compose([*row_overrides(config, row), *inputs.overrides()])
+            composed[row.name] = compose([*row_overrides(config, row), *inputs.overrides(row.seeds[0])])
             validate_zppo(composed[row.name].zppo)
         except ConfigError as error:
             raise ConfigError(f"row {row.name}: {error}") from error
