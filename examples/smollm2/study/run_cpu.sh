@@ -8,6 +8,7 @@
 # Each seed has a student and a teacher of its own. Further arguments go to python -m recipe.zppo.study; another setting
 # is another run. THREADS: of fine-tuning.
 set -xeuo pipefail
+shopt -s nullglob
 
 HERE=$(cd "$(dirname "$0")" && pwd)
 PYTHON=${PYTHON:-python}
