@@ -144,7 +144,7 @@ def test_each_seed_may_have_models_of_its_own_and_a_named_study_goes_on_elsewher
         inputs = plan.inputs[0]
         return plan.run(Cell(inputs.name, "zppo", seed)), inputs.overrides(seed)
 
-    elsewhere = ["own.model='/b/student-{seed}'", "own.teacher='/b/teacher-{seed}'"]
+    elsewhere = ["own.model=/b/student-@seed", "own.teacher=/b/teacher-@seed"]
     _, overrides = run(*elsewhere)
     assert overrides[:2] == [
         override("actor_rollout_ref.model.path", "/b/student-1"),

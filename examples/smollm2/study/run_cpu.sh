@@ -71,6 +71,6 @@ if [[ -n ${KEPT} ]]; then
     SEEDS="${KEPT} ${SEEDS}"
 fi
 exec "${PYTHON}" -m recipe.zppo.study plan=smollm2 jobs=1 out="${HOME_DIR}/study" seeds="[${SEEDS// /,}]" \
-    own.name=smollm2 own.model="${HOME_DIR}/student-{seed}" own.teacher="${HOME_DIR}/teacher-{seed}" \
+    own.name=smollm2 own.model="${HOME_DIR}/student-@seed" own.teacher="${HOME_DIR}/teacher-@seed" \
     own.train="${HOME_DIR}/data/train.parquet" own.val="${HOME_DIR}/data/val.parquet" \
     own.shifted="${HOME_DIR}/data/shifted.parquet" "$@"

@@ -74,7 +74,7 @@ def _own(own: OwnData) -> Inputs:
 
 
 def _of_seed(place: str, seed: int) -> str:
-    return place.replace("{seed}", str(seed))
+    return place.replace("@seed", str(seed))
 
 
 def _path(world: str, config: StudyConfig) -> Path:

@@ -90,8 +90,8 @@ class OwnData(Group):
         "what tables call it. Runs under another name than own count as the same wherever their files lie, so that a "
         "study can go on on another machine",
     )
-    model: Place | None = key(None, "folder or hub id of the student; {seed} in it becomes the run's seed")
-    teacher: Place | None = key(None, "folder or hub id of the teacher, where a row needs one; {seed} likewise")
+    model: Place | None = key(None, "folder or hub id of the student; @seed in it becomes the run's seed")
+    teacher: Place | None = key(None, "folder or hub id of the teacher, where a row needs one; @seed likewise")
     train: Place | None = key(None, "questions to train on")
     val: Place | None = key(None, "held-out questions")
     shifted: Place | None = key(None, "questions of a family that training never sees, if there are any")
