@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import torch
 
 from recipe.cpu.hf_sampling import SamplingParams
+from recipe.cpu.hf_truncation import keep_top
 
 _SMALL = 1024
 _BLOCK = 256
@@ -52,7 +53,8 @@ class Draws:
         self._unit_temperature = bool((self._temperature == 1).all())
         self._top_p = torch.tensor([p.top_p for p in params], dtype=torch.float64, device=device)[:, None]
         self._top_k = torch.tensor([p.top_k for p in params], device=device)[:, None]
-        self._truncate = any((p.top_p < 1 or p.top_k > 0) and p.temperature > 0 for p in params)
+        self._cut = ((self._top_p < 1) | (self._top_k > 0))[:, 0] & ~self._greedy  # (B,)
+        self._all_cut, self._any_cut = bool(self._cut.all()), bool(self._cut.any())
         penalty = torch.tensor([p.presence_penalty for p in params], dtype=torch.float32, device=device)[:, None]
         self._penalty = penalty / self._temperature if penalty.any() else None  # (B, 1), on the scale of log-probs
         self._present: torch.Tensor | None = None  # (B, V): tokens that the row's response has
@@ -120,31 +122,33 @@ class Draws:
 
     def _sample(self, weights: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         """(R, V) weights -> (R,) tokens, by inverse CDF, in the order of the vocabulary."""
-        if self._truncate:
-            weights = self._keep_top(weights, rows)
         uniform = self._uniforms[self._step, rows].double()[:, None]
-        vocabulary = weights.shape[-1]
-        if vocabulary <= _SMALL:
-            return _inverse_cdf(weights.double(), uniform)[0][:, 0]
-        whole = vocabulary // _BLOCK * _BLOCK
-        blocks = weights[:, :whole].unflatten(-1, (-1, _BLOCK)).sum(-1)
-        blocks = torch.cat([blocks, weights[:, whole:].sum(-1, keepdim=True)], -1)
-        block, within = _inverse_cdf(blocks.double(), uniform)
-        columns = block * _BLOCK + torch.arange(_BLOCK, device=weights.device)
-        inside = weights.gather(-1, columns.clamp(max=vocabulary - 1)).masked_fill_(columns >= vocabulary, 0.0)
-        return (block * _BLOCK + _inverse_cdf(inside.double(), within)[0])[:, 0]
+        if not self._any_cut:
+            return _of_all(weights, uniform)
+        if self._all_cut:
+            return self._of_top(weights, rows, uniform)
+        cut, token = self._cut[rows], torch.empty_like(rows)
+        token[cut] = self._of_top(weights[cut], rows[cut], uniform[cut])
+        token[~cut] = _of_all(weights[~cut], uniform[~cut])
+        return token
 
-    def _keep_top(self, weights: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        """Zero what top-k, then top-p exclude. Among equal weights the lower token id comes first."""
-        ordered, order = weights.double().sort(dim=-1, descending=True, stable=True)
-        rank = torch.arange(weights.shape[-1], device=weights.device)
-        top_k, top_p = self._top_k[rows], self._top_p[rows]
-        ordered = ordered.masked_fill((top_k > 0) & (rank >= top_k), 0.0)
-        # The smallest set whose mass reaches top_p: drop a token if the mass before it already does. The most
-        # probable token has no mass before it and stays even at top_p 0.
-        mass_before = ordered.cumsum(-1) - ordered
-        drop = (top_p < 1) & (mass_before >= top_p * ordered.sum(-1, keepdim=True)) & (rank > 0)
-        return torch.zeros_like(ordered).scatter_(-1, order, ordered.masked_fill(drop, 0.0))
+    def _of_top(self, weights: torch.Tensor, rows: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+        kept, ids = keep_top(weights, self._top_k[rows], self._top_p[rows])
+        return ids.gather(-1, _inverse_cdf(kept, uniform)[0])[:, 0]
+
+
+def _of_all(weights: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+    """(R, V) weights, (R, 1) uniforms -> (R,) tokens."""
+    vocabulary = weights.shape[-1]
+    if vocabulary <= _SMALL:
+        return _inverse_cdf(weights.double(), uniform)[0][:, 0]
+    whole = vocabulary // _BLOCK * _BLOCK
+    blocks = weights[:, :whole].unflatten(-1, (-1, _BLOCK)).sum(-1)
+    blocks = torch.cat([blocks, weights[:, whole:].sum(-1, keepdim=True)], -1)
+    block, within = _inverse_cdf(blocks.double(), uniform)
+    columns = block * _BLOCK + torch.arange(_BLOCK, device=weights.device)
+    inside = weights.gather(-1, columns.clamp(max=vocabulary - 1)).masked_fill_(columns >= vocabulary, 0.0)
+    return (block * _BLOCK + _inverse_cdf(inside.double(), within)[0])[:, 0]
 
 
 def _inverse_cdf(weights: torch.Tensor, uniform: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

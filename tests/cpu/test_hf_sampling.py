@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from recipe.cpu.hf_draws import Draws
 from recipe.cpu.hf_generator import HFGenerator
 from recipe.cpu.hf_sampling import SamplingParams
+from recipe.cpu.hf_truncation import keep_top
 from recipe.cpu.hf_weights import check_complete, load_weights
 from tests.tiny_models import make_qwen3
 
@@ -177,17 +178,41 @@ def allowed_by_definition(probs: list[float], top_k: int, top_p: float) -> set[i
 
 
 @settings(max_examples=60, deadline=None)
-@given(logits=st.lists(st.floats(-4, 4), min_size=2, max_size=12), top_k=st.integers(0, 14), top_p=st.floats(0.05, 1.0))
-def test_top_k_and_top_p_keep_what_their_definition_keeps(logits, top_k, top_p):
-    logits = torch.tensor(logits, dtype=torch.float32)
-    probs = torch.log_softmax(logits, -1).double().exp()
-    draws = Draws([params(top_k=top_k, top_p=top_p, max_tokens=1)])
-    kept = draws._keep_top(probs[None], torch.arange(1))[0]
-    expected = allowed_by_definition(probs.tolist(), top_k, top_p)
-    boundary = abs(sum(probs[i] for i in expected) - top_p) < 1e-9  # the sum's rounding decides there
-    assert boundary or set(kept.nonzero()[:, 0].tolist()) == expected
-    seen = set(draw(logits, params(top_k=top_k, top_p=top_p, max_tokens=1), 64).tolist())
-    assert boundary or seen <= expected
+@given(
+    numbers=st.lists(st.integers(0, 9), min_size=2, max_size=12),
+    rows=st.lists(st.tuples(st.integers(0, 14), st.floats(0.05, 1.0)), min_size=1, max_size=3),
+)
+def test_top_k_and_top_p_keep_what_their_definition_keeps(numbers: list[int], rows: list[tuple[int, float]]):
+    """Equal weights are common, as they are among bfloat16's logits."""
+    logits = torch.tensor(numbers, dtype=torch.float32) / 2
+    probs = torch.softmax(logits, -1)
+    top_k, top_p = (torch.tensor(values)[:, None] for values in zip(*rows, strict=True))
+    kept, ids = keep_top(probs.expand(len(rows), -1), top_k, top_p.double())
+    for row, (k, p) in enumerate(rows):
+        expected = allowed_by_definition(probs.tolist(), k, p)
+        boundary = abs(sum(probs[i] for i in expected) - p) < 1e-6  # the sum's rounding decides there
+        assert boundary or set(ids[row, kept[row] > 0].tolist()) == expected
+        seen = set(draw(logits, params(top_k=k, top_p=p, max_tokens=1), 64).tolist())
+        assert boundary or seen <= expected
+
+
+@pytest.mark.parametrize(
+    ("top_k", "top_p", "count"), [(0, 0.9, 2700), (20, 1.0, 20), (300, 0.5, 150), (3001, 0.1, 300)]
+)
+def test_many_equal_weights_are_kept_by_their_order(top_k: int, top_p: float, count: int):
+    """Also more than are looked at first."""
+    weights = torch.ones(2, 3000)
+    kept, ids = keep_top(weights, torch.full((2, 1), top_k), torch.full((2, 1), top_p, dtype=torch.float64))
+    for row in range(2):
+        assert ids[row, kept[row] > 0].tolist() == list(range(count))
+
+
+def test_rows_that_are_cut_and_rows_that_are_not_draw_as_they_do_alone():
+    logits = torch.randn(3, 2000, generator=torch.Generator().manual_seed(1))
+    asked = [params(seed=1, max_tokens=1), params(seed=2, top_k=5, max_tokens=1), params(temperature=0, max_tokens=1)]
+    together = Draws(asked)(logits, torch.arange(3))
+    alone = [Draws([each])(logits[[row]], torch.arange(1))[0] for row, each in enumerate(asked)]
+    assert together.tolist() == torch.stack(alone).tolist()
 
 
 def test_ids_the_tokenizer_lacks_are_never_drawn(tokenizer):
