@@ -89,6 +89,19 @@ def test_each_warning_fires_at_its_bound(name: str, healthy: dict[str, float]):
     assert health.warnings(rows(fewer, healthy, **lower)) == []
 
 
+def test_a_student_that_gets_worse(healthy: dict[str, float]):
+    def run(*last: float) -> list[health.Concern]:
+        shares = [0.1, 0.2, 0.15, 0.25] * 5 + [0.2] * 20 + list(last) * 5
+        return health.warnings(
+            [{"step": i} | healthy | {"zppo/accuracy/new": share} for i, share in enumerate(shares, start=1)]
+        )
+
+    (concern,) = run(0.1, 0.15, 0.1, 0.15)  # a standard error of 1.4 points
+    assert concern.name == "student getting worse"
+    assert "12.5% of the answers to new questions are right in the last 20 steps, 17.5% in the first" in concern.seen
+    assert run(0.05, 0.15, 0.1, 0.2) == []  # of 1.8 points
+
+
 def test_a_form_that_tells_which_candidate_is_right(healthy: dict[str, float]):
     shown = {"zppo__bcq__form_mixed": 4, "zppo__bcq__accuracy_mixed": 0.5, "zppo__bcq__form_summary": 0}
     (concern,) = health.warnings(rows(30, healthy, **shown, zppo__bcq__mixed_summary_right=3))

@@ -4,9 +4,10 @@ Plain functions over the rows of `RunFolder.metrics`. docs/reference/metrics.md 
 from; docs/guides/troubleshooting.md has the warnings.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import mean, median, variance
 
 from recipe.zppo.methods.candidate_questions import FORMS
 from recipe.zppo.run.folder import Row
@@ -49,6 +50,9 @@ ENTROPY_LEFT = Range(least=0.25)
 
 RECENT = 20
 """Steps back from the last one that a warning is about, unless it says otherwise."""
+
+WORSE = 3.0
+"""Standard errors by which new questions are answered worse than at first."""
 
 ZERO_STEPS = 3
 """Steps in a row without one right answer that are worth a warning."""
@@ -95,6 +99,23 @@ def _rewards(rows: Sequence[Row]) -> Concern | None:
         f"no right answer in {ZERO_STEPS} steps in a row{answers}",
         "Read some responses in rollouts/. If they are right, zppo.answer or the reward function does not read them; "
         "if they are cut, raise data.max_response_length; else the questions are too hard for this student",
+    )
+
+
+def _worse(rows: Sequence[Row]) -> Concern | None:
+    shares = [row["zppo/accuracy/new"] for row in rows if "zppo/accuracy/new" in row]
+    first, last = shares[:RECENT], shares[-RECENT:]
+    if len(shares) < 2 * RECENT:
+        return None
+    std_error = math.sqrt((variance(first) + variance(last)) / RECENT)
+    if mean(first) - mean(last) <= WORSE * std_error:
+        return None
+    return Concern(
+        "student getting worse",
+        f"{mean(last):.1%} of the answers to new questions are right in the last {RECENT} steps, {mean(first):.1%} in "
+        f"the first {RECENT}, more than {WORSE:.0f} standard errors apart",
+        "A few updates move the policy too far: lower actor_rollout_ref.actor.optim.lr, or give an update more "
+        "questions (data.train_batch_size). If the data get harder by design, it is none",
     )
 
 
@@ -194,6 +215,7 @@ def _given_away(rows: Sequence[Row]) -> Concern | None:
 
 _CHECKS: tuple[Callable[[Sequence[Row]], Concern | None], ...] = (
     _rewards,
+    _worse,
     _teacher,
     _buffer,
     _entropy,
