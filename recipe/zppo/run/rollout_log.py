@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from recipe.zppo.methods.candidate_questions import form_of
-from recipe.zppo.prompts import question_text, with_closer
+from recipe.zppo.prompts import content_text, question_text, with_closer
 from recipe.zppo.run.files import DispensableWrites, write_atomically
 from recipe.zppo.types import Group, StepResult
 
@@ -79,7 +79,7 @@ class RolloutLog:
             "replayed": question.replayed,
             "question": self._cut(question_text(question.messages)),
             "prompt": [
-                {"role": message["role"], "content": self._cut(question_text([message]))}
+                {"role": message["role"], "content": self._cut(content_text(message["content"]))}
                 for message in with_closer(group.prompt)
             ]
             if group.prompt
