@@ -12,6 +12,8 @@ from recipe.zppo.selection import HardQuestion, Reformulation, reformulation_cap
 from recipe.zppo.types import Kind, RolloutFailure
 from tests.rollout.simulated import SimulatedWorkers, make_questions, pipeline_of, settings
 
+pytestmark = pytest.mark.virtual_time
+
 NAMES = [f"q{i}" for i in range(12)]
 ASK = ("hard", "in_reach", "ahead")
 
