@@ -13,6 +13,7 @@ import torch
 from hypothesis import settings
 from verl.plugin.platform import get_platform
 
+from benchmarks.virtual_time import run_in_virtual_time
 from recipe.cpu import use_cpu
 from recipe.zppo import answer_format
 from recipe.zppo.reward import use_grader
@@ -57,11 +58,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """A test that is a coroutine runs in an event loop of its own."""
+    """A test that is a coroutine runs in an event loop of its own, whose time is real unless it is marked."""
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(pyfuncitem.obj).parameters}
-    asyncio.run(pyfuncitem.obj(**arguments))
+    run = run_in_virtual_time if pyfuncitem.get_closest_marker("virtual_time") else asyncio.run
+    run(pyfuncitem.obj(**arguments))
     return True
 
 

@@ -15,6 +15,7 @@ from recipe.zppo.prompts import (
     hint_request_messages,
     hinted_messages,
     ncq_messages,
+    question_text,
     with_closer,
 )
 from recipe.zppo.sanitize import sanitize
@@ -76,6 +77,14 @@ def test_text_after_the_last_image_grows_and_text_before_it_does_not():
 def test_no_user_text_to_append_to_is_an_error(build, messages):
     with pytest.raises(PromptError):
         build(messages)
+
+
+def test_the_text_of_a_question_is_that_of_its_last_user_message():
+    parts = [{"type": "image", "image": b""}, {"type": "text", "text": ""}, {"type": "text", "text": "how many?"}]
+    begun = [{"role": "user", "content": parts}, {"role": "assistant", "content": "I see"}]
+    assert question_text(begun) == "<image>how many?"
+    with pytest.raises(PromptError, match="no message of role 'user'"):
+        question_text(begun[1:])
 
 
 def test_ncq_without_a_wrong_rollout_is_an_error():

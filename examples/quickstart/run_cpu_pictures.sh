@@ -37,26 +37,6 @@ train() {
         "$@"
 }
 
-# shellcheck source=../zppo_trainer/dry_run.sh
-source "$(dirname "$0")/../zppo_trainer/dry_run.sh"
-if [[ ${DRY_RUN} == true ]]; then
-    # the world takes minutes: without it the plan counts the questions that are asked for, on two slots of a CPU
-    ABSENT=()
-    [[ -d ${WORLD} ]] || ABSENT=(zppo.plan.questions=960 zppo.hardware=1x2x1)
-    train "${ABSENT[@]}" "$@"
-fi
-
-"${PYTHON}" -m recipe.zppo.picture_world "${WORLD}"
-
-# The trainer's log is long; it goes to a file, and progress is shown instead.
-mkdir -p "${RUN}"
-train "$@" > "${RUN}/train.log" 2>&1 &
-trainer=$!
-trap 'kill "${trainer}" 2> /dev/null || true' EXIT
-
-"${PYTHON}" -m recipe.zppo.watch "${RUN}" --log "${RUN}/train.log" --pid "${trainer}"
-wait "${trainer}"
-
-"${PYTHON}" -m recipe.zppo.summary "${RUN}"
-report=$("${PYTHON}" -m recipe.zppo.report "${RUN}")
-echo "The report, one page for a browser: ${report}"
+# shellcheck source=common.sh
+source "$(dirname "$0")/common.sh"
+quickstart recipe.zppo.picture_world 960 "$@"

@@ -210,9 +210,22 @@ def _appended(content: Any, block: str) -> str | list[Any]:
     return items
 
 
-def question_text(messages: list[dict]) -> str:
-    """The last user message as text; images and videos show as their type."""
-    content = messages[-1]["content"]
+def question_text(messages: Sequence[Mapping[str, Any]]) -> str:
+    """The last user message as text; images and videos show as their type.
+
+    Raises:
+        PromptError: there is no user message.
+    """
+    for message in reversed(messages):
+        if message.get("role") == "user":
+            return content_text(message["content"])
+    raise PromptError("no message of role 'user' to read")
+
+
+def content_text(content: str | Sequence[Mapping[str, Any]]) -> str:
+    """A message's content as text; images and videos show as their type."""
     if isinstance(content, str):
         return content
-    return "".join(item.get("text") or f"<{item.get('type')}>" for item in content)
+    return "".join(
+        (item.get("text") or "") if item.get("type") == "text" else f"<{item.get('type')}>" for item in content
+    )

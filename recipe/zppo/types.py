@@ -106,6 +106,10 @@ class Hint:
     teacher_tokens: int = 0
 
 
+NO_HINT = Hint(SafeText(""), "failed")
+"""Where the teacher gave none."""
+
+
 @dataclass(frozen=True, slots=True)
 class RolloutFailure:
     """A rollout that gave nothing to train on: ``too_long`` (the prompt leaves no room), ``generation``, or ``judge``

@@ -26,21 +26,8 @@ def llm(tmp_path, tokenizer):
     with mock.patch.dict(os.environ, {"VERL_PLATFORM": "cpu", **vllm_engine.ENVIRONMENT}):
         from vllm import LLM
 
-        llm = LLM(
-            model=str(tmp_path),
-            dtype="float32",
-            worker_extension_cls="recipe.cpu.vllm_worker.CpuWorkerExtension",
-            enforce_eager=True,
-            max_model_len=256,
-            max_num_batched_tokens=256,
-            max_num_seqs=4,
-            kv_cache_memory_bytes=2**25,
-            logprobs_mode="processed_logprobs",
-            disable_log_stats=True,
-            enable_lora=True,
-            max_loras=1,
-            max_lora_rank=8,
-        )
+        lora = {"enable_lora": True, "max_loras": 1, "max_lora_rank": 8}
+        llm = LLM(model=str(tmp_path), dtype="float32", **vllm_engine.SETTINGS, **lora)
         yield llm
         llm.llm_engine.engine_core.shutdown()
 

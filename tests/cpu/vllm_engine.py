@@ -49,6 +49,16 @@ ENVIRONMENT = {
     "VERL_REPLICA_RANK": "0",
     "TORCHDYNAMO_DISABLE": "1",
 }
+SETTINGS: dict[str, Any] = dict(
+    worker_extension_cls="recipe.cpu.vllm_worker.CpuWorkerExtension",
+    enforce_eager=True,
+    max_model_len=512,
+    max_num_batched_tokens=512,
+    max_num_seqs=8,
+    kv_cache_memory_bytes=2**26,
+    logprobs_mode="processed_logprobs",
+    disable_log_stats=True,
+)
 SOCKET = f"ipc:///tmp/rl-colocate-zmq-check{os.getpid()}-replica-0-rank-0.sock"
 
 
@@ -73,21 +83,7 @@ class Engine:
 
         self.processor, self.tokenizer = hf_processor(str(path)), hf_tokenizer(str(path))
         self.banned = get_vision_placeholder_token_ids(self.processor)
-        self.llm = LLM(
-            **dict(
-                model=str(path),
-                dtype="bfloat16",
-                worker_extension_cls="recipe.cpu.vllm_worker.CpuWorkerExtension",
-                enforce_eager=True,
-                max_model_len=512,
-                max_num_batched_tokens=512,
-                max_num_seqs=8,
-                kv_cache_memory_bytes=2**26,
-                logprobs_mode="processed_logprobs",
-                disable_log_stats=True,
-            )
-            | settings
-        )
+        self.llm = LLM(**SETTINGS | {"model": str(path), "dtype": "bfloat16"} | settings)
         self.llm.collective_rpc(
             "monkey_patch_model", kwargs={"vocab_size": len(self.tokenizer), "banned_token_ids": self.banned}
         )

@@ -90,6 +90,7 @@ def test_a_json_list_whose_rows_have_other_columns(tmp_path):
     ("text", "message"),
     [
         ('{"prompt": []}\n{oops', "mine.jsonl: line 2 is not JSON: "),
+        ('[{"prompt": []}, oops', "mine.jsonl is not JSON: "),
         ("[1]", "mine.jsonl: row 0 is not an object with columns"),
         ('[{"a": 1}, {"a": "b"}]', "mine.jsonl: its rows don't fit one table: "),
         ('{"prompt": []}', "mine.jsonl: column reward_model is missing"),
@@ -98,7 +99,8 @@ def test_a_json_list_whose_rows_have_other_columns(tmp_path):
 def test_json_that_is_no_table(tmp_path, capfd, text, message):
     (tmp_path / "mine.jsonl").write_text(text)
     source, out = tmp_path / "mine.jsonl", tmp_path / "out"
-    assert message in refusal(capfd, "name=verl", f"source={source}", f"out={out}")
+    said = refusal(capfd, "name=verl", f"source={source}", f"out={out}")
+    assert message in said and said.count("mine.jsonl") == 1
 
 
 def test_answers_of_other_types_are_dropped_by_name(tmp_path, capfd):

@@ -99,6 +99,13 @@ def test_a_replayed_question_is_the_row_itself_and_changed_data_are_noticed(tmp_
         source.get("y", 5, True)
 
 
+def test_a_prompt_that_comes_twice_in_a_batch_is_one_new_question(tmp_path):
+    data = dataset(tmp_path, [row("a+b=?", prompt_id="x"), row("b+c=?", prompt_id="y")])
+    source = QuestionSource(data, [collate_fn([data[0], data[1], data[0]])])
+    questions, num_new = source.next_step(PromptReplayBuffer(4, 0.5, 0), 0)
+    assert [question.prompt_id for question in questions] == ["x", "y"] and num_new == 2
+
+
 def test_length_counts_the_closer_and_what_is_dropped_is_counted(tmp_path):
     rows = [row("a+b=?", prompt_id="short"), row("a+b+c+d+e+f+g=?", prompt_id="long")]
     tokenizer = build_tokenizer()

@@ -7,8 +7,8 @@ from omegaconf import OmegaConf
 
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError
+from recipe.zppo.preflight.distillation import check_distillation
 from recipe.zppo.preflight.models import check_vocabularies
-from recipe.zppo.preflight.settings import check_distillation
 from tests.composed import compose
 from tests.tiny_models import SPECIAL, make_tokenizer
 

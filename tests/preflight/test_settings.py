@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import verl as verl_package
 
-from recipe.zppo.preflight.settings import UNREAD
+from recipe.zppo.preflight.verl_keys import UNREAD
 from tests.runnable import Run
 
 TEACHER_CONTEXT = "zppo.teacher.inference.max_model_len"

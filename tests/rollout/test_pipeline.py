@@ -5,11 +5,14 @@ import random
 
 import pytest
 
+from benchmarks.virtual_time import run_in_virtual_time
 from recipe.zppo.errors import CheckpointError, RewardFunctionError, RolloutError, WaitTimeoutError
 from recipe.zppo.methods.candidate_questions import FORMS, form_of
 from recipe.zppo.selection import HardQuestion, Reformulation, reformulation_cap, select_reformulations
 from recipe.zppo.types import Kind, RolloutFailure
 from tests.rollout.simulated import SimulatedWorkers, make_questions, pipeline_of, settings
+
+pytestmark = pytest.mark.virtual_time
 
 NAMES = [f"q{i}" for i in range(12)]
 ASK = ("hard", "in_reach", "ahead")
@@ -71,7 +74,7 @@ def test_timing_changes_nothing_of_the_result():
 
     def run(latency_seed, ask="hard"):
         workers = SimulatedWorkers(correct, teacher, latency_seed)
-        result = asyncio.run(pipeline_of(workers, ask=ask).run_step(1, make_questions(NAMES), len(NAMES)))
+        result = run_in_virtual_time(pipeline_of(workers, ask=ask).run_step(1, make_questions(NAMES), len(NAMES)))
         return [(g.uid, g.candidates, [r.text for r in g.rollouts], workers.prompts[g.uid]) for g in result.groups]
 
     assert run(1) == run(2) == run(3)
@@ -206,7 +209,8 @@ def test_some_of_these_are_mixed():
     for seed in range(4):
         workers = SimulatedWorkers(*outcomes(seed), seed)
         workers.unsummarised = half_of_them
-        result = asyncio.run(pipeline_of(workers, mixed_forms="show").run_step(7, make_questions(NAMES), len(NAMES)))
+        pipeline = pipeline_of(workers, mixed_forms="show")
+        result = run_in_virtual_time(pipeline.run_step(7, make_questions(NAMES), len(NAMES)))
         forms += [form_of(g.candidates) for g in result.reformulated if g.kind is Kind.BCQ]
     assert set(forms) == set(FORMS)
 

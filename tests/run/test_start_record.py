@@ -46,6 +46,14 @@ def test_each_start_adds_a_line_and_a_configuration(config: DictConfig, tmp_path
     assert first["packages"]["verl"] == "0.9.1" and set(first["code"]) == {"commit", "changed"}
 
 
+def test_half_a_line_of_a_killed_start_costs_no_other(config: DictConfig, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / STARTS).write_bytes('{"command": "\u00e9'.encode()[:-1])
+    record_start(config)
+    half, whole = (tmp_path / "run" / STARTS).read_bytes().splitlines()
+    assert json.loads(whole)["config"] == "config_2.yaml" and half.startswith(b'{"command"')
+
+
 def test_where_the_model_was(config: DictConfig, tmp_path: Path, monkeypatch) -> None:
     """Read from another folder, a relative path would be a name on the hub."""
     (tmp_path / "models" / "own").mkdir(parents=True)

@@ -6,6 +6,8 @@ import pytest
 
 from recipe.zppo.teacher.gate import RequestGate, TeacherDownError
 
+pytestmark = pytest.mark.virtual_time
+
 
 class Clock:
     def __init__(self):

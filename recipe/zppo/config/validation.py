@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from recipe.zppo.config.engine import first_mistake, is_group, unknown_key
 from recipe.zppo.config.hardware import parse_hardware
 from recipe.zppo.config.schema import ZPPOConfig
-from recipe.zppo.errors import ConfigError
+from recipe.zppo.errors import ConfigError, first_line
 from recipe.zppo.methods import HELPED, METHODS
 from recipe.zppo.reward_result import comparison
 
@@ -32,7 +32,7 @@ def validate_zppo(node: DictConfig | Mapping[str, Any]) -> ZPPOConfig:
         try:
             node = OmegaConf.to_container(node, resolve=True)
         except OmegaConfBaseException as error:
-            raise ConfigError(f"zppo: {str(error).splitlines()[0]}") from error
+            raise ConfigError(f"zppo: {first_line(error)}") from error
     try:
         config = ZPPOConfig.model_validate(node)
     except ValidationError as error:

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from recipe.zppo.data.errors import BuildError
-from recipe.zppo.errors import RewardError
+from recipe.zppo.errors import RewardError, first_line
 from recipe.zppo.on_verl.columns import Columns
 from recipe.zppo.reward import gold_answer
 
@@ -29,12 +29,13 @@ def read_json_rows(path: Path, columns: Columns) -> pa.Table:
     where = f"source={path}"
     try:
         text = path.read_text(encoding="utf-8")
-        if text.lstrip().startswith("["):
-            rows = json.loads(text)
-        else:
-            rows = [_parsed(line, number, where) for number, line in enumerate(text.split("\n")) if line.strip()]
     except (OSError, ValueError) as error:
-        raise BuildError(f"{where}: can't be read: {str(error).splitlines()[0]}") from error
+        raise BuildError(f"{where}: can't be read: {first_line(error)}") from error
+    if text.lstrip().startswith("["):
+        rows = _parsed(text, where)
+    else:
+        lines = enumerate(text.split("\n"), start=1)
+        rows = [_parsed(line, f"{where}: line {number}") for number, line in lines if line.strip()]
     for number, row in enumerate(rows):
         if not isinstance(row, dict):
             raise BuildError(f"{where}: row {number} is not an object with columns")
@@ -45,14 +46,14 @@ def read_json_rows(path: Path, columns: Columns) -> pa.Table:
     try:
         return pa.table({name: pa.array([row.get(name) for row in rows]) for name in names})
     except (pa.ArrowException, OverflowError) as error:
-        raise BuildError(f"{where}: its rows don't fit one table: {str(error).splitlines()[0]}") from error
+        raise BuildError(f"{where}: its rows don't fit one table: {first_line(error)}") from error
 
 
-def _parsed(line: str, number: int, where: str) -> Any:
+def _parsed(text: str, where: str) -> Any:
     try:
-        return json.loads(line)
-    except ValueError as error:
-        raise BuildError(f"{where}: line {number + 1} is not JSON: {error}") from error
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BuildError(f"{where} is not JSON: {error}") from error
 
 
 def _text(answer: Any) -> str | None:

@@ -19,7 +19,7 @@ from recipe.zppo.data.parquet import ROWS_PER_GROUP, readable_disk_errors
 from recipe.zppo.data.rows import IMAGE, text_id
 from recipe.zppo.data.sources import require, user_text
 from recipe.zppo.directives import strip_directives
-from recipe.zppo.errors import RewardError
+from recipe.zppo.errors import RewardError, first_line
 from recipe.zppo.judge import is_free_form
 from recipe.zppo.media.columns import as_list, left_encoded
 from recipe.zppo.on_verl.columns import Columns
@@ -111,7 +111,7 @@ def _opened(source: Path, columns: Columns) -> Iterator[tuple[pa.Schema, Iterabl
     try:
         parquet = pq.ParquetFile(source)
     except (pa.ArrowException, OSError) as error:
-        raise BuildError(f"source={source}: can't be read: {str(error).splitlines()[0]}") from error
+        raise BuildError(f"source={source}: can't be read: {first_line(error)}") from error
     with parquet:
         schema, found = parquet.schema_arrow, parquet.iter_batches(ROWS_PER_GROUP)
         if columns.changes(schema):
@@ -138,7 +138,7 @@ def _batches(found: Iterable[pa.RecordBatch], source: Path, limit: int | None) -
             if len(batch):
                 yield batch
     except pa.ArrowException as error:
-        raise BuildError(f"source={source}: can't be read: {str(error).splitlines()[0]}") from error
+        raise BuildError(f"source={source}: can't be read: {first_line(error)}") from error
 
 
 def _kept(

@@ -6,8 +6,8 @@ from pathlib import Path
 from omegaconf import DictConfig, ListConfig, open_dict
 
 from recipe.zppo.errors import ConfigError
+from recipe.zppo.preflight.batch import check_enough_rows
 from recipe.zppo.preflight.data_folders import list_entries
-from recipe.zppo.preflight.settings import check_enough_rows
 
 KEYS = ("train_files", "val_files")
 ELSEWHERE = "elsewhere://"

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from statistics import fmean
 
 from recipe.zppo.benchmarks.contract import Family
 from recipe.zppo.errors import ZPPOError
@@ -47,7 +46,7 @@ class PaperRow:
     scores: Mapping[str, float]
     """By benchmark, in the order of the tables."""
     averages: Mapping[Family, float]
-    """As printed. Seven differ from the mean of the printed scores by more than rounding (`macro_averages`)."""
+    """As printed. Seven differ from the mean of the printed scores by more than rounding."""
 
     @property
     def name(self) -> str:
@@ -111,13 +110,6 @@ def paper_rows() -> dict[str, PaperRow]:
 def families() -> dict[str, Family]:
     """Of the 31 benchmarks, in the order of the tables."""
     return {line["benchmark"]: _family(line) for line in _lines() if line["benchmark"] != _AVERAGE}
-
-
-def macro_averages(scores: Mapping[str, float]) -> dict[Family, float]:
-    """Mean over a family's benchmarks, each counted alike; of families that `scores` has a benchmark of."""
-    of = families()
-    parts = {family: [score for name, score in scores.items() if of.get(name) is family] for family in Family}
-    return {family: fmean(part) for family, part in parts.items() if part}
 
 
 def _family(line: Mapping[str, str]) -> Family:

@@ -94,11 +94,6 @@ class BenchmarkResult:
     error: str = ""
     """One line: why there is no score, or the first of the rows that could not be read."""
 
-    @property
-    def judge_share(self) -> float:
-        """Of the answered lines."""
-        return self.by_judge / self.answered if self.answered else 0.0
-
 
 @dataclass
 class ModelResults:

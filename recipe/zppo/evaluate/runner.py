@@ -8,7 +8,7 @@ only the judge is.
 import asyncio
 import itertools
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from recipe.zppo.evaluate.engines.contract import Answer, AskError, Engine, Engi
 from recipe.zppo.evaluate.log import Key, QuestionLog
 from recipe.zppo.evaluate.protocol import Protocol, judge_decoding
 from recipe.zppo.evaluate.results import Line
-from recipe.zppo.prompts import Messages
+from recipe.zppo.prompts import Messages, content_text
 from recipe.zppo.randomness import derive_seed
 
 _AT_A_TIME = 16
@@ -224,14 +224,7 @@ async def _read(questions: Iterable[Question | BadRow]) -> Any:
 
 def as_text(messages: Messages) -> str:
     """All turns, each behind its role where there are several; media as ``<image>``, ``<video>``."""
-    texts = [
-        message["content"] if isinstance(message["content"], str) else "".join(_parts(message["content"]))
-        for message in messages
-    ]
+    texts = [content_text(message["content"]) for message in messages]
     if len(messages) == 1:
         return texts[0]
     return "\n\n".join(f"{message['role']}: {text}" for message, text in zip(messages, texts, strict=True))
-
-
-def _parts(content: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    return (part.get("text") or f"<{part.get('type')}>" for part in content)

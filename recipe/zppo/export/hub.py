@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from recipe.zppo.errors import ExportError, one_line
+from recipe.zppo.errors import ExportError, first_line, one_line
 
 _ASK_S = 30
 """Seconds that the hub may take for an answer; its own client waits without limit. Sending weights may take longer."""
@@ -29,7 +29,7 @@ def connect(name: str, private: bool = False) -> Any:
     try:
         validate_repo_id(name)
     except HFValidationError as error:
-        raise ExportError(f"--push {name}: {str(error).splitlines()[0]}") from error
+        raise ExportError(f"--push {name}: {first_line(error)}") from error
     if "/" not in name:
         raise ExportError(f"--push {name}: give OWNER/NAME")
     if constants.HF_HUB_OFFLINE:

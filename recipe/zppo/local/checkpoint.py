@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from recipe.zppo.errors import CheckpointError
 from recipe.zppo.replay_buffer.packing import pack
 from recipe.zppo.run.checkpoint_files import LOCAL_STATE
 from recipe.zppo.run.data_change import take_up
 from recipe.zppo.run.files import write_atomically
-from recipe.zppo.run.identity import check_identity, run_identity
+from recipe.zppo.run.identity import run_identity
+from recipe.zppo.run.saved_state import read_state
 
 if TYPE_CHECKING:
     from recipe.zppo.local.trainer import LocalTrainer
@@ -44,22 +44,20 @@ async def load_state(trainer: "LocalTrainer") -> None:
     """Take the state up, if there is one.
 
     Raises:
-        CheckpointError: it was written by another version, or is of another run (`recipe.zppo.run.identity`).
+        CheckpointError: see `read_state` and `check_data`.
     """
-    if not os.path.exists(_path(trainer)):
+    path = _path(trainer)
+    if not os.path.exists(path):
         return
-    state = torch.load(_path(trainer), map_location="cpu", weights_only=False)
-    if state["format"] != _FORMAT:
-        raise CheckpointError(f"{_path(trainer)} has format {state['format']}, this version reads {_FORMAT}")
-    if state["seed"] != trainer.zppo.seed:
-        raise CheckpointError(
-            f"{_path(trainer)} was written with zppo.seed={state['seed']}, now it is {trainer.zppo.seed}; set it back, "
-            "or start afresh with trainer.resume_mode=disable"
-        )
-    identity = run_identity(trainer.config, trainer.questions.prompt_ids)
-    saved = {"zppo.optimizer": "fp32"} | (state.get("identity") or {})  # there was no other before it had a name
-    check_identity(saved, identity, _path(trainer), named=False)
-    change = trainer.questions.change_since(state, _path(trainer), accept=trainer.zppo.data.accept_changes)
+    state = read_state(
+        path,
+        _FORMAT,
+        seed=trainer.zppo.seed,
+        identity=run_identity(trainer.config, trainer.questions.prompt_ids),
+        optimizer="fp32",  # there was no other
+        named=False,
+    )
+    change = trainer.questions.change_since(state, path, accept=trainer.zppo.data.accept_changes)
     trainer.step_number = state["step"]
     trainer.learner.master.load_state(state["weights"])
     trainer.learner.optimizer.load_state_dict(state["optimizer"])

@@ -26,8 +26,9 @@ from recipe.zppo.run.checkpoint_files import COMPLETE_FILE, TRACKER, is_complete
 from recipe.zppo.run.data_change import take_up
 from recipe.zppo.run.event_log import EventLog
 from recipe.zppo.run.files import write_atomically, write_text_atomically
-from recipe.zppo.run.identity import check_identity, run_identity
+from recipe.zppo.run.identity import run_identity
 from recipe.zppo.run.metrics_log import plain_metrics
+from recipe.zppo.run.saved_state import read_state
 
 STATE_FILE = "zppo.pt"
 _FORMAT = 1
@@ -117,19 +118,14 @@ class CheckpointMixin:
 
     def _own_state(self, path: str) -> dict[str, Any]:
         """What verl does not keep; checked before verl's engines load what they could not take up."""
-        state = torch.load(os.path.join(path, STATE_FILE), weights_only=False)
-        if state["format"] != _FORMAT:
-            raise CheckpointError(f"{path} has format {state['format']}, this version reads {_FORMAT}")
-        if state["seed"] != self.zppo.seed:
-            raise CheckpointError(
-                f"{path} was written with zppo.seed={state['seed']}, now it is {self.zppo.seed}: draws would differ; "
-                f"set zppo.seed={state['seed']} or start afresh with trainer.resume_mode=disable"
-            )
-        config = self.config
-        named = config.trainer.resume_mode == "resume_path"
-        saved = {"zppo.optimizer": _unnamed_optimizer(config)} | (state.get("identity") or {})
-        check_identity(saved, self._identity(), path, named=named)
-        return state
+        return read_state(
+            os.path.join(path, STATE_FILE),
+            _FORMAT,
+            seed=self.zppo.seed,
+            identity=self._identity(),
+            optimizer=_unnamed_optimizer(self.config),
+            named=self.config.trainer.resume_mode == "resume_path",
+        )
 
     def _identity(self) -> dict[str, Any]:
         return run_identity(self.config, self.questions.prompt_ids)

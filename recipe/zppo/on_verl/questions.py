@@ -56,8 +56,8 @@ class QuestionSource:
         # Where one epoch ends and the next begins within a step a prompt can come twice; it counts once.
         unique = list({question.prompt_id: question for question in new}.values())
         sampled = buffer.sample(num_replay, exclude={question.prompt_id for question in unique}) if num_replay else []
-        replayed = [self.get(entry.prompt_id, entry.reference, True) for entry in sampled]
-        return [*unique, *replayed], len(new)
+        replayed = [self.get(str(entry.prompt_id), int(entry.reference), True) for entry in sampled]
+        return [*unique, *replayed], len(unique)
 
     def get(self, prompt_id: str, row: int, replayed: bool) -> Question:
         """The question in data row ``row``.

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.json
 import pyarrow.parquet as pq
 
-from recipe.zppo.errors import DataError, RewardError
+from recipe.zppo.errors import DataError, RewardError, first_line
 from recipe.zppo.reward import gold_answer
 
 ENDINGS = (".parquet", ".json", ".jsonl")
@@ -109,7 +109,7 @@ def _column(name: str, rows: list[dict[str, Any]], answers: Sequence[str]) -> pa
     try:
         return pa.array(_of_one_type(values) if name in answers else values)
     except (pa.ArrowException, OverflowError) as error:
-        raise pa.ArrowInvalid(f"column {name}: {str(error).splitlines()[0]}") from error
+        raise pa.ArrowInvalid(f"column {name}: {first_line(error)}") from error
 
 
 def _has_floats(kind: pa.DataType) -> bool:

@@ -199,7 +199,7 @@ def named_rows(file: str, key: str, data: DictConfig, id_key: str | None = None)
         for row in read_rows(file, [*names, *_for_the_judge(schema)], ROWS_PER_BATCH, columns.answers):
             yield columns.row(row)
     except (pa.ArrowException, OSError) as error:
-        raise ConfigError(f"{key}: {file} can't be read: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"{key}: {file} can't be read: {first_line(error)}") from error
 
 
 def _no_column(file: str, key: str, data: DictConfig, name: str, present: list[str]) -> str:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from omegaconf import DictConfig
 
 from recipe.zppo.config.schema import ZPPOConfig
-from recipe.zppo.errors import ConfigError
+from recipe.zppo.errors import ConfigError, first_line
 from recipe.zppo.media import parts as media
 from recipe.zppo.media.columns import as_list
 from recipe.zppo.on_verl.columns import Columns
@@ -100,7 +100,7 @@ def _rows(file: str, key: str, data: DictConfig, names: list[str]) -> Iterator[d
         for row in read_rows(file, wanted, OPENED_ROWS, columns.answers):  # small: pictures are in it
             yield columns.row(row)
     except (pa.ArrowException, OSError) as error:
-        raise ConfigError(f"{key}: {file} can't be read: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"{key}: {file} can't be read: {first_line(error)}") from error
 
 
 def _is_text(prompts: pa.DataType) -> bool:

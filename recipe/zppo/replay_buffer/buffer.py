@@ -17,9 +17,7 @@ draw by other weights than the paper's uniform ones.
 
 import random
 from array import array
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from operator import index
 from typing import Any
 
@@ -27,42 +25,13 @@ import numpy as np
 
 from recipe.zppo.errors import ReplayBufferError
 from recipe.zppo.replay_buffer.admission_order import AdmissionOrder
+from recipe.zppo.replay_buffer.entries import BufferEntry, UpdateReport
+from recipe.zppo.replay_buffer.fates import Fates
 from recipe.zppo.replay_buffer.packing import numbers, pack, unpack
 from recipe.zppo.replay_buffer.weights import REPLAY_WEIGHTS, UNIFORM, entry_weights, weighted_draw
 from recipe.zppo.types import PromptId
 
-_FATES = ("admissions", "graduations", "evictions")
-_WAYS_OUT = ("graduations", "evictions", "evictions_improved")
-MOST_VISITS_COUNTED = 16
-"""Entries that left after so many visits or more are counted together."""
 _SETTINGS = {"capacity": "zppo.replay.capacity", "threshold": "zppo.threshold", "weights": "zppo.replay.weights"}
-
-
-@dataclass(frozen=True, slots=True)
-class BufferEntry:
-    """One question of the buffer, as it was when asked for.
-
-    Attributes:
-        reference: where the question is found, as given at admission.
-        entry_accuracy, entry_step: plain accuracy and step at admission.
-        visits: (step, accuracy) of each later visit, oldest first.
-    """
-
-    prompt_id: PromptId
-    reference: str | int
-    entry_accuracy: float
-    entry_step: int
-    visits: tuple[tuple[int, float], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class UpdateReport:
-    """What an update did, in order. Entries that left carry their last visit."""
-
-    visited: list[BufferEntry] = field(default_factory=list)
-    admitted: list[BufferEntry] = field(default_factory=list)
-    graduated: list[BufferEntry] = field(default_factory=list)
-    evicted: list[BufferEntry] = field(default_factory=list)
 
 
 class PromptReplayBuffer:
@@ -106,8 +75,7 @@ class PromptReplayBuffer:
         self._visits: dict[PromptId, list[tuple[int, float]]] = {}
         self._num_visits = 0
         self._last_step = 0
-        self._by_accuracy: dict[str, Counter[float]] = {fate: Counter() for fate in _FATES}
-        self._by_visits: dict[str, Counter[int]] = {fate: Counter() for fate in _WAYS_OUT}
+        self._fates = Fates()
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -189,22 +157,12 @@ class PromptReplayBuffer:
         graduate included; n = 16 is 16 or more. `evictions_improved/after_<n>`: of the evictions, those whose accuracy
         was above their entry accuracy in at least one visit (Fig. 24).
         """
-        admitted, graduated, evicted = (self._by_accuracy[fate] for fate in _FATES)
-        values: dict[str, float] = {
+        return {
             "size": len(self),
-            **{fate: counts.total() for fate, counts in self._by_accuracy.items()},
-            "graduation_rate": graduated.total() / max(graduated.total() + evicted.total(), 1),
             "mean_visits": self._num_visits / max(len(self), 1),
             "oldest_age": self._last_step - self._entry_step[self._order.oldest] if self._ids else 0,
+            **self._fates.metrics(),
         }
-        for accuracy in sorted(admitted):
-            inside = admitted[accuracy] - graduated[accuracy] - evicted[accuracy]
-            for name, count in (("size", inside), *((fate, self._by_accuracy[fate][accuracy]) for fate in _FATES)):
-                key = f"{name}/from_{accuracy:.3f}"
-                values[key] = values.get(key, 0) + count
-        for visits in sorted(set().union(*self._by_visits.values())):
-            values |= {f"{fate}/after_{visits}": counts[visits] for fate, counts in self._by_visits.items()}
-        return values
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that a later draw or metric depends on, in plain types; about 40 bytes and the id an entry."""
@@ -221,8 +179,7 @@ class PromptReplayBuffer:
             "newer": self._order.to_bytes(),
             "visits": {prompt_id: list(visits) for prompt_id, visits in self._visits.items()},
             "last_step": self._last_step,
-            "by_accuracy": {fate: dict(counts) for fate, counts in self._by_accuracy.items()},
-            "by_visits": {fate: dict(counts) for fate, counts in self._by_visits.items()},
+            **self._fates.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -276,8 +233,7 @@ class PromptReplayBuffer:
             self._visit_count[self._slots[prompt_id]] = len(visits)
         self._num_visits = sum(self._visit_count)
         self._last_step = index(state["last_step"])
-        self._by_accuracy = {fate: Counter(state["by_accuracy"][fate]) for fate in _FATES}
-        self._by_visits = {fate: Counter(state["by_visits"][fate]) for fate in _WAYS_OUT}
+        self._fates.load_state_dict(state)
 
     def _checked(self, outcomes: Iterable[tuple[PromptId, float, str | int]]) -> list[tuple]:
         checked, seen = [], set()
@@ -306,16 +262,12 @@ class PromptReplayBuffer:
         self._entry_accuracy.append(accuracy)
         self._entry_step.append(self._last_step)
         self._visit_count.append(0)
-        self._by_accuracy["admissions"][accuracy] += 1
+        self._fates.admitted(accuracy)
         return self._entry(slot)
 
     def _remove(self, slot: int, fate: str) -> BufferEntry:
         entry = self._entry(slot)
-        self._by_accuracy[fate][entry.entry_accuracy] += 1
-        visits = min(len(entry.visits), MOST_VISITS_COUNTED)
-        self._by_visits[fate][visits] += 1
-        if fate == "evictions" and any(accuracy > entry.entry_accuracy for _, accuracy in entry.visits):
-            self._by_visits["evictions_improved"][visits] += 1
+        self._fates.left(fate, entry.entry_accuracy, entry.visits)
         self._num_visits -= len(self._visits.pop(entry.prompt_id, ()))
         del self._slots[entry.prompt_id]
         self._order.remove(slot)

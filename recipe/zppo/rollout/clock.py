@@ -1,7 +1,7 @@
 """Clock of overlapping work: how long the teacher was busy, and how much of that nobody had to wait for."""
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -18,7 +18,7 @@ class ActivityClock:
         self._now = now
         self._last = now()
         self._running: Counter[str] = Counter()
-        self._seconds: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
 
     def _advance(self) -> None:
         now = self._now()

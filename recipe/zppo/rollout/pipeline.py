@@ -62,6 +62,7 @@ class QuestionPipeline:
         self.off_policy = next((kind for kind in zppo.kinds if METHODS[kind].off_policy), None)
         self.asks_after_cap = any(METHODS[kind].asks_after_cap for kind in zppo.kinds)
         self.pending: StepWork | None = None
+        self._last_failure = "unknown"
         self.clock = ActivityClock()
         self.tasks = Tasks()
         self.teacher = TeacherWork(workers, zppo, group_size, self.tasks, self.clock)
@@ -94,7 +95,7 @@ class QuestionPipeline:
             )
         if fatal in done:
             self.tasks.cancel_all()
-            raise fatal.exception()
+            fatal.result()  # raises it
         if not done:
             self.tasks.cancel_all()
             raise WaitTimeoutError(
@@ -134,6 +135,7 @@ class QuestionPipeline:
     def _start(self, step: int, questions: Sequence[Question], num_new: int) -> StepWork:
         zppo = self.zppo
         prompt_ids = [question.prompt_id for question in questions]
+        selection: StreamingSelection | EveryQuestion
         if self.off_policy:
             cap, selection = len(prompt_ids), EveryQuestion(prompt_ids, self.off_policy)
         else:
@@ -173,8 +175,6 @@ class QuestionPipeline:
         if source is not None:
             source.expiry = self.tasks.spawn(self.teacher.expire(source))
         return seconds
-
-    _last_failure = "unknown"
 
     async def _question(self, work: StepWork, question: Question) -> None:
         hard = False

@@ -29,6 +29,7 @@ class Tasks:
 
     def _done(self, task: asyncio.Task) -> None:
         self._running.discard(task)
-        if not task.cancelled() and task.exception() and self.fatal and not self.fatal.done():
-            self.fatal.set_exception(task.exception())
+        error = None if task.cancelled() else task.exception()
+        if error is not None and self.fatal and not self.fatal.done():
+            self.fatal.set_exception(error)
             self.fatal.exception()  # looked at; whoever watches raises it

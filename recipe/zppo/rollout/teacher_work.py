@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ from recipe.zppo.rollout.clock import ActivityClock
 from recipe.zppo.rollout.step_state import StepWork
 from recipe.zppo.rollout.tasks import Tasks
 from recipe.zppo.rollout.workers import Workers
-from recipe.zppo.types import Candidate, Group, Hint, Question, TeacherAnswers
+from recipe.zppo.types import NO_HINT, Candidate, Group, Hint, Question, TeacherAnswers, TeacherRollout
 
 T = TypeVar("T")
 
@@ -112,9 +112,9 @@ class _Visit:
         self._teacher, self._work, self._question = teacher, work, group.question
         self.seed, self.step = zppo.seed, work.step
         self.group_size, self.prefix_fraction = teacher.group_size, zppo.reformulation.prefix_fraction
-        self.mixed_forms = zppo.compression.mixed_forms
+        self.mixed_forms: str = zppo.compression.mixed_forms
         self.plain = work.plain.get(prompt_id)
-        self.helpers = work.teacher.get(prompt_id, TeacherAnswers()).rollouts
+        self.helpers: Sequence[TeacherRollout] = work.teacher.get(prompt_id, TeacherAnswers()).rollouts
 
     async def compressed(self, draft: Draft) -> Candidate:
         """Each response is compressed once, also when BCQ and NCQ both show it."""
@@ -147,7 +147,7 @@ class _Visit:
         try:
             hint = await self._teacher.in_time(self._work, writing)
         except WaitTimeoutError:
-            return Hint("", "failed")
+            return NO_HINT
         self._work.teacher_counts["hint/tokens"] += hint.teacher_tokens
         return hint
 

@@ -5,11 +5,12 @@ import hashlib
 import os
 import shutil
 import stat
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 
 def hash_files(root: Path, exclude: Path | None = None) -> dict[str, str]:
@@ -20,10 +21,18 @@ def hash_files(root: Path, exclude: Path | None = None) -> dict[str, str]:
 
 @contextlib.contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """One builder of `path` at a time on a file system that knows locks; elsewhere the rename alone keeps order."""
+    """One builder of `path` at a time on a file system that knows locks; elsewhere the rename alone keeps order.
+
+    A second one says that it waits, and goes on when the first has ended, however that ended.
+    """
+    lock = FileLock(path.parent / f".{path.name}.lock", fallback_to_soft=False)
     with contextlib.ExitStack() as held:
         with contextlib.suppress(OSError):
-            held.enter_context(FileLock(path.parent / f".{path.name}.lock", fallback_to_soft=False))
+            try:
+                held.enter_context(lock.acquire(blocking=False))
+            except Timeout:
+                print(f"{path}: another process is at work there; waiting until it has ended", file=sys.stderr)
+                held.enter_context(lock)
         yield
 
 

@@ -2,13 +2,12 @@
 
 import json
 import logging
-import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from recipe.zppo.methods.candidate_questions import form_of
-from recipe.zppo.prompts import question_text, with_closer
+from recipe.zppo.prompts import content_text, question_text, with_closer
 from recipe.zppo.run.files import DispensableWrites, write_atomically
 from recipe.zppo.types import Group, StepResult
 
@@ -40,10 +39,11 @@ class RolloutLog:
         return None if self.folder is None else Path(self.folder, f"step_{step:06d}.jsonl")
 
     def write(self, result: StepResult) -> None:
-        if self.folder is None:
+        path = self.path(result.step)
+        if path is None:
             return
         self.flush()  # files never pile up
-        self._pending = self._executor.submit(self._write, result)
+        self._pending = self._executor.submit(self._write, result, path)
 
     def flush(self) -> None:
         """Wait until the last file is there, or has failed; an error that is not the disk's surfaces here."""
@@ -56,21 +56,19 @@ class RolloutLog:
         if self.failed:
             logger.warning("%s: %d file(s) of rollouts could not be written", self.folder, self.failed)
 
-    def _write(self, result: StepResult) -> None:
-        path = str(self.path(result.step))
-
-        def write(path: str) -> None:
-            with open(path, "w", encoding="utf-8", errors="replace") as file:
+    def _write(self, result: StepResult, path: Path) -> None:
+        def write(temporary: str) -> None:
+            with open(temporary, "w", encoding="utf-8", errors="replace") as file:
                 for group in result.groups:
                     file.write(json.dumps(self._line(result, group), ensure_ascii=False) + "\n")
 
-        with self._writes.attempt(path):
-            os.makedirs(self.folder, exist_ok=True)
-            write_atomically(path, write)
+        with self._writes.attempt(str(path)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(str(path), write)
 
     def _line(self, result: StepResult, group: Group) -> dict[str, Any]:
         question = group.question
-        line = {
+        line: dict[str, Any] = {
             "step": result.step,
             "built_in_step": group.step,
             "uid": group.uid,
@@ -79,7 +77,7 @@ class RolloutLog:
             "replayed": question.replayed,
             "question": self._cut(question_text(question.messages)),
             "prompt": [
-                {"role": message["role"], "content": self._cut(question_text([message]))}
+                {"role": message["role"], "content": self._cut(content_text(message["content"]))}
                 for message in with_closer(group.prompt)
             ]
             if group.prompt

@@ -5,7 +5,6 @@ and others are blotted out (`recipe.zppo.run.blotting`).
 """
 
 import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -19,7 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 from recipe.zppo.config.paths import ROOT
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.run.blotting import blotted, blotted_command
-from recipe.zppo.run.files import write_text_atomically
+from recipe.zppo.run.files import write_atomically, write_text_atomically
+from recipe.zppo.run.line_log import lines_of
 
 STARTS = "starts.jsonl"
 _ENDS = 1 << 20
@@ -36,7 +36,10 @@ def record_start(config: DictConfig) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         starts = folder / STARTS
-        number = len(starts.read_text(encoding="utf-8").splitlines()) + 1 if starts.exists() else 1
+        before = starts.read_bytes() if starts.exists() else b""
+        if before and not before.endswith(b"\n"):
+            before += b"\n"  # half a line, of a version that could be killed while it wrote
+        number = before.count(b"\n") + 1
         composed = f"config_{number}.yaml"
         write_text_atomically(str(folder / composed), OmegaConf.to_yaml(blotted(config), resolve=True))
         data = {
@@ -56,8 +59,8 @@ def record_start(config: DictConfig) -> None:
             "python": sys.version.split()[0],
             "packages": {found.name: found.version for found in sorted(distributions(), key=lambda found: found.name)},
         }
-        with starts.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        whole = before + b"".join(lines_of([line]))
+        write_atomically(str(starts), lambda temporary: Path(temporary).write_bytes(whole))
     except OSError as error:
         reason = error.strerror or str(error)
         raise ConfigError(

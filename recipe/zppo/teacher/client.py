@@ -20,7 +20,7 @@ from recipe.zppo.sanitize import sanitize
 from recipe.zppo.teacher.generate import Generate
 from recipe.zppo.teacher.own_template import load_judge_template
 from recipe.zppo.teacher.slots import Work
-from recipe.zppo.types import Candidate, Hint, TeacherAnswers, TeacherRollout
+from recipe.zppo.types import NO_HINT, Candidate, Hint, TeacherAnswers, TeacherRollout
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +54,7 @@ class TeacherClient:
 
     async def solve(self, data: dict[str, Any], messages: list[dict], seeds: Sequence[int]) -> TeacherAnswers:
         """Fresh teacher rollouts of a question, graded as the student's are. Requests may fail."""
+        assert self.generate is not None, "there is no teacher"
         # Text has nothing to decode, and without a detour all requests of a batch arrive together.
         pictures = media.has_media(messages)
         opened = await asyncio.to_thread(self.generate.opened, messages) if pictures else self.generate.opened(messages)
@@ -166,13 +167,13 @@ class TeacherClient:
         What the teacher thinks aloud before it is not part of it. A hint with a box or the gold answer is a ``leak``.
         """
         if self.generate is None:
-            return Hint("", "failed")
+            return NO_HINT
         messages = prompts.hint_request_messages(draft.text, special_tokens=self.special_tokens)
         try:
             reply, num_tokens = await self._say(messages, seed, whole=True)
         except Exception as error:  # whatever the servers raise: the question goes without a hint, counted
             logger.warning("hint failed: %s", error)
-            return Hint("", "failed")
+            return NO_HINT
         hint = sanitize(reply, self.special_tokens).strip()
         problem = "failed" if not hint else "leak" if any(leaks(hint, text) for text in ["", *gold_texts(data)]) else ""
         return Hint(hint, problem, num_tokens)
@@ -197,5 +198,6 @@ class TeacherClient:
 
     async def _ask(self, messages: list[dict], seed: int, max_tokens: int, work: Work) -> tuple[str, int]:
         """Text and number of its tokens: the student's for the same text where the teacher's were not counted."""
+        assert self.generate is not None, "there is no teacher"
         text, num_tokens = await self.generate(messages, seed, max_tokens, work)
         return text, len(self._encode(text)) if num_tokens is None else num_tokens

@@ -80,8 +80,9 @@ class EndpointSpec:
 
 def endpoint_specs(zppo: ZPPOConfig) -> dict[str, EndpointSpec]:
     """One for each of `teacher_paths`, in their order, with the key from this process's environment."""
-    key = Secret.from_environment(zppo.teacher.api_key_env)
-    return {path: EndpointSpec(zppo.teacher.base_url, path, key) for path in zppo.teacher_paths}
+    address, key = zppo.teacher.base_url, Secret.from_environment(zppo.teacher.api_key_env)
+    assert address is not None, "the teacher has servers of its own"
+    return {path: EndpointSpec(address, path, key) for path in zppo.teacher_paths}
 
 
 class Endpoint:

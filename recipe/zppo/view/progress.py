@@ -52,7 +52,6 @@ LINES = {
 """The main numbers, as lines over the steps."""
 
 _RECENT_STEPS = 20
-_SILENCE_S = 120.0
 
 
 @dataclass(kw_only=True)
@@ -89,12 +88,6 @@ class Progress:
             return self.words
         usual = "" if self.usual_seconds is None else f", as a rule {clock(self.usual_seconds)}"
         return f"{self.words} (for {clock(self.stage_seconds)}{usual})"
-
-    @property
-    def words_with_time(self) -> str:
-        """The same, with how long it has been so where that is worth knowing."""
-        worth = self.stage == "start" or (self.stage_seconds > _SILENCE_S and not self.done)
-        return f"{self.words} (for {clock(self.stage_seconds)})" if worth else self.words
 
 
 class ProgressReader:

@@ -1,0 +1,77 @@
+"""Keys of verl's that would do nothing, and those that ZPPO's step relies on."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from recipe.zppo.errors import ConfigError
+
+# Nodes of verl's pre-V1 layout, which still compose but which V1 never reads; the live ones are below `reward`.
+LEGACY = {
+    "custom_reward_function": "reward.custom_reward_function",
+    "reward_model": "reward.reward_model, reward.reward_manager or reward.num_workers",
+    "sandbox_fusion": "reward.sandbox_fusion",
+}
+
+# Keys that only verl's code before V1 reads, or none: key, verl's default, what to do instead.
+UNREAD: tuple[tuple[str, Any, str], ...] = (
+    ("actor_rollout_ref.actor.grad_clip", 1.0, "set actor_rollout_ref.actor.optim.clip_grad"),
+    ("actor_rollout_ref.actor.freeze_vision_tower", False, "verl 0.9.1 trains the vision tower; leave it false"),
+    ("actor_rollout_ref.actor.use_prefix_grouper", False, "leave it false"),
+    ("actor_rollout_ref.rollout.over_sample_rate", 0, "leave it 0"),
+    ("actor_rollout_ref.rollout.multi_turn.num_repeat_rollouts", None, "set actor_rollout_ref.rollout.n"),
+)
+
+# Settings of verl that ZPPO's step relies on: key, the value it needs, why.
+REQUIRED: tuple[tuple[str, Any, str], ...] = (
+    ("trainer.use_v1", True, "ZPPO is a trainer of verl's V1"),
+    ("trainer.v1.trainer_mode", "zppo", "another mode runs another trainer, and the zppo node would be ignored"),
+    (
+        "algorithm.adv_estimator",
+        "zppo",
+        "the two-step estimator of Eqs. 2 to 6; choose its form by zppo.advantage_norm",
+    ),
+    ("algorithm.filter_groups.enable", False, "dropped groups would miss in the accuracies that decide on hardness"),
+    ("distillation.enabled", False, "it replaces the loss; the teacher of ZPPO is configured at zppo.teacher"),
+    ("actor_rollout_ref.hybrid_engine", True, "rollout and update share the student's accelerators"),
+    ("actor_rollout_ref.actor.ppo_epochs", 1, "a step has no second epoch; set zppo.updates_per_step instead"),
+    ("actor_rollout_ref.actor.shuffle", False, "mini-batches are drawn anew in each step, whatever it says"),
+    ("actor_rollout_ref.actor.data_loader_seed", 42, "it would do nothing: mini-batches follow zppo.seed, set that"),
+    ("trainer.v1.sampler.sync_refill_failed_groups", False, "ZPPO counts and reports failed groups itself"),
+    ("actor_rollout_ref.actor.checkpoint.async_save", False, "a checkpoint would be published before it is written"),
+    ("data.return_raw_chat", True, "reformulated prompts are built from chat messages"),
+)
+
+
+def check_settings(config: DictConfig) -> None:
+    """Legacy keys that do nothing, and settings under which ZPPO's step would not be what it says."""
+    for node, instead in LEGACY.items():
+        for key in _set_leaves(config.get(node), node):
+            raise ConfigError(f"{key}: verl's V1 trainer ignores this key; set {instead}")
+    for key, default, instead in UNREAD:
+        if (value := OmegaConf.select(config, key, default=default)) != default:
+            raise ConfigError(f"{key}: {as_yaml(value)} would do nothing: verl's V1 trainer never reads it; {instead}")
+    for key, needed, why in REQUIRED:
+        value = OmegaConf.select(config, key)
+        if value != needed:
+            shown, wanted = as_yaml(value), as_yaml(needed)
+            raise ConfigError(f"{key}: must be {wanted}, got {shown}: {why}")
+    if config.trainer.get("val_only") and not config.trainer.val_before_train:
+        raise ConfigError("trainer.val_only: verl would train; it validates only with trainer.val_before_train=true")
+    manager = "actor_rollout_ref.rollout.agent.agent_loop_manager_class"
+    if not OmegaConf.select(config, manager):
+        raise ConfigError(f"{manager}: must be set; without it verl's own manager would run, and no reformulation")
+
+
+def _set_leaves(node: Any, path: str) -> list[str]:
+    """Dotted keys below `node` that hold a value."""
+    if isinstance(node, Mapping | DictConfig):
+        return [leaf for key in node for leaf in _set_leaves(node[key], f"{path}.{key}")]
+    return [path] if node is not None else []
+
+
+def as_yaml(value: Any) -> str:
+    """A value as a user writes it on the command line."""
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
