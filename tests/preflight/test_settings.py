@@ -14,6 +14,7 @@ URL, OPENAI_ONLY = "zppo.teacher.base_url", "zppo.teacher.openai_fields_only"
 ENDPOINT, LEGACY = f"{URL}=http://127.0.0.1:9/v1", "verl's V1 trainer ignores this key; set reward.…"
 ACTOR, DTYPE, OVERRIDE = "actor_rollout_ref.actor", "fsdp_config.model_dtype", "optim.override_optimizer_config"
 MANAGER = "actor_rollout_ref.rollout.agent.agent_loop_manager_class"
+CORRECTION = "algorithm.rollout_correction"
 N, REWARD, RESUME = "actor_rollout_ref.rollout.n", "reward.custom_reward_function.path", "trainer.resume_from_path"
 GRADED = Path(__file__).parents[1] / "media/graded_by_hash.py"
 NO_BCQ, PLAIN = "zppo.reformulation.bcq=false", "zppo.reformulation.enable=false"
@@ -135,6 +136,17 @@ CASES = [
     ("reward_model.reward_manager=x", f"reward_model.reward_manager: {LEGACY}"),
     ("reward_model.model.path=x", f"reward_model.model.path: {LEGACY}"),
     ("sandbox_fusion.url=x", f"sandbox_fusion.url: {LEGACY}"),
+    (
+        f"{CORRECTION}.bypass_mode=true {CORRECTION}.rollout_is=token",
+        f"{CORRECTION}.rollout_is: token would do nothing: with bypass_mode verl's V1 trainer never…",
+        f"{CORRECTION}.bypass_mode=true",
+        f"{CORRECTION}.rollout_is=token",
+    ),
+    (
+        f"{PLAIN} zppo.distillation.mode=on_policy {CORRECTION}.rollout_rs=token_k1",
+        f"{CORRECTION}.rollout_rs: token_k1 would do nothing: a divergence to the teacher has no importance ratio…",
+    ),
+    (f"{CORRECTION}.loss_type=reinforce", f"{CORRECTION}.loss_type: reinforce would do nothing: …"),
     *((f"{key}=0.5", f"{key}: 0.5 would do nothing…") for key, _, _ in UNREAD),
     # the optimiser, by its name and by verl's keys
     ("zppo.optimizer=adamw", "zppo.optimizer: …"),

@@ -58,11 +58,30 @@ def check_settings(config: DictConfig) -> None:
         if value != needed:
             shown, wanted = as_yaml(value), as_yaml(needed)
             raise ConfigError(f"{key}: must be {wanted}, got {shown}: {why}")
+    _check_correction(config)
     if config.trainer.get("val_only") and not config.trainer.val_before_train:
         raise ConfigError("trainer.val_only: verl would train; it validates only with trainer.val_before_train=true")
     manager = "actor_rollout_ref.rollout.agent.agent_loop_manager_class"
     if not OmegaConf.select(config, manager):
         raise ConfigError(f"{manager}: must be set; without it verl's own manager would run, and no reformulation")
+
+
+def _check_correction(config: DictConfig) -> None:
+    """Importance weights and rejection that would reach no loss (findings/verl_bypass_mode_corrects_nothing.sh)."""
+    correction = config.algorithm.get("rollout_correction") or {}
+    why = None
+    if OmegaConf.select(config, "zppo.distillation.mode", default="none") != "none":
+        why = "a divergence to the teacher has no importance ratio; leave it null"
+    elif correction.get("bypass_mode"):
+        why = "with bypass_mode verl's V1 trainer never gives it to the actor; set bypass_mode to false"
+    for name in ("rollout_is", "rollout_rs"):
+        if why is not None and (value := correction.get(name)) is not None:
+            raise ConfigError(f"algorithm.rollout_correction.{name}: {as_yaml(value)} would do nothing: {why}")
+    if (loss := correction.get("loss_type", "ppo_clip")) != "ppo_clip":
+        raise ConfigError(
+            f"algorithm.rollout_correction.loss_type: {as_yaml(loss)} would do nothing: verl's V1 trainer never gives "
+            "it to the actor; leave it ppo_clip"
+        )
 
 
 def _set_leaves(node: Any, path: str) -> list[str]:
