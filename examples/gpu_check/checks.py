@@ -198,7 +198,7 @@ def task(work: Path, large: bool) -> list[str]:
         *("data.max_prompt_length=192", "data.max_response_length=96", "data.train_batch_size=16"),
         *(f"actor_rollout_ref.model.path={work}/student", f"zppo.teacher.path={work}/teacher"),
         *("actor_rollout_ref.rollout.n=8", "actor_rollout_ref.rollout.max_model_len=1536", "zppo.teacher.n_rollouts=2"),
-        *("actor_rollout_ref.actor.optim.lr=3e-5", "zppo.compression.mode=truncate", "zppo.compression.max_tokens=96"),
+        *("actor_rollout_ref.actor.optim.lr=1e-5", "zppo.compression.mode=truncate", "zppo.compression.max_tokens=96"),
         *("zppo.reformulation.max_candidate_tokens=96", "zppo.replay.capacity=200", "zppo.replay.fraction=0.25"),
         *("zppo.reformulation.fraction=0.25", "zppo.validation.presence_penalty=0.0"),
     ]

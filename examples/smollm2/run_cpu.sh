@@ -36,7 +36,7 @@ train "${PYTHON}" -m "${TRAINER}" \
     data.train_batch_size=8 \
     zppo.replay.fraction=0.5 \
     zppo.reformulation.fraction=0.5 \
-    actor_rollout_ref.actor.optim.lr=3.0e-5 \
+    actor_rollout_ref.actor.optim.lr=1.0e-5 \
     actor_rollout_ref.actor.fsdp_config.mixed_precision.param_dtype=bf16 \
     actor_rollout_ref.actor.ppo_max_token_len_per_gpu=2048 \
     actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu=2048 \
