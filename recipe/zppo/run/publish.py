@@ -12,6 +12,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from recipe.zppo.errors import WaitTimeoutError
+
+WAIT_S = 4 * 3600.0
+"""For another builder: a world takes minutes on a free machine."""
+
 
 def hash_files(root: Path, exclude: Path | None = None) -> dict[str, str]:
     """SHA-256 of every file under `root`, by relative path."""
@@ -20,20 +25,32 @@ def hash_files(root: Path, exclude: Path | None = None) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[None]:
+def exclusive(path: Path, limit_s: float = WAIT_S) -> Iterator[None]:
     """One builder of `path` at a time on a file system that knows locks; elsewhere the rename alone keeps order.
 
     A second one says that it waits, and goes on when the first has ended, however that ended.
+
+    Raises:
+        WaitTimeoutError: the first has not ended in `limit_s`.
     """
     lock = FileLock(path.parent / f".{path.name}.lock", fallback_to_soft=False)
-    with contextlib.ExitStack() as held:
-        with contextlib.suppress(OSError):
-            try:
-                held.enter_context(lock.acquire(blocking=False))
-            except Timeout:
-                print(f"{path}: another process is at work there; waiting until it has ended", file=sys.stderr)
-                held.enter_context(lock)
+    try:
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            print(f"{path}: another process is at work there; waiting until it has ended", file=sys.stderr)
+            lock.acquire(timeout=limit_s)
+    except Timeout as error:
+        raise WaitTimeoutError(
+            f"{path}: another process is still at work there after {limit_s / 3600:.3g} h; if it hangs, end it "
+            f"(it holds {lock.lock_file}), or name another folder"
+        ) from error
+    except OSError:
+        pass
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def new_building_folder(path: Path) -> Path:

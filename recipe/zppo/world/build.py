@@ -73,6 +73,7 @@ def build_once(root: Path, settings: Settings, build: Callable[[Path], None], *,
 
     Raises:
         WorldPlaceError: `root` holds something that is not a world.
+        WaitTimeoutError: another process builds there, and does not end.
         OSError: nothing can be written beside it.
     """
     root = root.expanduser().resolve()
