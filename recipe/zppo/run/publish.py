@@ -1,6 +1,7 @@
 """A folder that is either complete or absent: built beside its place, checked by hashes, published by a rename."""
 
 import contextlib
+import glob
 import hashlib
 import os
 import shutil
@@ -60,20 +61,37 @@ def new_building_folder(path: Path) -> Path:
 
 
 def remove_leftovers(path: Path) -> None:
-    """What killed builders of `path` left behind. Only while holding :func:`exclusive`."""
+    """What killed builders of `path` left behind, after :func:`recover`. Only while holding :func:`exclusive`."""
+    recover(path)
     for kind in ("building", "old"):
-        for folder in path.parent.glob(f".{path.name}.{kind}-*"):
+        for folder in _beside(path, kind):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def recover(path: Path) -> None:
+    """Puts back what was at `path`, where a publisher was killed before it had put the new folder there."""
+    old = _beside(path, "old")
+    if old and not os.path.lexists(path):
+        os.rename(max(old, key=lambda folder: folder.lstat().st_ctime_ns), path)
 
 
 def publish(folder: Path, path: Path) -> None:
     """Puts `folder` at `path`, in place of what is there; its files get the mode of new ones."""
     give_ordinary_modes(folder)
     old = path.parent / f".{path.name}.old-{uuid.uuid4().hex[:8]}"
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(path, old)
+        os.rename(folder, path)
+    finally:
+        recover(path)
     with contextlib.suppress(FileNotFoundError):
-        os.rename(path, old)
-    os.rename(folder, path)
-    shutil.rmtree(old, ignore_errors=True)
+        os.rename(old, folder)  # under this name nobody recovers what is half deleted
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _beside(path: Path, kind: str) -> list[Path]:
+    return list(path.parent.glob(f".{glob.escape(path.name)}.{kind}-*"))
 
 
 def give_ordinary_modes(folder: Path) -> None:
