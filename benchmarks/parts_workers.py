@@ -23,7 +23,7 @@ from recipe.zppo.config.compose import compose
 from recipe.zppo.methods import METHODS
 from recipe.zppo.on_verl.text_rewards import use_text_rewards
 from recipe.zppo.on_verl.worker import ZPPOAgentLoopWorker
-from recipe.zppo.reward import compute_score, verdict
+from recipe.zppo.reward import compute_score, remembered_verdict
 from recipe.zppo.sanitize import sanitize
 from recipe.zppo.types import Candidate, Group, Kind
 
@@ -108,7 +108,7 @@ def measure_responses(parts: Parts, step: PaperStep, tokenizer) -> None:
 
 def measure_grading(parts: Parts, step: PaperStep) -> None:
     """The reward of each response: every rollout of the student and of the teacher."""
-    verdict.cache_clear()
+    remembered_verdict.cache_clear()
     compute_score("", "\\boxed{x+1}", "y")  # the helper process starts
     graded = [(group.question.prompt_id, rollout) for group in step.groups for rollout in group.rollouts]
     graded += [(name, rollout) for name, answers in step.teacher.items() for rollout in answers.rollouts]
@@ -116,7 +116,7 @@ def measure_grading(parts: Parts, step: PaperStep) -> None:
         scores = [compute_score("", rollout.text, step.gold[name])["score"] for name, rollout in graded]
     agreed = sum(score == rollout.reward for score, (_, rollout) in zip(scores, graded, strict=True))
     assert agreed > 0.98 * len(graded)  # a "wrong" answer may be drawn equal: 14/7 and 2
-    part.note = f"{verdict.cache_info().misses:,} different pairs of answers"
+    part.note = f"{remembered_verdict.cache_info().misses:,} different pairs of answers"
 
 
 def measure_candidates(parts: Parts, step: PaperStep, tokenizer) -> None:

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from recipe.zppo import bounded_grader
 from recipe.zppo.bounded_grader import BoundedGrader, grade_answer
+from recipe.zppo.reward import is_correct
 
 FOLDER = Path(sys.modules[BoundedGrader.__module__].__file__).parent
 SCRIPT = """
-import importlib.util, os, pathlib, sys, time
+import importlib.util, os, pathlib, signal, sys, time
 spec = importlib.util.spec_from_file_location("bounded_grader", sys.argv[1])
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
@@ -24,6 +26,10 @@ def grade(answer, gold):
             pass
     if answer == "sleeps":
         time.sleep(0.3)
+    if answer.startswith("while it is there, "):
+        if pathlib.Path(gold).exists():
+            time.sleep(600) if answer.endswith("hang") else os.kill(os.getpid(), signal.SIGKILL)
+        return True
     if answer == "dies":
         os._exit(1)
     if answer == "grows":
@@ -54,6 +60,25 @@ def grader() -> BoundedGrader:
 )
 def test_each_verdict_stands_alone(grader, answer, verdict):
     assert [grader(answer, "gold"), grader("gold", "gold")] == [verdict, True]
+
+
+@pytest.mark.parametrize(("accident", "wait_s"), [("be killed", 60.0), ("hang", 0.2)])
+def test_after_an_accident_the_same_pair_is_compared_anew(grader, tmp_path, monkeypatch, accident, wait_s):
+    monkeypatch.setitem(bounded_grader._graders, "mathruler", grader)
+    file = tmp_path / "file"
+    file.touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(grader, "wait_s", wait_s)
+        assert not is_correct(f"while it is there, {accident}", str(file), "paper")
+    file.unlink()
+    assert is_correct(f"while it is there, {accident}", str(file), "paper")
+
+
+def test_that_a_pair_takes_too_long_is_remembered(grader, monkeypatch):
+    monkeypatch.setitem(bounded_grader._graders, "mathruler", grader)
+    assert not is_correct("spins", "gold", "paper")
+    monkeypatch.setitem(bounded_grader._graders, "mathruler", None)
+    assert not is_correct("spins", "gold", "paper")
 
 
 def test_an_answer_that_nobody_read_is_no_verdict_on_the_next_pair(grader):

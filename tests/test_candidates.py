@@ -28,6 +28,12 @@ def test_bcq_draws_each_uniformly_and_shuffles():
     assert all(abs(count - 333) < 90 for count in drawn.values())
 
 
+def test_a_worked_solution_is_not_said_to_be_the_teachers():
+    solution = [TeacherRollout("the data's", 1.0, 0, source="data")]
+    pair = draw_candidates(group("q", [0, 0]), solution, right=True, seed=0, step=1)
+    assert {(draft.source, draft.correct) for draft in pair} == {("data", True), ("student", False)}
+
+
 def test_the_draw_depends_on_seed_step_and_question_only():
     one = draw_candidates(group("q", [0, 0, 0, 0]), TEACHER, right=True, seed=0, step=1)
     shuffled = group("q", [0, 0, 0, 0])

@@ -24,6 +24,10 @@ MEMORY = 4 * 2**30  # bytes of addresses
 COMMAND = (sys.executable, "-P", os.path.abspath(__file__))  # and the grader's name
 
 
+class HelperKilledError(Exception):
+    """The helper ended without a verdict, and not for the time that the pair took: asked again, it may give one."""
+
+
 class BoundedGrader:
     """Asks a helper process that runs `serve`, and starts another when that has ended. May be used from threads."""
 
@@ -38,9 +42,17 @@ class BoundedGrader:
         self._helper: subprocess.Popen[bytes] | None = None
 
     def __call__(self, answer: str, gold: str) -> Any:
-        """Whether the two are equal, or how near; None if that took too much time of the processor, or memory.
+        """Whether the two are equal, or how near; None if there is no verdict, whatever the cause. Errors: `ask`'s."""
+        try:
+            return self.ask(answer, gold)
+        except HelperKilledError:
+            return None
+
+    def ask(self, answer: str, gold: str) -> Any:
+        """Whether the two are equal, or how near; None if that took too much time of the processor.
 
         Raises:
+            HelperKilledError: it was killed from outside, fell over the pair, or said nothing for `wait_s`.
             OSError: the helper can't be started.
         """
         with self._lock:
@@ -60,7 +72,9 @@ class BoundedGrader:
                 said, _, verdict = line.partition(b" ")
                 if said == b"%d" % number:
                     return json.loads(verdict)
-            return None
+            if helper.returncode == -signal.SIGPROF:
+                return None
+            raise HelperKilledError
 
 
 def _tell(helper: subprocess.Popen[bytes], line: bytes) -> None:
@@ -106,8 +120,8 @@ _graders = {name: BoundedGrader([*COMMAND, name]) for name in ("mathruler", "car
 
 
 def grade_answer(answer: str, gold: str, grader: str = "mathruler") -> bool | None:
-    """The verdict of `mathruler` or `recipe.zppo.careful`, from this process's helper. See `BoundedGrader`."""
-    return _graders[grader](answer, gold)
+    """The verdict of `mathruler` or `recipe.zppo.careful`, from this process's helper. See `BoundedGrader.ask`."""
+    return _graders[grader].ask(answer, gold)
 
 
 def _load(name: str) -> Callable[[str, str], bool]:

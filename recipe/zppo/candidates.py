@@ -80,7 +80,7 @@ def draw_correct(prompt_id: str, helpers: Sequence[TeacherRollout], rng: Random)
     Raises:
         ValueError: there is none.
     """
-    correct = [Draft(r.text, "teacher", i, True, answer=r.answer) for i, r in enumerate(helpers) if r.correct]
+    correct = [Draft(r.text, r.source, i, True, answer=r.answer) for i, r in enumerate(helpers) if r.correct]
     if not correct:
         raise ValueError(f"{prompt_id} has no correct teacher rollout to show")
     return rng.choice(correct)

@@ -21,7 +21,7 @@ from mathruler.grader import extract_boxed_content
 
 from recipe.zppo import answer_format
 from recipe.zppo.answer_format import MAX_ANSWER
-from recipe.zppo.bounded_grader import grade_answer
+from recipe.zppo.bounded_grader import HelperKilledError, grade_answer
 from recipe.zppo.errors import RewardError
 
 Grader: TypeAlias = Literal["paper", "careful"]
@@ -118,9 +118,21 @@ def is_doubtful(answer: str, gold: str) -> bool:
     return careful is not None and careful != bool(verdict(answer, gold, "paper"))
 
 
-@lru_cache(maxsize=8192)  # the rollouts of a question repeat their answers, and each pair takes milliseconds
 def verdict(answer: str, gold: str, grader: Grader) -> bool | None:
-    """A grader's; None where it took too long. Under `paper` the marks of degree and percent do not matter."""
+    """A grader's; None where it took too long, or was killed. The latter is not remembered: the next call asks anew."""
+    try:
+        return remembered_verdict(answer, gold, grader)
+    except HelperKilledError:
+        return None
+
+
+@lru_cache(maxsize=8192)  # the rollouts of a question repeat their answers, and each pair takes milliseconds
+def remembered_verdict(answer: str, gold: str, grader: Grader) -> bool | None:
+    """Under `paper` the marks of degree and percent do not matter.
+
+    Raises:
+        HelperKilledError: see there.
+    """
     if answer == gold:
         return True
     if grader == "careful":

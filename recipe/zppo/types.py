@@ -129,6 +129,8 @@ class TeacherRollout:
     judge_tokens: int = 0
     answer: str | None = None
     """"" for none; None where nobody has looked."""
+    source: str = "teacher"
+    """Of the candidate that is made of it (`Candidate`)."""
 
     @property
     def correct(self) -> bool:
@@ -156,9 +158,10 @@ class TeacherAnswers:
 class Candidate:
     """A response as a reformulated prompt shows it.
 
-    ``source`` is teacher or student; ``compression`` says how the text came about: ``teacher`` (its summary),
-    ``tail:<reason>`` (fall-back), ``truncate`` or ``none``. ``rejected`` says of each summary that was not good enough
-    why; after it, another was asked for. ``answer`` is the response's, ``shown_answer`` what the text gives.
+    ``source`` is teacher, student, or data (a row's worked solution); ``compression`` says how the text came about:
+    ``teacher`` (its summary), ``tail:<reason>`` (fall-back), ``truncate`` or ``none``. ``rejected`` says of each
+    summary that was not good enough why; after it, another was asked for. ``answer`` is the response's,
+    ``shown_answer`` what the text gives.
     """
 
     text: SafeText = field(repr=False)

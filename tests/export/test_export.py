@@ -161,6 +161,8 @@ def test_what_is_there_is_not_lost(finished: Finished, zppo, tmp_path: Path) -> 
     zppo(finished.folder, "--to", target)
     before = (target / "model.safetensors").read_bytes()
     assert "a model is there already; replace it with --overwrite" in zppo(finished.folder, "--to", target, status=2)
+    target.rename(target.with_name(".out.old-0"))  # as a killed export does with what it replaces
+    assert "a model is there already; replace it with --overwrite" in zppo(finished.folder, "--to", target, status=2)
     other = tmp_path / "thesis"
     other.mkdir()
     (other / "thesis.tex").touch()

@@ -1,19 +1,23 @@
 """Requests gather, are answered in batches, and do not stop the event loop where somebody else needs it."""
 
 import asyncio
-import time
+import threading
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
 
 from recipe.zppo.local.batching import BatchedModel, GenerationError
 
+WAIT_S = 60
+"""For what is about to happen, on however busy a machine."""
 
-class Slow:
-    """Takes a while over two requests, as a model does."""
 
-    def __init__(self):
-        self.batches, self.sessions = [], 0
+class Model:
+    """Answers requests in batches; ``meanwhile`` is called in each."""
+
+    def __init__(self, meanwhile: Callable[[], object] = bool):
+        self.meanwhile, self.batches, self.sessions = meanwhile, [], 0
 
     def session(self, max_seqs, max_tokens):
         self.sessions += 1
@@ -34,7 +38,7 @@ class Slow:
     def step(self):
         numbers = list(self.waiting)[: self.at_once]
         self.batches.append(len(numbers))
-        time.sleep(0.3)
+        self.meanwhile()
         return {number: self.waiting.pop(number).answer() for number in numbers}
 
 
@@ -43,13 +47,20 @@ def request(number: int) -> SimpleNamespace:
 
 
 def test_requests_that_nobody_waits_for_are_not_answered():
-    model = BatchedModel(Slow(), max_seqs=2, max_padded_tokens=1000, in_thread=True)
+    begun, cancelled = threading.Event(), threading.Event()
+
+    def meanwhile():
+        begun.set()
+        cancelled.wait(WAIT_S)
+
+    model = BatchedModel(Model(meanwhile), max_seqs=2, max_padded_tokens=1000, in_thread=True)
 
     async def run():
         tasks = [asyncio.create_task(model.generate([request(i)])) for i in range(10)]
-        await asyncio.sleep(0.1)  # the first two are under way
+        assert await asyncio.to_thread(begun.wait, WAIT_S)  # the first two are under way
         for task in tasks:
             task.cancel()
+        cancelled.set()
         await model.idle()
 
     asyncio.run(run())
@@ -58,31 +69,33 @@ def test_requests_that_nobody_waits_for_are_not_answered():
 
 @pytest.mark.parametrize("in_thread", [False, True])
 def test_the_loop_goes_on_only_where_it_is_asked_to(in_thread):
-    model = BatchedModel(Slow(), max_seqs=8, max_padded_tokens=1000, in_thread=in_thread)
+    begun, went_on, seen = threading.Event(), threading.Event(), []
+
+    def meanwhile():
+        begun.set()
+        seen.append(went_on.wait(WAIT_S if in_thread else 0.1))
+
+    model = BatchedModel(Model(meanwhile), max_seqs=8, max_padded_tokens=1000, in_thread=in_thread)
+
+    async def go_on():
+        while not begun.is_set():
+            await asyncio.sleep(0)
+        went_on.set()
 
     async def run():
-        ticks = 0
-
-        async def clock():
-            nonlocal ticks
-            while True:
-                await asyncio.sleep(0.01)
-                ticks += 1
-
-        task = asyncio.create_task(clock())
+        task = asyncio.create_task(go_on())
         answers = await asyncio.gather(*(model.generate([request(i)]) for i in range(5)))
-        task.cancel()
-        return answers, ticks
+        await task
+        return answers
 
-    answers, ticks = asyncio.run(run())
-    assert answers == [[[i]] for i in range(5)]
+    assert asyncio.run(run()) == [[[i]] for i in range(5)]
     assert model.generator.batches == [5]
-    assert (ticks > 5) == in_thread
+    assert seen == [in_thread]
 
 
 @pytest.mark.parametrize("in_thread", [False, True])
 def test_a_failing_model_fails_those_that_it_has_and_no_later_one(in_thread):
-    model = BatchedModel(Slow(), max_seqs=1, max_padded_tokens=1000, in_thread=in_thread)
+    model = BatchedModel(Model(), max_seqs=1, max_padded_tokens=1000, in_thread=in_thread)
 
     async def run():
         with pytest.raises(GenerationError, match="2 responses failed: ZeroDivisionError"):

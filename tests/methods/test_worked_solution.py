@@ -46,6 +46,7 @@ def test_it_shows_the_rows_solution_beside_a_wrong_answer(run) -> None:
         assert solution  # a row without one gets no such group
         (right,), (wrong,) = ([c for c in group["candidates"] if c["correct"] is side] for side in (True, False))
         gold = rows.loc[group["prompt_id"], "reward_model"]["ground_truth"]
+        assert (right["source"], wrong["source"]) == ("data", "student")
         assert f"\\boxed{{{gold}}}" in right["text"] and f"\\boxed{{{gold}}}" not in wrong["text"]
 
 

@@ -9,9 +9,9 @@ import pytest
 from omegaconf import OmegaConf
 from ray.exceptions import ActorDiedError, ActorUnavailableError
 
+from benchmarks.virtual_time import run_in_virtual_time
 from recipe.zppo.errors import RolloutError
-from recipe.zppo.on_verl import manager as workers
-from recipe.zppo.on_verl.manager import ZPPOAgentLoopManager
+from recipe.zppo.on_verl.manager import ASK_AGAIN_S, ZPPOAgentLoopManager
 from recipe.zppo.types import Kind, Question, RolloutFailure
 
 LOST = ActorUnavailableError("connection reset", None)
@@ -52,16 +52,15 @@ class Worker:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Callable:
-    """Runs a coroutine function on a manager of these workers."""
-    monkeypatch.setattr(workers, "ASK_AGAIN_S", 0.01)
+def run() -> Callable:
+    """Runs a coroutine function on a manager of these workers; waits take no time."""
 
     def go(do: Callable, *handles: Worker) -> Any:
         config = {"actor_rollout_ref": {"rollout": {}, "model": {}}, "data": {"prompt_key": "prompt"}}
         config["zppo"] = {"judge": {"enable": False}}
         manager = ZPPOAgentLoopManager(OmegaConf.create(config), None)
         manager.agent_loop_workers = list(handles)
-        return asyncio.run(asyncio.wait_for(do(manager), 10))
+        return run_in_virtual_time(asyncio.wait_for(do(manager), 10 * ASK_AGAIN_S))
 
     return go
 
@@ -94,7 +93,7 @@ def test_a_worker_out_of_reach_gets_no_work_until_it_answers(run) -> None:
         for _ in range(5):
             assert not any(isinstance(rollout, RolloutFailure) for rollout in await group(manager))
         assert (away.calls, well.calls) == (1, 5)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(3.5 * ASK_AGAIN_S)
         await group(manager)
         assert away.calls == 2
 
@@ -123,9 +122,9 @@ def test_a_worker_that_is_found_dead_while_away_ends_the_run(run) -> None:
     away = Worker(LOST, ready=(LOST, ActorDiedError()))
 
     async def ask(manager: ZPPOAgentLoopManager) -> None:
-        for _ in range(20):
+        for _ in range(4):
             await manager.compress(None, seed=0, teacher=True)
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(ASK_AGAIN_S)
 
     with pytest.raises(RolloutError, match="an agent-loop worker died"):
         run(ask, away, Worker())

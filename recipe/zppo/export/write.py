@@ -12,17 +12,19 @@ from recipe.zppo.errors import ExportError, ZPPOError, one_line
 from recipe.zppo.export.card import write_card
 from recipe.zppo.export.record import Record
 from recipe.zppo.export.source import Source
-from recipe.zppo.run.publish import new_building_folder, publish
+from recipe.zppo.run.publish import new_building_folder, publish, recover
 from recipe.zppo.run.weights import cast_weights
 
 
 def check_target(target: Path, source: Source, overwrite: bool, key: str = "--to") -> None:
-    """
+    """Also brings back a model that an export which was killed had moved away.
+
     Raises:
         ExportError: something is there that must not be replaced.
     """
     if target == source.run or target in source.run.parents or target.is_relative_to(source.path):
         raise ExportError(f"{key} {target}: this is the run itself, or a folder that holds it; name another one")
+    recover(target)
     if not os.path.lexists(target) or (target.is_dir() and not any(target.iterdir())):
         return
     if not any((target / name).is_file() for name in ("config.json", "adapter_config.json")):

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import Any
 
 from recipe.cpu.hf_sampling import SamplingParams
-from recipe.zppo.errors import JudgeError, RolloutError
+from recipe.zppo.errors import JudgeError, PromptTooLongError, RolloutError
 from recipe.zppo.judge import with_question
 from recipe.zppo.local.workers import LocalWorkers
 from recipe.zppo.randomness import derive_seed
@@ -18,9 +18,15 @@ logger = logging.getLogger(__name__)
 async def validate(dataset: Any, workers: LocalWorkers, decoding: Any) -> dict[str, float]:
     """Mean accuracy of ``decoding.n`` responses to each question, by data source (``val-core/<source>/acc/mean@<n>``).
 
+    A question that does not fit the context, or has a response without a verdict, is left out, logged and counted.
+
     Args:
         dataset: a `ZPPODataset`.
         decoding: ``actor_rollout_ref.rollout.val_kwargs``.
+
+    Raises:
+        RolloutError: more than half of the questions failed.
+        RewardFunctionError: see `LocalWorkers.grade`.
     """
     samples = int(decoding.n)
     params = SamplingParams(
@@ -30,30 +36,46 @@ async def validate(dataset: Any, workers: LocalWorkers, decoding: Any) -> dict[s
         max_tokens=workers.response_length,
         presence_penalty=workers.zppo.validation.presence_penalty,
     )
-    rows, asked, requests = [dataset[i] for i in range(len(dataset))], [], []
-    for row in rows:
-        prompt_ids = workers.prompt_ids(list(row["raw_prompt"]))
+    rows = [dataset[i] for i in range(len(dataset))]
+    failed: dict[int, Exception] = {}  # by place of the question, as all below
+    asked, requests = [], []
+    for place, row in enumerate(rows):
+        try:
+            prompt_ids = workers.prompt_ids(list(row["raw_prompt"]))
+        except PromptTooLongError as error:
+            failed[place] = error
+            continue
         for session in range(samples):
             seed = derive_seed(workers.zppo.seed, "validation", row["prompt_id"], session)
-            asked.append(row)
+            asked.append(place)
             requests.append(workers.request(prompt_ids, params, seed))
     responses = await workers.student.server.generate(requests)
     texts = [workers.tokenizer.decode(response.token_ids, skip_special_tokens=True) for response in responses]
-    grading = (workers.grade(with_question(row), text, validation=True) for row, text in zip(asked, texts, strict=True))
+    grading = (
+        workers.grade(with_question(rows[place]), text, validation=True)
+        for place, text in zip(asked, texts, strict=True)
+    )
     graded = await asyncio.gather(*grading, return_exceptions=True)
-    scores: dict[str, list[float]] = defaultdict(list)
-    failures = []
-    for row, result in zip(asked, graded, strict=True):
+    rewards: dict[int, list[float]] = defaultdict(list)
+    for place, result in zip(asked, graded, strict=True):
         if isinstance(result, JudgeError):
-            failures.append(result)
+            failed[place] = result
         elif isinstance(result, BaseException):
             raise result
         else:
-            scores[row["data_source"]].append(result[0])
-    if failures:
-        logger.error("validation: %s of %s responses have no verdict: %s", len(failures), len(texts), failures[0])
-    if len(failures) * 2 > len(texts):
-        raise RolloutError(f"validation: {len(failures)} of {len(texts)} responses failed: {failures[0]}")
-    metrics = {"zppo/validation/unjudged": len(failures)} if workers.zppo.judge.enable else {}
+            rewards[place].append(result.reward)
+    if failed:
+        first = failed[min(failed)]
+        logger.error("validation: %s of %s prompts failed, the first: %s", len(failed), len(rows), first)
+        if len(failed) * 2 > len(rows):
+            raise RolloutError(f"validation: {len(failed)} of {len(rows)} prompts failed: {first}")
+    metrics: dict[str, float] = {"zppo/validation/failed": len(failed)}
+    if workers.zppo.judge.enable:
+        metrics["zppo/validation/unjudged"] = sum(isinstance(error, JudgeError) for error in failed.values())
+    scores: dict[str, list[float]] = defaultdict(list)
+    kept = [place for place in range(len(rows)) if place not in failed]
+    for place in kept:
+        scores[rows[place]["data_source"]] += rewards[place]
     metrics |= {f"val-core/{source}/acc/mean@{samples}": sum(values) / len(values) for source, values in scores.items()}
-    return metrics | validation_counts([row["data_source"] for row in rows], [row["prompt_id"] for row in rows], None)
+    sources, uids = ([rows[place][key] for place in kept] for key in ("data_source", "prompt_id"))
+    return metrics | validation_counts(sources, uids, None)

@@ -19,4 +19,4 @@ class WorkedSolution(Bcq):
 
     async def find_help(self, question: Question, ask: Callable[[], Awaitable[TeacherAnswers]]) -> TeacherAnswers:
         solution = (question.data.get("extra_info") or {}).get("solution")
-        return TeacherAnswers((TeacherRollout(str(solution), 1.0, 0),)) if solution else TeacherAnswers()
+        return TeacherAnswers((TeacherRollout(str(solution), 1.0, 0, source="data"),)) if solution else TeacherAnswers()

@@ -11,7 +11,7 @@ from typing import Any
 
 from recipe.zppo.config.ending import Arguments, command, place
 from recipe.zppo.errors import ExportError, first_line, one_line
-from recipe.zppo.run.publish import new_building_folder, publish
+from recipe.zppo.run.publish import new_building_folder, publish, recover
 from recipe.zppo.run.weights import save_model
 
 ADAPTER = "lora_adapter"
@@ -68,6 +68,7 @@ def mend(folder: Path) -> None:
     Raises:
         ExportError: there is no adapter, it was added before, or base or adapter can't be read.
     """
+    recover(folder.resolve())
     adapter = folder / ADAPTER
     if not (adapter / "adapter_config.json").is_file():
         raise ExportError(f"{folder} has no {ADAPTER}/adapter_config.json, so there is nothing to merge")

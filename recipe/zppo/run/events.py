@@ -41,7 +41,7 @@ class ShownCandidate(TypedDict):
     """A candidate of a BCQ or NCQ, in the order shown."""
 
     source: str
-    """teacher or student"""
+    """teacher, student, or data (a row's worked solution)"""
     correct: bool
     answer: str
     """Of the response that it is of."""

@@ -27,7 +27,10 @@ METHOD_KEYS = (
     "data.train_batch_size",
     "actor_rollout_ref.rollout.n",
 )
-"""What differs between the methods of the paper and its ablations, and what a step consists of."""
+"""What differs between the methods of the paper and its ablations, and what a step consists of.
+
+Threshold, fractions and the form of candidates may change between two starts: docs/reference/files.md.
+"""
 
 REWARD_KEYS = ("zppo.answer.closer", "zppo.reward.binarize")
 """Beside them: what a prompt asks for and what is right, null as a rule."""

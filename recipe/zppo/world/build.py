@@ -73,6 +73,7 @@ def build_once(root: Path, settings: Settings, build: Callable[[Path], None], *,
 
     Raises:
         WorldPlaceError: `root` holds something that is not a world.
+        WaitTimeoutError: another process builds there, and does not end.
         OSError: nothing can be written beside it.
     """
     root = root.expanduser().resolve()
@@ -83,10 +84,10 @@ def build_once(root: Path, settings: Settings, build: Callable[[Path], None], *,
     with tempfile.TemporaryFile(dir=root.parent):
         pass  # a lock would wait for ever where no file can be made
     with publish.exclusive(root):
+        publish.remove_leftovers(root)
         if not force and is_finished(paths, settings):
             return paths
         _refuse_foreign(paths)
-        publish.remove_leftovers(root)
         folder = publish.new_building_folder(root)
         try:
             build(folder)
