@@ -140,8 +140,12 @@ def test_the_command_makes_data_and_models_looks_at_them_and_runs_the_study(tmp_
 
 
 def test_each_seed_has_models_of_its_own_and_kept_seeds_count(tmp_path: Path):
-    (tmp_path / "home").mkdir()
-    status, made = calls(tmp_path, SEEDS="1 2", KEPT="0")
+    (tmp_path / "calls").touch()
+    variables = {"SEEDS": "1 2", "KEPT": "0", "RESULTS": str(tmp_path)}
+    assert calls(tmp_path, **variables) == (2, [])  # before any work: there is no run of seed 0
+    (tmp_path / "runs/zppo-smollm2-seed0-abc").mkdir(parents=True)
+    status, made = calls(tmp_path, **variables)
+    assert (tmp_path / "home/study/runs/zppo-smollm2-seed0-abc").is_dir()
     assert status == 0 and "seeds=[0,1,2]" in made[-1]
     tuned = [call for call in made if Path(call[0]).name == "sft.py"]
     assert [Path(call[call.index("--out") + 1]).name for call in tuned] == [

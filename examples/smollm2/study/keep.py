@@ -4,8 +4,8 @@ A run keeps what it is, what it came to, and of its event log the metrics that t
 `run_cpu.sh` takes them up. Models, texts and the lives of questions are left out; so are the places of files.
 """
 
+import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +51,16 @@ def keep(run: Path, out: Path) -> None:
 
 
 def main() -> None:
-    study, results = map(Path, sys.argv[1:])
-    finished = sorted(result.parent for result in (study / "runs").glob("*/result.json"))
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("study", type=Path, help="folder of the study")
+    parser.add_argument("results", type=Path, help="folder to keep its runs in")
+    options = parser.parse_args()
+    finished = sorted(result.parent for result in (options.study / "runs").glob("*/result.json"))
+    if not finished:
+        parser.error(f"{options.study} has no finished runs")
     for run in finished:
-        keep(run, results / "runs" / run.name)
-    print(f"{results}: {len(finished)} runs kept")
+        keep(run, options.results / "runs" / run.name)
+    print(f"{options.results}: {len(finished)} runs kept")
 
 
 if __name__ == "__main__":

@@ -16,9 +16,14 @@ HOME_DIR=${ZPPO_HOME:-outputs/smollm2-study}
 STOP_AFTER=${STOP_AFTER:-}
 SEEDS=${SEEDS:-0 1 2}
 KEPT=${KEPT:-}
+RESULTS=${RESULTS:-${HERE}/results}
 export OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false PYTHONPATH=${HERE}/../../..${PYTHONPATH:+:${PYTHONPATH}}
 CLOSER='Put the answer in \boxed{}.'
 
+for seed in ${KEPT}; do
+    kept=("${RESULTS}"/runs/*-seed"${seed}"-*)
+    [[ ${#kept[@]} != 0 ]] || { echo "KEPT: ${RESULTS} has no runs of seed ${seed}; keep.py puts them there" >&2; exit 2; }
+done
 mkdir -p "${HOME_DIR}"
 "${PYTHON}" "${HERE}/data.py" "${HOME_DIR}/data"
 "${PYTHON}" "${HERE}/../weights.py" "${HOME_DIR}/base" --no-system ${WEIGHTS:+--from "${WEIGHTS}"}
@@ -65,7 +70,7 @@ done
 
 if [[ -n ${KEPT} ]]; then
     mkdir -p "${HOME_DIR}/study/runs"
-    for run in "${HERE}"/results/runs/*; do
+    for run in "${RESULTS}"/runs/*; do
         [[ -e ${HOME_DIR}/study/runs/${run##*/} ]] || cp -r "${run}" "${HOME_DIR}/study/runs"
     done
     SEEDS="${KEPT} ${SEEDS}"
