@@ -120,18 +120,28 @@ class Training:
         return (self.folder / "train.log").read_text(errors="replace")
 
     def kill_at(self, step: int, stage: str, *changes: str) -> None:
-        """Run until the status file says ``stage`` of ``step`` and kill -9 everything."""
+        """Run until the status file says ``stage`` of ``step``, one that lasts, and kill -9 everything."""
+        self._kill_when(lambda: (self.status().get("step"), self.status().get("stage")) == (step, stage), *changes)
+
+    def kill_in_checkpoint(self, step: int, *changes: str) -> None:
+        """Kill -9 everything when the model of ``step`` is saved and the checkpoint is not whole.
+
+        verl waits there: its file of the data order is a pipe that nobody reads.
+        """
+        pipe, model = (self.run_dir / f"global_step_{step}" / name for name in ("data.pt", "actor/huggingface"))
+        pipe.parent.mkdir(parents=True)
+        os.mkfifo(pipe)
+        self._kill_when(model.exists, *changes)
+        pipe.unlink()
+
+    def _kill_when(self, reached: Callable[[], bool], *changes: str) -> None:
         process = self.start(*changes)
         deadline = time.monotonic() + LIMIT_S
-        while time.monotonic() < deadline:
-            status = self.status()
-            if (status.get("step"), status.get("stage")) == (step, stage):
-                kill(process)
-                return
-            assert process.poll() is None, f"ended before {stage} of step {step}\n{self.log()[-5000:]}"
+        while not reached() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.005)
+        ended = process.poll()
         kill(process)
-        raise AssertionError(f"never reached {stage} of step {step}\n{self.log()[-3000:]}")
+        assert ended is None and time.monotonic() < deadline, f"ended, or never got there\n{self.log()[-5000:]}"
 
     def status(self) -> dict:
         try:

@@ -27,7 +27,7 @@ VALIDATED = "trainer.val_before_train=true"  # verl would validate at each start
 
 def test_kill_9_at_two_points_and_resume(training):
     killed: Training = training("killed")
-    killed.kill_at(2, "checkpoint", *SETTINGS, VALIDATED)
+    killed.kill_in_checkpoint(2, *SETTINGS, VALIDATED)
     validated = killed.metrics()[0]
     killed.kill_at(3, "update", *SETTINGS)
     killed.run(*SETTINGS)
@@ -35,8 +35,7 @@ def test_kill_9_at_two_points_and_resume(training):
     events = [(event["type"], event["step"]) for event in read_events(killed.run_dir / EVENTS_FILE)]
     assert [step for name, step in events if name == "checkpointed"] == [1, 2, 3]
     assert [step for name, step in events if name == "measured"] == [1, 2, 3]
-    first, second, third = (step for name, step in events if name == "started")
-    assert (first, third) == (0, 2) and second in (1, 2)  # on a busy machine the checkpoint is whole when it is killed
+    assert [step for name, step in events if name == "started"] == [0, 1, 2]
 
     assert {line["kind"] for line in killed.rollouts(1)} == {"plain"}
     for step in (2, 3):

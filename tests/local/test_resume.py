@@ -54,9 +54,8 @@ def test_kill_9_and_resume(train, world, tmp_path):
     server = multiprocessing.get_context("forkserver")
     server.set_forkserver_preload(["tests.local.conftest"])  # a new Python for each would import for seconds
     arguments = (overrides(world, killed, *RESUMED), tmp_path / "log")
-    begun = '{"step": 1, "stage": "generate"'
     reached = [
-        lambda: (killed / "status.json").exists() and (killed / "status.json").read_text().startswith(begun),
+        (killed / "status.json").exists,
         (killed / "rollouts/step_000002.jsonl").exists,
         (killed / "rollouts/step_000003.jsonl").exists,
     ]
