@@ -78,6 +78,36 @@ def test_after_a_start_each_wait_has_a_limit_of_its_own() -> None:
             expire()
 
 
+@pytest.mark.parametrize("left", [10, 100])
+def test_of_two_limits_the_one_that_ends_first_counts(left: float) -> None:
+    with pytest.raises(WaitTimeoutError, match=r"^the run was not ready within 60 s"), limit_of(60):
+        with WaitLimit(left, "step 3: update did not end", "zppo.timeouts.engine_s"):
+            assert 0 < timer()[0] <= min(left, 60)
+        assert 10 < timer()[0] <= 60
+        expire()
+
+
+def test_a_limit_that_ends_within_a_longer_one_is_named() -> None:
+    with (
+        pytest.raises(WaitTimeoutError, match=r"^the run was not ready within 1 s .*Raise the limit$"),
+        limit_of(1),
+        WaitLimit(60, "step 3: update did not end", "zppo.timeouts.engine_s"),
+    ):
+        try:
+            threading.Event().wait()
+        finally:
+            assert 1 < timer()[0] <= wait_limit._AGAIN_S
+
+
+def test_a_limit_is_lifted_within_another() -> None:
+    with limit_of(60) as start, WaitLimit(500, "step 3: update did not end", "zppo.timeouts.engine_s"):
+        start.lift()
+        assert 60 < timer()[0] <= 500
+        with not_counted():
+            assert timer() == (0, 0)
+        assert 60 < timer()[0] <= 500
+
+
 def test_a_clean_up_that_fails_does_not_hide_the_cause() -> None:
     with pytest.raises(WaitTimeoutError), limit_of(60):
         try:

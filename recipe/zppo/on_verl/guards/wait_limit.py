@@ -1,6 +1,8 @@
 """A limit on waiting where verl and Ray have none: for servers, workers, resources that nobody gives, engines."""
 
+import math
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -28,23 +30,28 @@ class WaitLimit:
         key: where the limit is configured.
         advice: what the user can do.
 
-    It works by the alarm signal, in a process's main thread; of two such limits, one within the other, only the inner
-    one counts. A KeyboardInterrupt is all that comes through Ray's waits (they swallow other exceptions of signal
-    handlers), and becomes the WaitTimeoutError on the way out.
+    It works by the alarm signal, in a process's main thread. Of limits within each other all count, and the one that
+    expires first is named. A KeyboardInterrupt is all that comes through Ray's waits (they swallow other exceptions of
+    signal handlers), and becomes the WaitTimeoutError on the way out of the limit that has expired.
     """
 
     def __init__(self, seconds: float, failure: str, key: str, advice: str = ""):
         self.seconds = seconds
         self._failure, self._key, self._advice = failure, key, advice
-        self._waiting_in = ""
+        self.ends = math.inf
+        """On the monotonic clock; infinite where it is lifted."""
+        self.waiting_in = ""
+        """Where it was waiting when it expired; empty before."""
 
     def lift(self) -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        self._waiting_in = ""
+        self.ends, self.waiting_in = math.inf, ""
+        _set_alarm()
 
     def __enter__(self) -> "WaitLimit":
-        self._previous = signal.signal(signal.SIGALRM, self._expire)
-        signal.setitimer(signal.ITIMER_REAL, self.seconds, _AGAIN_S)
+        self.ends = time.monotonic() + self.seconds
+        _limits.append(self)
+        self._previous = signal.signal(signal.SIGALRM, _interrupt)
+        _set_alarm()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
@@ -53,27 +60,50 @@ class WaitLimit:
             WaitTimeoutError: the limit has expired.
         """
         signal.setitimer(signal.ITIMER_REAL, 0)
+        _limits.remove(self)
         signal.signal(signal.SIGALRM, self._previous)
-        if self._waiting_in and _interrupted(error):
+        _set_alarm()
+        if self.waiting_in and _interrupted(error):
             raise WaitTimeoutError(
-                f"{self._failure} within {self.seconds:.0f} s ({self._key}); it was waiting in {self._waiting_in}"
+                f"{self._failure} within {self.seconds:.0f} s ({self._key}); it was waiting in {self.waiting_in}"
                 f"{self._advice and '. '}{self._advice}"
             ) from None
 
-    def _expire(self, number: int, frame: FrameType | None) -> None:
-        self._waiting_in = self._waiting_in or _innermost(frame)
-        raise KeyboardInterrupt
+
+_limits: list[WaitLimit] = []
+"""The innermost last."""
+
+
+def _set_alarm() -> None:
+    """For the limit that ends first."""
+    ends = min((limit.ends for limit in _limits), default=math.inf)
+    left = max(ends - time.monotonic(), 1e-3) if ends < math.inf else 0.0  # 0 is no alarm
+    signal.setitimer(signal.ITIMER_REAL, left, left and _AGAIN_S)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    first = min(_limits, key=lambda limit: limit.ends, default=None)
+    if first is not None and first.ends < math.inf:
+        if not any(limit.waiting_in for limit in _limits):
+            first.waiting_in = _innermost(frame)
+        first.ends = time.monotonic() + _AGAIN_S
+        _set_alarm()
+    raise KeyboardInterrupt
 
 
 @contextmanager
 def not_counted() -> Iterator[None]:
-    """Work that takes as long as it takes, within a limit."""
-    left, again = signal.setitimer(signal.ITIMER_REAL, 0)
+    """Work that takes as long as it takes, within limits."""
+    began, paused = time.monotonic(), {limit: limit.ends for limit in _limits}
+    for limit in paused:
+        limit.ends = math.inf
+    _set_alarm()
     try:
         yield
     finally:
-        if left:
-            signal.setitimer(signal.ITIMER_REAL, left, again)
+        for limit, ends in paused.items():
+            limit.ends = ends + time.monotonic() - began
+        _set_alarm()
 
 
 def _interrupted(error: BaseException | None) -> bool:
