@@ -21,7 +21,7 @@ CASES = [
     ("actor_rollout_ref.actor.megatron.tensor_model_parallel_size", [0, "two"], []),
     ("actor_rollout_ref.actor.megatron.pipeline_model_parallel_size", [0, "two"], []),
     ("actor_rollout_ref.actor.megatron.context_parallel_size", [0, "two"], []),
-    ("actor_rollout_ref.actor.clip_ratio", [-1, None], [0.1]),
+    ("actor_rollout_ref.actor.clip_ratio", [-1, None], [0.2]),
     ("actor_rollout_ref.actor.clip_ratio_low", [-1], [0.1]),
     ("actor_rollout_ref.actor.clip_ratio_high", [float("nan")], [0.1]),
     (f"{OPTIM}.lr", [-1, "fast", None, float("nan"), float("inf")], [0, 1, 1e-6]),
