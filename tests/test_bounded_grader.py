@@ -30,6 +30,9 @@ def grade(answer, gold):
         if pathlib.Path(gold).exists():
             time.sleep(600) if answer.endswith("hang") else os.kill(os.getpid(), signal.SIGKILL)
         return True
+    if answer == "is killed once" and pathlib.Path(gold).exists():
+        pathlib.Path(gold).unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
     if answer == "dies":
         os._exit(1)
     if answer == "grows":
@@ -40,7 +43,7 @@ def grade(answer, gold):
         raise RecursionError
     if answer == "writes":
         return pathlib.Path(gold, "file").write_text("text") > 0
-    return answer == gold
+    return answer in (gold, "is killed once")
 
 module.serve(grade)
 """
@@ -72,6 +75,13 @@ def test_after_an_accident_the_same_pair_is_compared_anew(grader, tmp_path, monk
         assert not is_correct(f"while it is there, {accident}", str(file), "paper")
     file.unlink()
     assert is_correct(f"while it is there, {accident}", str(file), "paper")
+
+
+def test_a_helper_that_is_killed_once_costs_no_verdict(grader, tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    assert grader.ask("is killed once", str(file)) is True
+    assert not file.exists()
 
 
 def test_that_a_pair_takes_too_long_is_remembered(grader, monkeypatch):

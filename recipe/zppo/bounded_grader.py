@@ -27,6 +27,9 @@ COMMAND = (sys.executable, "-P", os.path.abspath(__file__))  # and the grader's 
 class HelperKilledError(Exception):
     """The helper ended without a verdict, and not for the time that the pair took: asked again, it may give one."""
 
+    def __init__(self) -> None:
+        super().__init__("the process that compares answers was killed, or hung, twice")
+
 
 class BoundedGrader:
     """Asks a helper process that runs `serve`, and starts another when that has ended. May be used from threads."""
@@ -52,29 +55,35 @@ class BoundedGrader:
         """Whether the two are equal, or how near; None if that took too much time of the processor.
 
         Raises:
-            HelperKilledError: it was killed from outside, fell over the pair, or said nothing for `wait_s`.
+            HelperKilledError: twice it was killed from outside, fell over the pair, or said nothing for `wait_s`.
             OSError: the helper can't be started.
         """
         with self._lock:
-            helper = self._helper
-            if helper is None or helper.poll() is not None:
-                pipe = subprocess.PIPE
-                # Without buffers: a forked process would write what it found in one, select would not see one.
-                helper = subprocess.Popen(self.command, bufsize=0, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
-                self._helper = helper
-                if _hear(helper, START_S) != b"ready\n":
-                    raise OSError(f"the process that compares answers did not start: {' '.join(self.command)}")
-            number = next(self._numbers)
-            with suppress(BrokenPipeError):  # it has just died, and says nothing more
-                _tell(helper, json.dumps([number, answer, gold]).encode() + b"\n")
-            # An answer to another pair is of a call that was interrupted, and never read it.
-            while line := _hear(helper, self.wait_s):
-                said, _, verdict = line.partition(b" ")
-                if said == b"%d" % number:
-                    return json.loads(verdict)
-            if helper.returncode == -signal.SIGPROF:
-                return None
-            raise HelperKilledError
+            try:
+                return self._asked(answer, gold)
+            except HelperKilledError:
+                return self._asked(answer, gold)
+
+    def _asked(self, answer: str, gold: str) -> Any:
+        helper = self._helper
+        if helper is None or helper.poll() is not None:
+            pipe = subprocess.PIPE
+            # Without buffers: a forked process would write what it found in one, select would not see one.
+            helper = subprocess.Popen(self.command, bufsize=0, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+            self._helper = helper
+            if _hear(helper, START_S) != b"ready\n":
+                raise OSError(f"the process that compares answers did not start: {' '.join(self.command)}")
+        number = next(self._numbers)
+        with suppress(BrokenPipeError):  # it has just died, and says nothing more
+            _tell(helper, json.dumps([number, answer, gold]).encode() + b"\n")
+        # An answer to another pair is of a call that was interrupted, and never read it.
+        while line := _hear(helper, self.wait_s):
+            said, _, verdict = line.partition(b" ")
+            if said == b"%d" % number:
+                return json.loads(verdict)
+        if helper.returncode == -signal.SIGPROF:
+            return None
+        raise HelperKilledError
 
 
 def _tell(helper: subprocess.Popen[bytes], line: bytes) -> None:

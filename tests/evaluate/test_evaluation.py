@@ -5,6 +5,7 @@ import base64
 import io
 import json
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +17,10 @@ import pytest
 from aiohttp import web
 from PIL import Image
 
+from recipe.zppo import bounded_grader
 from recipe.zppo.benchmarks.contract import Benchmark
+from recipe.zppo.benchmarks.scoring.short import decide_short
+from recipe.zppo.bounded_grader import BoundedGrader
 from recipe.zppo.errors import ConfigError, RolloutError
 from recipe.zppo.evaluate.evaluation import Evaluation
 from recipe.zppo.evaluate.results import Line, ModelResults, read_lines, read_results
@@ -260,6 +264,31 @@ def test_a_judge_that_fails_costs_no_answers(tmp_path: Path):
         (results,) = evaluate(tmp_path, [TEXT], server, **options)
         assert Counter(body["model"] for body in server.requests) == {"student": 3, "judge": 9}
         assert results.benchmarks["Text"].score == 0.0
+
+
+def test_a_grader_that_is_killed_leaves_the_answer_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """It scores nothing, and the next call compares it without asking the student again."""
+    write_jsonl(tmp_path / "data/own/sums/test.jsonl", sums(1))
+    out_of_memory = tmp_path / "full"
+    out_of_memory.touch()
+    script = (
+        "import os, sys; from recipe.zppo.bounded_grader import serve; "
+        "serve(lambda answer, gold: os.kill(os.getpid(), 9) if os.path.exists(sys.argv[1]) else True)"
+    )
+    grader = BoundedGrader([sys.executable, "-c", script, str(out_of_memory)])
+    for name in bounded_grader._graders:
+        monkeypatch.setitem(bounded_grader._graders, name, grader)
+    by_graders = replace(TEXT, decide=decide_short)
+    with FakeEndpoint(lambda body: r"\boxed{one, in words}", models=("student",)) as server:
+        (results,) = evaluate(tmp_path, [by_graders], server)
+        line, result = lines(tmp_path, TEXT)["s0"], results.benchmarks["Text"]
+        assert (line.score, line.response, result.score) == (None, r"\boxed{one, in words}", None)
+        assert line.error.startswith(
+            "Text: its rule failed on s0: HelperKilledError: the process that compares answers"
+        )
+        out_of_memory.unlink()
+        (results,) = evaluate(tmp_path, [by_graders], server)
+        assert results.benchmarks["Text"].score == 100.0 and len(server.requests) == 1
 
 
 def test_no_judge_and_the_same_model(tmp_path: Path, capfd: pytest.CaptureFixture[str]):

@@ -62,12 +62,13 @@ def score(row: Mapping[str, Any], prediction: str) -> float:
 
     Raises:
         ConfigError: as `check`, or lmms-eval can't be imported.
+        HelperKilledError: the process was killed, so that the prediction has no score.
     """
     check()
     if not prediction:
         return 0.0
     try:
-        return float(_helper(prediction, json.dumps(dict(row))) or 0.0)
+        return float(_helper.ask(prediction, json.dumps(dict(row))) or 0.0)
     except OSError as error:
         raise ConfigError(f"lmms-eval's metrics of OCRBench v2 don't start; install them with: {_REMEDY}") from error
 

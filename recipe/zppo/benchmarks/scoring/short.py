@@ -10,7 +10,7 @@ import re
 from recipe.zppo.benchmarks.contract import Decision, Question
 from recipe.zppo.benchmarks.scoring.choice import decide_choice, plain
 from recipe.zppo.benchmarks.scoring.reading import Reading, first_sentence, read
-from recipe.zppo.reward import is_correct, is_doubtful
+from recipe.zppo.reward import remembered_verdict
 
 _MAX_LINE = 200
 _INTEGER = re.compile(r"([+-]?)(\d{1,3}(?:(?:,|\{,\}| )\d{3})+|\d{1,30})(?:\.0{1,9})?°?")
@@ -22,12 +22,16 @@ def decide_exact(question: Question, response: str) -> Decision:
 
 
 def decide_short(question: Question, response: str) -> Decision:
-    """1.0, or unresolved. Gold is `Question.gold`, or any of ``extra["accepted"]``, a list of texts."""
+    """1.0, or unresolved. Gold is `Question.gold`, or any of ``extra["accepted"]``, a list of texts.
+
+    Raises:
+        HelperKilledError: a grader gave no verdict, so that the response has no score.
+    """
     answers = _answers(read(response))
     if len(answers) != 1:
         return Decision(None, ", ".join(answers))
     golds = (question.gold, *question.extra.get("accepted", ()))
-    right = any(is_correct(answers[0], gold, "paper") and not is_doubtful(answers[0], gold) for gold in golds)
+    right = any(_is_right(answers[0], gold) for gold in golds)
     return Decision(1.0 if right else None, answers[0])
 
 
@@ -38,6 +42,13 @@ def decide_integer(question: Question, response: str) -> Decision:
     if value is None or gold is None:
         return decide_short(question, response)
     return Decision(float(value == gold), answers[0])
+
+
+def _is_right(answer: str, gold: str) -> bool:
+    """What the careful grader does not finish in its time it does not contradict."""
+    if not remembered_verdict(answer, gold, "paper"):
+        return False
+    return remembered_verdict(answer, gold, "careful") is not False
 
 
 def integer(text: str) -> int | None:
