@@ -104,3 +104,17 @@ def test_a_failing_model_fails_those_that_it_has_and_no_later_one(in_thread):
         assert model.generator.sessions >= 2
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_what_had_ended_when_the_model_failed_is_answered(in_thread):
+    model = BatchedModel(Model(), max_seqs=1, max_padded_tokens=1000, in_thread=in_thread)
+
+    async def run():
+        return await asyncio.gather(*(model.generate([request(i)]) for i in (1, -1, 2)), return_exceptions=True)
+
+    first, *others = asyncio.run(run())
+    assert first == [[1]]
+    assert [str(error) for error in others] == [
+        "generating 2 responses failed: ZeroDivisionError('division by zero')"
+    ] * 2

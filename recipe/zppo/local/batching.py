@@ -63,33 +63,32 @@ class BatchedModel:
             waiting, self._waiting = self._waiting, []
             asked |= {session.add(request): future for request, future in waiting if not future.done()}
             session.forget({number for number, future in asked.items() if future.done()})
+            responses: dict[int, Response] = {}
+            failure: Exception | None = None
             try:
                 if self._in_thread:
-                    responses = await asyncio.to_thread(_until_one_ends, session)
+                    await asyncio.to_thread(_until_one_ends, session, responses)
                 else:
-                    responses = _until_all_end(session)
-            except Exception as error:  # fails those who wait for it; the pipeline counts them and names the cause
-                lost = [future for future in asked.values() if not future.done()]
-                for future in lost:
-                    future.set_exception(GenerationError(f"generating {len(lost)} responses failed: {error!r}"))
-                session, asked = self.generator.session(**self._limits), {}
-                continue
+                    _until_all_end(session, responses)
+            except Exception as error:  # fails those who wait for it; they are counted, and the cause is named
+                failure = error
             for number, response in responses.items():
                 future = asked.pop(number)
                 if not future.done():
                     future.set_result(response)
+            if failure is not None:
+                lost = [future for future in asked.values() if not future.done()]
+                for future in lost:
+                    future.set_exception(GenerationError(f"generating {len(lost)} responses failed: {failure!r}"))
+                session, asked = self.generator.session(**self._limits), {}
 
 
-def _until_one_ends(session: Session) -> dict[int, Response]:
-    while session:
-        if responses := session.step():
-            return responses
-    return {}
+def _until_one_ends(session: Session, responses: dict[int, Response]) -> None:
+    while session and not responses:
+        responses |= session.step()
 
 
-def _until_all_end(session: Session) -> dict[int, Response]:
+def _until_all_end(session: Session, responses: dict[int, Response]) -> None:
     """Whoever asks next does so at once with all others, which is cheaper than a few rows at a time."""
-    responses: dict[int, Response] = {}
     while session:
         responses |= session.step()
-    return responses

@@ -5,9 +5,11 @@ import logging
 from collections import defaultdict
 from typing import Any
 
+from recipe.cpu.hf_requests import Request
 from recipe.cpu.hf_sampling import SamplingParams
 from recipe.zppo.errors import JudgeError, PromptTooLongError, RolloutError
-from recipe.zppo.judge import with_question
+from recipe.zppo.judge import Grade, with_question
+from recipe.zppo.local.batching import GenerationError
 from recipe.zppo.local.workers import LocalWorkers
 from recipe.zppo.randomness import derive_seed
 from recipe.zppo.run.metrics import validation_counts
@@ -18,7 +20,8 @@ logger = logging.getLogger(__name__)
 async def validate(dataset: Any, workers: LocalWorkers, decoding: Any) -> dict[str, float]:
     """Mean accuracy of ``decoding.n`` responses to each question, by data source (``val-core/<source>/acc/mean@<n>``).
 
-    A question that does not fit the context, or has a response without a verdict, is left out, logged and counted.
+    A question that does not fit the context, or of which a response fails or has no verdict, is left out, logged and
+    counted.
 
     Args:
         dataset: a `ZPPODataset`.
@@ -49,16 +52,16 @@ async def validate(dataset: Any, workers: LocalWorkers, decoding: Any) -> dict[s
             seed = derive_seed(workers.zppo.seed, "validation", row["prompt_id"], session)
             asked.append(place)
             requests.append(workers.request(prompt_ids, params, seed))
-    responses = await workers.student.server.generate(requests)
-    texts = [workers.tokenizer.decode(response.token_ids, skip_special_tokens=True) for response in responses]
-    grading = (
-        workers.grade(with_question(rows[place]), text, validation=True)
-        for place, text in zip(asked, texts, strict=True)
-    )
-    graded = await asyncio.gather(*grading, return_exceptions=True)
+
+    async def answered(place: int, request: Request) -> Grade:
+        (response,) = await workers.student.server.generate([request])
+        text = workers.tokenizer.decode(response.token_ids, skip_special_tokens=True)
+        return await workers.grade(with_question(rows[place]), text, validation=True)
+
+    graded = await asyncio.gather(*map(answered, asked, requests), return_exceptions=True)
     rewards: dict[int, list[float]] = defaultdict(list)
     for place, result in zip(asked, graded, strict=True):
-        if isinstance(result, JudgeError):
+        if isinstance(result, (GenerationError, JudgeError)):
             failed[place] = result
         elif isinstance(result, BaseException):
             raise result
