@@ -104,7 +104,7 @@ class LocalWorkers:
             for session in range(len(seeds)):
                 yield RolloutFailure(session, "generation", str(error))
             return
-        by, waiting = graders(question.data, self.zppo.judge), []
+        waiting = []
         for session, start in enumerate(given):
             if isinstance(start, RolloutFailure):
                 yield start
@@ -116,19 +116,19 @@ class LocalWorkers:
             loss_from = 0 if start.whole else len(start.token_ids)
             log_probs, entropy = (response.log_probs, response.entropy or 0.0) if response else ([], 0.0)
             self.trajectories[key] = Trajectory(prompt_ids, token_ids, loss_from, log_probs, entropy)
-            reward, said = self._rewarded(question.data, text) if by.rule else (0.0, {})
+            reward, said, judged = self._ruled(question.data, text)
             rollout = Rollout(
                 session=session,
                 key=key,
                 text=text,
                 reward=reward,
-                answer=sanitize(_answer_read(said, text), self._teachers[0].special_tokens),
+                answer=sanitize(said["answer"], self._teachers[0].special_tokens),
                 num_prompt_tokens=len(prompt_ids),
                 num_tokens=len(token_ids),
                 num_given=len(start.token_ids),
                 doubtful=said.get("doubtful") == 1,
             )
-            if by.judge and not rollout.correct:
+            if judged:
                 waiting.append(rollout)
             else:
                 yield rollout
@@ -176,14 +176,22 @@ class LocalWorkers:
             judge = self._teachers[0] if self.zppo.judge.enable else None
             graded = await grade(*found, text, judge, in_thread=False)
             return Grade(graded.score, graded.answer)
-        by = graders(data, self.zppo.judge, validation=validation)
-        said: dict[str, Any] = {}
-        if by.rule:
-            reward, said = self._rewarded(data, text)
-            if reward == 1 or not by.judge:
-                return Grade(said["acc"] if validation else reward, _answer_read(said, text))
+        reward, said, judged = self._ruled(data, text, validation)
+        if not judged:
+            return Grade(said["acc"] if validation else reward, said["answer"])
         judgement = await self._teachers[0].judge(data, text)
-        return Grade(judgement.reward, _answer_read(said, text), judgement)
+        return Grade(judgement.reward, said["answer"], judgement)
+
+    def _ruled(self, data: dict[str, Any], text: str, validation: bool = False) -> tuple[float, dict[str, Any], bool]:
+        """The reward function's reward and other entries, the answer among them, and whether the judge is to decide.
+
+        Raises:
+            RewardFunctionError: see `_rewarded`.
+        """
+        by = graders(data, self.zppo.judge, validation=validation)
+        reward, said = self._rewarded(data, text) if by.rule else (0.0, {})
+        answer = said["answer"] if "answer" in said else extract_answer(text) or ""
+        return reward, said | {"answer": answer}, by.judge and reward != 1
 
     def reward(self, data: dict[str, Any], text: str) -> float:
         """Raises `RewardFunctionError`, see `_rewarded`."""
@@ -224,11 +232,6 @@ class LocalWorkers:
 
     async def write_hint(self, question: Question, draft: Draft, *, seed: int) -> Hint:
         return await self._teachers[0].write_hint(question.data, draft, seed)
-
-
-def _answer_read(said: dict[str, Any], text: str) -> str:
-    """What the reward function says that it has read, else by the run's format."""
-    return said["answer"] if "answer" in said else extract_answer(text) or ""
 
 
 def _result_of(coroutine: Coroutine[Any, Any, Any]) -> Any:
