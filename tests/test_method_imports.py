@@ -19,5 +19,6 @@ def test_the_method_imports_python_numpy_and_torch_only() -> None:
     imported = {(name, package) for name in modules for package in graph.find_modules_directly_imported_by(name)}
     packages = {(name, package) for name, package in imported if not package.startswith("recipe.zppo.")}
     allowed = {"numpy", "torch", *sys.stdlib_module_names}
-    graders = {(name, "mathruler") for name in GRADES} | {("recipe.zppo.careful.value", "mpmath")}
+    graders = {(name, "mathruler") for name in GRADES}
+    graders |= {(f"recipe.zppo.careful.{name}", "mpmath") for name in ("arithmetic", "value")}
     assert {pair for pair in packages if pair[1] not in allowed} == graders

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recipe.zppo.careful import value
+from recipe.zppo.careful.arithmetic import evaluate
 from recipe.zppo.careful.compare import is_equal
 from recipe.zppo.careful.syntax import NotRead, read
 from recipe.zppo.careful.text import normalized
@@ -32,7 +32,7 @@ EXPRESSIONS = st.recursive(
 @given(EXPRESSIONS)
 def test_arithmetic_is_exact(expression):
     text, expected = expression
-    assert value.evaluate(read(normalized(text)), {}, False) == expected
+    assert evaluate(read(normalized(text)), {}, False) == expected
 
 
 @given(EXPRESSIONS, st.fractions(max_denominator=50))

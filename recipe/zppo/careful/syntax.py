@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import TypeAlias
 
 Tree: TypeAlias = tuple
-"""("number", Fraction), ("symbol", name), or an operation of `recipe.zppo.careful.value` and what it is done to."""
+"""("number", Fraction), ("symbol", name), or an operation of `arithmetic.py` and what it is done to."""
 
 
 class NotRead(ValueError):
