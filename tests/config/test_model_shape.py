@@ -7,7 +7,8 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen3_5Config, Qwen3_5ForConditionalGeneration
 
-from recipe.zppo.config.model_shape import TABLE, UnknownShapeError, shape_of
+from recipe.zppo.config.model_config import TABLE, UnknownShapeError
+from recipe.zppo.config.model_shape import shape_of
 
 MODELS = json.loads(TABLE.read_text())["models"]
 

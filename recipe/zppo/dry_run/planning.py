@@ -16,7 +16,8 @@ import psutil
 from omegaconf import DictConfig
 
 from recipe.zppo.config.hardware import Hardware, parse_hardware
-from recipe.zppo.config.model_shape import BY_NAME, ModelShape, UnknownShapeError, shape_of
+from recipe.zppo.config.model_config import BY_NAME, UnknownShapeError
+from recipe.zppo.config.model_shape import ModelShape, shape_of
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.dry_run import machine

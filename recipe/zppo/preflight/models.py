@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from recipe.zppo.config.model_shape import UnknownShapeError, find_config
+from recipe.zppo.config.model_config import UnknownShapeError, find_config
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import ConfigError, first_line
 from recipe.zppo.methods import METHODS

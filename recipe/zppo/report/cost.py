@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from recipe.zppo.config.model_shape import UnknownShapeError, shape_of
+from recipe.zppo.config.model_config import UnknownShapeError
+from recipe.zppo.config.model_shape import shape_of
 from recipe.zppo.run.folder import Row, RunFolder
 from recipe.zppo.view import outcome
 
