@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from recipe.zppo.dry_run.planning import Plan, plan
+from recipe.zppo.dry_run.plan import Plan
+from recipe.zppo.dry_run.planning import plan
 from tests.runnable import Run
 
 

@@ -10,6 +10,7 @@ from recipe.zppo.config.model_shape import shape_of
 from recipe.zppo.config.run_keys import PlanConfig
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.dry_run.hours import PAPER_HOURS, papers_hours, stated_hours
+from recipe.zppo.dry_run.page import render
 from recipe.zppo.dry_run.workload import Workload
 
 from .conftest import PlannedRun
@@ -28,12 +29,12 @@ def test_without_data_and_models_the_papers_run_is_planned(run: PlannedRun) -> N
     assert all("is not on this machine" in left_out[key] for key in named)
     assert "steps are counted from zppo.plan.questions=77000" in left_out["data.train_files"]
     assert plan.student.source == "known shapes, by the folder's name" and plan.student.parameters > 2e9
-    page = plan.page(120)
+    page = render(plan, 120)
     assert "77,000 questions (zppo.plan.questions)" in page and "200 steps, 800 updates" in page
     papers = "79 for 200 steps (23.7 minutes a step): 5,056 GPU-hours on 64"
     assert papers in page
     for other in ("actor_rollout_ref.model.lora_rank=8", "zppo.teacher.path=/lustre/Qwen3.5-9B"):
-        assert papers not in run.plan(*PAPER, other).page(120)
+        assert papers not in render(run.plan(*PAPER, other), 120)
 
 
 def test_a_folder_that_is_not_here_is_not_asked_of_the_hub(run: PlannedRun) -> None:
@@ -96,7 +97,7 @@ def test_room_on_this_disk_says_nothing_of_another_machine(run: PlannedRun) -> N
     assert plan.disk.place == str(run.folder)  # the nearest that exists
     assert not any("are free" in line for line in plan.warnings)
     assert any(line.startswith(f"room in trainer.default_local_dir={folder}") for line in plan.not_checked)
-    assert re.search(r"free\s+on\s+the\s+disk\s+of\s+this\s+machine,\s+at", plan.page(120))
+    assert re.search(r"free\s+on\s+the\s+disk\s+of\s+this\s+machine,\s+at", render(plan, 120))
 
 
 # ---- hours
@@ -160,11 +161,11 @@ def test_the_papers_hours_are_those_of_its_runs_only() -> None:
 
 def test_a_price_needs_hours_and_they_need_rates(run: PlannedRun) -> None:
     other = (*PAPER, "data.max_response_length=8192", "zppo.plan.price_per_gpu_hour=2.5")
-    page = run.plan(*other).page(120)
+    page = render(run.plan(*other), 120)
     assert "not known: give zppo.plan.generation_tokens_per_s and zppo.plan.training_tokens_per_s" in page
     assert "formula" in page and "2.5" not in page.partition("\nFiles")[0].partition("Hours")[2]
     told = ("zppo.plan.generation_tokens_per_s=1000", "zppo.plan.training_tokens_per_s=1000")
     plan = run.plan(*other, *told)
     (hours,) = plan.hours
     spent = hours.step * 200 * 64
-    assert f"{spent:,.0f} GPU-hours on 64; {spent * 2.5:,.0f} at 2.5 a GPU-hour" in " ".join(plan.page(120).split())
+    assert f"{spent:,.0f} GPU-hours on 64; {spent * 2.5:,.0f} at 2.5 a GPU-hour" in " ".join(render(plan, 120).split())

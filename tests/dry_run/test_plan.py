@@ -9,7 +9,8 @@ from omegaconf import OmegaConf
 
 from recipe.zppo import launch
 from recipe.zppo.config.hardware import GB, parse_hardware
-from recipe.zppo.dry_run import command, machine, planning
+from recipe.zppo.dry_run import command, counting, machine, planning
+from recipe.zppo.dry_run.page import render
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.preflight import models as model_files
 from recipe.zppo.preflight import packages
@@ -33,7 +34,7 @@ def test_the_papers_layout_is_placed_per_node(run: PlannedRun) -> None:
     plan = run.plan()
     assert plan.problems == []
     assert plan.layout.by_node() == [(node, {"student": 6, "teacher": 2}) for node in range(8)]
-    assert re.search(r"nodes 0-7 +each 6 student \(0-5\), 2 teacher \(6-7\)\n", plan.page())
+    assert re.search(r"nodes 0-7 +each 6 student \(0-5\), 2 teacher \(6-7\)\n", render(plan))
 
 
 def test_all_problems_are_found_at_once(run: PlannedRun) -> None:
@@ -48,7 +49,7 @@ def test_all_problems_are_found_at_once(run: PlannedRun) -> None:
         "trainer.n_gpus_per_node",
     ]
     assert all("\n" not in problem for problem in plan.problems)
-    assert all(problem in plan.page() for problem in plan.problems)
+    assert all(problem in render(plan) for problem in plan.problems)
 
 
 def test_cpus_for_which_verl_would_wait_without_end(run: PlannedRun, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +87,7 @@ def test_kernels_are_looked_for_here_only_if_the_run_is_here(run: PlannedRun, mo
 def test_a_config_that_is_no_config_has_its_problem_too(run: PlannedRun) -> None:
     plan = run.plan("zppo.threshold=7")
     assert plan.problems == ["zppo.threshold: 7.0 is out of range; it must be greater than 0.0 and at most 1.0"]
-    assert "would not run" in plan.page()
+    assert "would not run" in render(plan)
 
 
 PAPER = ("actor_rollout_ref.model.path=Qwen/Qwen3.5-2B", "zppo.teacher.path=Qwen/Qwen3.5-27B-FP8")
@@ -101,7 +102,7 @@ def test_the_papers_run_is_planned_to_the_end(run: PlannedRun, monkeypatch: pyte
     assert set(plan.serving_memory) == {("student", "Qwen/Qwen3.5-2B"), ("teacher", "Qwen/Qwen3.5-27B-FP8")}
     assert all(found.sequences >= 8 for found in plan.serving_memory.values())
     assert any("steps: the training files are remote" in line for line in plan.not_checked)
-    page = plan.page(width=100)
+    page = render(plan, width=100)
     tables = [line for line in page.splitlines() if line[0] == " "]
     assert len(tables) > 20 and all(len(line) <= 100 for line in tables)
     assert page.endswith("would run\n")
@@ -161,18 +162,18 @@ def test_a_dry_run_that_would_run_has_status_0(run: PlannedRun, capsys: pytest.C
 def test_on_the_cpu_it_says_what_is_meaningful(run: PlannedRun) -> None:
     plan = run.plan("trainer.device=cpu")
     assert plan.problems == [] and plan.training_memory is None
-    assert "not checked: accelerators' memory: platform=cpu has none\n" in plan.page()
+    assert "not checked: accelerators' memory: platform=cpu has none\n" in render(plan)
 
 
 def test_a_teacher_that_is_served_elsewhere_takes_no_accelerator(run: PlannedRun) -> None:
     plan = run.plan("zppo.teacher.base_url=http://teacher:8000/v1", "zppo.teacher.path=big", "zppo.hardware=8x6x80")
     assert plan.problems == []
     assert plan.layout.by_node()[0] == (0, {"student": 6})
-    assert "served elsewhere (zppo.teacher.base_url), and was not asked" in plan.page()
+    assert "served elsewhere (zppo.teacher.base_url), and was not asked" in render(plan)
 
 
 def test_a_run_is_not_stopped_by_a_plan_that_can_not_be_made(run: PlannedRun, capsys, monkeypatch) -> None:
-    monkeypatch.setattr(planning, "disk_of", lambda *_: 1 / 0)
+    monkeypatch.setattr(counting, "disk_of", lambda *_: 1 / 0)
     assert command.may_start(run.config("zppo.hardware=1x8x80"))
     assert "warning: the run could not be planned: ZeroDivisionError" in capsys.readouterr().err
 
@@ -182,7 +183,7 @@ def test_accelerators_that_stay_idle_are_said(run: PlannedRun) -> None:
     line = "trainer.nnodes: 56 of 64 accelerators stay idle; trainer.nnodes=8 would use all nodes"
     fewer = run.plan(*PAPER, "trainer.nnodes=1", "trainer.n_gpus_per_node=1")
     assert f"{line.replace('56', '61')}, more in trainer.n_gpus_per_node all 8 of each" in fewer.warnings
-    assert line in plan.warnings and f"warning: {line}" in plan.page()
+    assert line in plan.warnings and f"warning: {line}" in render(plan)
     assert not any("idle" in warning for warning in run.plan(*PAPER).warnings)
     plan = run.plan(*PAPER, "trainer.n_gpus_per_node=4")
     assert "trainer.nnodes: 16 of 64 accelerators stay idle; raise trainer.n_gpus_per_node" in plan.warnings

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from recipe.zppo.dry_run.planning import Plan, plan
+from recipe.zppo.dry_run.plan import Plan
+from recipe.zppo.dry_run.planning import plan
 from recipe.zppo.preflight import models as model_files
 from recipe.zppo.preflight import packages
 from recipe.zppo.world.tokenizer import build_tokenizer

@@ -2,5 +2,5 @@
 
     python -m verl.trainer.main_zppo ... zppo.dry_run=true zppo.hardware=8x8x80
 
-`planning.plan` checks and counts, `page` shows it, `command` is what users see.
+`planning.plan` checks and `counting` counts, `page` shows the `Plan`, `command` is what users see.
 """

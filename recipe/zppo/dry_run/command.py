@@ -7,8 +7,10 @@ from omegaconf import DictConfig
 
 from recipe.zppo.config.command import GROUPS
 from recipe.zppo.config.validation import validate_zppo
-from recipe.zppo.dry_run.page import summary
-from recipe.zppo.dry_run.planning import Plan, add_numbers, plan
+from recipe.zppo.dry_run.counting import add_numbers
+from recipe.zppo.dry_run.page import render, summary
+from recipe.zppo.dry_run.plan import Plan
+from recipe.zppo.dry_run.planning import plan
 from recipe.zppo.run.blotting import blotted_command
 
 
@@ -19,7 +21,7 @@ def print_plan(config: DictConfig, *, stack: bool = True) -> int:
     if HydraConfig.initialized():
         chosen = HydraConfig.get().runtime.choices
         result.choices = {group: str(chosen[group]) for group in GROUPS}
-    print(result.page(), end="")
+    print(render(result), end="")
     return 2 if result.problems else 0
 
 

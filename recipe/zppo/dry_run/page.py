@@ -1,25 +1,20 @@
 """The plan as one page of text, by `rich`: what would run where, what it takes, and what is wrong."""
 
-from __future__ import annotations
-
 import io
 import shutil
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from recipe.zppo.config.model_shape import ModelShape
+from recipe.zppo.dry_run.context import Budget
+from recipe.zppo.dry_run.engine import Serving
+from recipe.zppo.dry_run.hours import Hours
+from recipe.zppo.dry_run.memory import ServingMemory
+from recipe.zppo.dry_run.plan import Plan
 from recipe.zppo.dry_run.verdicts import gb
-
-if TYPE_CHECKING:
-    from recipe.zppo.config.model_shape import ModelShape
-    from recipe.zppo.dry_run.context import Budget
-    from recipe.zppo.dry_run.engine import Serving
-    from recipe.zppo.dry_run.hours import Hours
-    from recipe.zppo.dry_run.memory import ServingMemory
-    from recipe.zppo.dry_run.planning import Plan
 
 Line = tuple[str, str]
 """Label and text."""
