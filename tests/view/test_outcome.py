@@ -4,6 +4,7 @@ import pytest
 
 from recipe.zppo.run.metrics import validation_counts
 from recipe.zppo.view import outcome
+from recipe.zppo.view.held_out import validations
 
 
 def test_validation_reads_verls_names():
@@ -12,7 +13,7 @@ def test_validation_reads_verls_names():
         {"step": 8, "val-core/openai/gsm8k/acc/mean@4": 0.5, "val-core/openai/gsm8k/acc/best@4/mean": 0.9},
         {"step": 8, "val-core/other/reward/mean@1": 1.0, "zppo/validation/other/questions": 10},
     ]
-    first, second = outcome.validations(rows)
+    first, second = validations(rows)
     assert (first.source, first.samples, first.questions) == ("openai/gsm8k", 4, None)
     assert [(a.step, a.value, a.std_error) for a in first.history] == [(0, 0.25, None), (8, 0.5, None)]
     assert first.z_score is None, "without the number of questions nobody knows"
@@ -23,7 +24,7 @@ def test_validation_reads_verls_names():
 def test_z_score_is_that_of_two_proportions(before: float, after: float, questions: int):
     key, count = "val-core/s/acc/mean@1", "zppo/validation/s/questions"
     rows = [{"step": 0, key: before, count: questions}, {"step": 1, key: after, count: questions}]
-    (validation,) = outcome.validations(rows)
+    (validation,) = validations(rows)
     pooled = (before * questions + after * questions) / (2 * questions)
     expected = (after - before) / math.sqrt(pooled * (1 - pooled) * (1 / questions + 1 / questions))
     assert validation.z_score == pytest.approx(expected)
@@ -32,9 +33,9 @@ def test_z_score_is_that_of_two_proportions(before: float, after: float, questio
 
 def test_certainty_at_the_edges_is_not_claimed():
     key, count = "val-core/s/acc/mean@1", "zppo/validation/s/questions"
-    (same,) = outcome.validations([{"step": step, key: 0.0, count: 16} for step in (0, 1)])
+    (same,) = validations([{"step": step, key: 0.0, count: 16} for step in (0, 1)])
     assert same.z_score == 0
-    (one,) = outcome.validations([{"step": 0, key: 0.0, count: 16}, {"step": 1, key: 1 / 16, count: 16}])
+    (one,) = validations([{"step": 0, key: 0.0, count: 16}, {"step": 1, key: 1 / 16, count: 16}])
     assert 0 < one.z_score < 1.96, "one question more is noise, though the binomial error at 0% is 0"
 
 
@@ -163,7 +164,7 @@ def test_the_names_are_those_that_verl_logs():
     scores = {"reward": [1.0, 0.0, 1.0, 1.0, 1.0], "acc": [1.0, 0.0, 1.0, 1.0, None]}
     expected = {("a/b", "1"): 2, ("a/b", "2"): 2, ("a/b", "3"): 2, ("c", "4"): 1}
     metrics = PPOTrainerSync._val_metrics_update(None, sources, uids, scores, [], expected_acc_counts=expected)
-    first, second = outcome.validations([{"step": 0} | metrics | validation_counts(sources, uids, expected)])
+    first, second = validations([{"step": 0} | metrics | validation_counts(sources, uids, expected)])
     assert (first.source, first.samples, first.questions) == ("a/b", 2, 3)
     assert first.before.value == pytest.approx((0.5 + 1 + 0) / 3)
     assert (second.source, second.samples, second.questions, second.before.value) == ("c", 1, 1, 1.0)

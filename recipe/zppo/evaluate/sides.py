@@ -9,7 +9,7 @@ from recipe.zppo.errors import DataError
 from recipe.zppo.evaluate.paper import PaperError, paper_row
 from recipe.zppo.evaluate.results import is_results_folder, read_all
 from recipe.zppo.run.folder import RunFolder, RunFolderError
-from recipe.zppo.view import outcome
+from recipe.zppo.view.held_out import validations
 from recipe.zppo.view.title import run_title, shown
 
 PAPER = "paper:"
@@ -70,13 +70,13 @@ def run_side(run: RunFolder, last: bool = True) -> Side:
     Raises:
         RunFolderError: no metrics, or the run has no such validation.
     """
-    found, validations = {}, outcome.validations(run.require_metrics())
-    for validation in validations:
+    found, held_out = {}, validations(run.require_metrics())
+    for validation in held_out:
         measured = validation.history[-1] if last else validation.history[0]
         found[validation.source.removeprefix(SOURCE)] = 100 * measured.value
     if not found:
         raise RunFolderError(f"{run.path} has no validation (trainer.test_freq, trainer.val_before_train)")
     title = run_title(run)
-    asked = any(validation.source.startswith(SOURCE) for validation in validations)
+    asked = any(validation.source.startswith(SOURCE) for validation in held_out)
     note = f"{title}: benchmarks as its validation asked them, the mean of at most zppo.evaluate.limit questions."
     return Side(title, found, run.path, note if asked else "")

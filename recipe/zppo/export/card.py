@@ -10,7 +10,7 @@ import yaml
 
 from recipe.zppo.export.record import Record, changed_settings, is_hub_id, method_of, public_name
 from recipe.zppo.export.source import Source
-from recipe.zppo.view.outcome import Accuracy, Validation
+from recipe.zppo.view.held_out import Accuracy, Validation
 
 PAPER = "[Zone of Proximal Policy Optimization](https://arxiv.org/abs/2606.18216)"
 

@@ -19,6 +19,7 @@ from recipe.zppo.run.blotting import is_secret
 from recipe.zppo.run.folder import RunFolder, read_json_lines
 from recipe.zppo.run.start_record import STARTS
 from recipe.zppo.view import outcome
+from recipe.zppo.view.held_out import Validation, validations
 
 PACKAGES = ("open-zppo", "verl", "torch", "transformers", "vllm", "sglang", "peft", "megatron-core", "ray")
 _CHOICE = re.compile(r"zppo\.(replay\.enable|reformulation\..*|distillation\.mode)")
@@ -44,7 +45,7 @@ class Record:
     data: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     code: dict[str, Any] | None = None
     versions: dict[str, str] = field(default_factory=dict)
-    held_out: list[outcome.Validation] = field(default_factory=list)
+    held_out: list[Validation] = field(default_factory=list)
     """Up to the step that is exported."""
     hard_questions: outcome.Fate | None = None
 
@@ -62,7 +63,7 @@ def read_record(run: Path, saved: Path, step: int | None) -> Record:
         step: results after it are left out.
     """
     rows = [row for row in RunFolder(run).metrics() if step is None or row["step"] <= step]
-    results = Record(held_out=outcome.validations(rows), hard_questions=outcome.buffer_fate(rows))
+    results = Record(held_out=validations(rows), hard_questions=outcome.buffer_fate(rows))
     starts = list(read_json_lines(run / STARTS))
     if not starts:
         return results

@@ -13,6 +13,7 @@ import pandas as pd
 
 from recipe.zppo.run.folder import Row
 from recipe.zppo.view import outcome
+from recipe.zppo.view.held_out import Validation, validations
 from recipe.zppo.view.interval import Proportion
 from recipe.zppo.view.series import (
     batch_shares,
@@ -34,7 +35,7 @@ def all_charts(rows: Sequence[Row]) -> list[Chart]:
     """Those that the run has numbers for, in the order of the page."""
     frame = metrics_frame(rows)
     parts = (_signal, _hard, _batch, _time) if len(frame) else ()
-    return [*_held_out(outcome.validations(rows)), *(chart for part in parts for chart in part(frame))]
+    return [*_held_out(validations(rows)), *(chart for part in parts for chart in part(frame))]
 
 
 def compared(runs: Mapping[str, Sequence[Row]]) -> list[Chart]:
@@ -57,7 +58,7 @@ def compared(runs: Mapping[str, Sequence[Row]]) -> list[Chart]:
 def _compared_validations(runs: Mapping[str, Sequence[Row]]) -> list[Chart]:
     sources: dict[str, dict[str, pd.Series]] = {}
     for name, rows in runs.items():
-        for validation in outcome.validations(rows):
+        for validation in validations(rows):
             steps = {accuracy.step: accuracy.value for accuracy in validation.history}
             sources.setdefault(validation.source, {})[name] = pd.Series(steps)
     return [
@@ -67,7 +68,7 @@ def _compared_validations(runs: Mapping[str, Sequence[Row]]) -> list[Chart]:
     ]
 
 
-def _held_out(validations: Sequence[outcome.Validation]) -> Iterator[Chart]:
+def _held_out(validations: Sequence[Validation]) -> Iterator[Chart]:
     if not validations:
         return
     once = len({validation.source for validation in validations}) == len(validations)

@@ -7,6 +7,7 @@ from statistics import fmean
 from recipe.zppo.run.folder import Row
 from recipe.zppo.view import outcome
 from recipe.zppo.view.health import ENTROPY_LEFT, FROM_ZERO, HEALTHY, Range, entropy_left
+from recipe.zppo.view.held_out import Validation, validations
 
 GOOD, LOOK, NONE = "good", "look", ""
 
@@ -33,7 +34,7 @@ def ten_numbers(rows: Sequence[Row], steps: int, total_steps: int | None, state:
             {"finished": GOOD, "stopped": LOOK}.get(state, NONE),
             state,
         ),
-        _held_out(outcome.validations(rows)),
+        _held_out(validations(rows)),
         _graduated(
             "graduated",
             fate,
@@ -50,7 +51,7 @@ def ten_numbers(rows: Sequence[Row], steps: int, total_steps: int | None, state:
     ]
 
 
-def _held_out(validations: Sequence[outcome.Validation]) -> Number:
+def _held_out(validations: Sequence[Validation]) -> Number:
     healthy = "rises by more than noise"
     if not validations:
         return Number("held out", "–", healthy, detail="not measured")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from recipe.zppo.run.folder import Row
 from recipe.zppo.view import outcome
+from recipe.zppo.view.held_out import validations
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def measure(rows: Sequence[Row], sources: Mapping[str, Sequence[str]]) -> dict[s
 def accuracy_by_step(rows: Sequence[Row], sources: Sequence[str]) -> dict[int, float]:
     """Accuracy over all questions of these data sources, by step."""
     sums: dict[int, tuple[float, float]] = {}
-    for validation in outcome.validations(rows):
+    for validation in validations(rows):
         if validation.source in sources:
             for accuracy in validation.history:
                 right, weights = sums.get(accuracy.step, (0.0, 0.0))
@@ -85,7 +86,7 @@ def _last_by_source(rows: Sequence[Row]) -> dict[str, float | None]:
     """Accuracy after the last validation, for each data source by itself."""
     return {
         OF_SOURCE + validation.source: validation.history[-1].value
-        for validation in outcome.validations(rows)
+        for validation in validations(rows)
         if validation.history
     }
 

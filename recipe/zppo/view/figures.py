@@ -19,6 +19,7 @@ from recipe.zppo.view.buffer_figures import (
     fate_by_visits,
 )
 from recipe.zppo.view.drawing import Drawing, curves, drawn, note, panels, styled, totals
+from recipe.zppo.view.held_out import Validation, validations
 from recipe.zppo.view.interval import Proportion
 from recipe.zppo.view.series import batch_shares, columns, eligible_shares, metrics_frame
 from recipe.zppo.view.title import all_shown
@@ -100,7 +101,7 @@ def solved_by_teacher(frame: pd.DataFrame) -> Figure | None:
 
 
 @styled
-def held_out_accuracy(validations: Sequence[outcome.Validation]) -> Figure | None:
+def held_out_accuracy(validations: Sequence[Validation]) -> Figure | None:
     """Accuracy on held-out questions with 95% intervals (not in the paper, which evaluates at the end)."""
     if not validations:
         return None
@@ -146,6 +147,6 @@ def all_figures(rows: Sequence[Row], run: str = "") -> dict[str, Figure]:
     frame = metrics_frame(rows)
     if frame.empty:
         return {}
-    figures = {"held_out_accuracy": ("Held-out accuracy", held_out_accuracy(outcome.validations(rows)))}
+    figures = {"held_out_accuracy": ("Held-out accuracy", held_out_accuracy(validations(rows)))}
     figures |= {draw.__name__: (headline, draw(frame)) for draw, headline in _HEADLINES.items()}
     return {name: drawing.titled(each, title, run) for name, (title, each) in figures.items() if each is not None}

@@ -8,6 +8,7 @@ from typing import Any
 
 from recipe.zppo.run.folder import Row, RunFolder
 from recipe.zppo.view import outcome
+from recipe.zppo.view.held_out import validations
 
 _STAGES = {
     "start": "starting up: Ray, the servers of student and teacher, the training engine",
@@ -184,7 +185,7 @@ def lines(rows: Sequence[Row]) -> dict[str, tuple[float, ...]]:
 def last_validation(rows: Sequence[Row]) -> str | None:
     """Held-out accuracy of every data source, the newest beside the first."""
     texts = []
-    for validation in outcome.validations(rows):
+    for validation in validations(rows):
         text = f"{validation.source} {validation.history[-1].value:.1%}"
         if validation.after is not None:
             text += f" after step {validation.after.step} (first {validation.before.value:.1%})"

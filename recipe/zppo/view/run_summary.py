@@ -8,6 +8,7 @@ from recipe.zppo.run.folder import RunFolder
 from recipe.zppo.run.processes import started_at
 from recipe.zppo.view import health, outcome
 from recipe.zppo.view.doubtful import Doubtful, doubtful_rewards
+from recipe.zppo.view.held_out import Validation, validations
 from recipe.zppo.view.title import method_name
 
 NOISE_Z = 1.96
@@ -27,7 +28,7 @@ class Summary:
     steps: int
     total_steps: int | None
     warnings: list[health.Concern]
-    held_out: list[outcome.Validation]
+    held_out: list[Validation]
     buffer: outcome.Fate | None
     buffer_by_entry_accuracy: dict[float, outcome.Fate]
     reformulations: dict[str, outcome.Reformulations]
@@ -64,7 +65,7 @@ class Summary:
             steps=int(rows[-1]["step"]),
             total_steps=total_steps if isinstance(total_steps, int) else None,
             warnings=health.warnings(rows),
-            held_out=outcome.validations(rows),
+            held_out=validations(rows),
             buffer=outcome.buffer_fate(rows),
             buffer_by_entry_accuracy=outcome.buffer_fate_by_entry(rows),
             reformulations={kind: outcome.reformulations(rows, kind) for kind in dict.fromkeys(("bcq", "ncq", *kinds))},

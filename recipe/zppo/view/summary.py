@@ -17,6 +17,7 @@ from recipe.zppo.run.folder import RunFolder
 from recipe.zppo.types import Kind
 from recipe.zppo.view import outcome
 from recipe.zppo.view.doubtful import Doubtful
+from recipe.zppo.view.held_out import Accuracy
 from recipe.zppo.view.run_summary import NOISE_Z, Summary
 from recipe.zppo.view.screen import Screen
 
@@ -73,11 +74,11 @@ def _held_out_lines(summary: Summary) -> Iterator[str]:
         yield f"  {'difference':<18}{points:+.1f} points, {_verdict(validation.z_score)}"
 
 
-def _moment(accuracy: outcome.Accuracy) -> str:
+def _moment(accuracy: Accuracy) -> str:
     return "before training" if accuracy.step == 0 else f"after step {accuracy.step}"
 
 
-def _with_error(accuracy: outcome.Accuracy) -> str:
+def _with_error(accuracy: Accuracy) -> str:
     error = "" if accuracy.std_error is None else f" ± {accuracy.std_error:.1%}"
     return f"{accuracy.value:.1%}{error}"
 
