@@ -19,8 +19,9 @@ who is selected and what is drawn does not depend on when it was asked.
 is rolled out together with the plain prompts of step t+1, by the policy of step t+1; the teacher may work while the
 student trains.
 
-No Ray here: `Workers` is what the pipeline needs from the outside, so that it runs in tests on simulated servers. What
-the teacher does is in `teacher_work.py`, and when it is asked in `asking.py`.
+No Ray here: `Workers` is what the pipeline needs from the outside, so that it runs in tests on simulated servers. How a
+group is filled is in `group_rollouts.py`, what the teacher does in `teacher_work.py`, and when it is asked in
+`asking.py`.
 """
 
 import asyncio
@@ -33,16 +34,16 @@ from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import RolloutError, WaitTimeoutError
 from recipe.zppo.methods import METHODS
 from recipe.zppo.methods.every_question import EveryQuestion
-from recipe.zppo.randomness import derive_seed
 from recipe.zppo.rollout.asking import Asking
 from recipe.zppo.rollout.clock import ActivityClock
+from recipe.zppo.rollout.group_rollouts import GroupRollouts
 from recipe.zppo.rollout.step_state import StepWork, check_settings, pack, unpack
 from recipe.zppo.rollout.tasks import Tasks
 from recipe.zppo.rollout.teacher_work import TeacherWork
 from recipe.zppo.rollout.workers import Workers
 from recipe.zppo.selection import Reformulation, reformulation_cap
 from recipe.zppo.streaming_selection import StreamingSelection
-from recipe.zppo.types import Group, Kind, Question, RolloutFailure, StepResult
+from recipe.zppo.types import Group, Kind, Question, Rollout, StepResult
 
 
 class QuestionPipeline:
@@ -62,9 +63,9 @@ class QuestionPipeline:
         self.off_policy = next((kind for kind in zppo.kinds if METHODS[kind].off_policy), None)
         self.asks_after_cap = any(METHODS[kind].asks_after_cap for kind in zppo.kinds)
         self.pending: StepWork | None = None
-        self._last_failure = "unknown"
         self.clock = ActivityClock()
         self.tasks = Tasks()
+        self.rollouts = GroupRollouts(workers, zppo, group_size, self.off_policy, self.clock)
         self.teacher = TeacherWork(workers, zppo, group_size, self.tasks, self.clock)
         self.asking = Asking(zppo.teacher.ask, self.teacher, self.tasks, self._advance)
 
@@ -170,7 +171,7 @@ class QuestionPipeline:
             cause = work.counts["rollouts/failed"]
             raise RolloutError(
                 f"step {work.step}: {len(questions) - len(work.plain)} of {len(questions)} plain groups gave no "
-                f"rollouts ({cause} failures); last cause: {self._last_failure}"
+                f"rollouts ({cause} failures); last cause: {self.rollouts.last_failure}"
             )
         if source is not None:
             source.expiry = self.tasks.spawn(self.teacher.expire(source))
@@ -181,7 +182,12 @@ class QuestionPipeline:
         if self.off_policy:  # whatever the student's rollouts will be
             self.asking.start(work, question)
         group = self._group(work, question, Kind.PLAIN)
-        await self._roll_out(group, question.messages, work.counts, plain_of=work)
+
+        def scored(rollout: Rollout) -> None:  # the teacher's work does not wait for the last one
+            certain = work.selection.rollout(question.prompt_id, rollout.correct)
+            self.asking.scored(work, question, certain)
+
+        await self.rollouts.fill(group, question.messages, work.counts, scored)
         if not group.rollouts:
             work.counts["questions/failed"] += 1
             work.lost.append((group, "failed"))
@@ -195,48 +201,6 @@ class QuestionPipeline:
     @staticmethod
     def _group(work: StepWork, question: Question, kind: Kind) -> Group:
         return Group(f"{work.step}.{work.order[question.prompt_id]:05d}.{kind.value}", kind, question, work.step)
-
-    async def _roll_out(
-        self, group: Group, messages: list[dict], counts: Counter[str], plain_of: StepWork | None = None
-    ) -> None:
-        """Fill a group. Failures are counted; the group goes on with what it has, if that is two or more.
-
-        A plain group, which is one of ``plain_of``, does not wait for its last rollout to put questions to the teacher.
-        """
-        prompt_id, limit_s = group.question.prompt_id, self.zppo.timeouts.rollout_s
-        group.prompt = messages
-        size = len(group.openings) or self.group_size
-        seeds = [
-            derive_seed(self.zppo.seed, "rollout", group.step, prompt_id, group.kind.value, session)
-            for session in range(size)
-        ]
-        stream = self.workers.roll_out(
-            group.question, messages, uid=group.uid, kind=group.kind, seeds=seeds, openings=group.openings
-        )
-        try:
-            async with asyncio.timeout(limit_s):
-                with self.clock(group.kind.value):
-                    async for rollout in stream:
-                        if isinstance(rollout, RolloutFailure):
-                            group.failures.append(rollout)
-                            self._last_failure = rollout.detail
-                            continue
-                        group.rollouts.append(rollout)
-                        if plain_of is not None:
-                            hard = plain_of.selection.rollout(prompt_id, rollout.correct)
-                            self.asking.scored(plain_of, group.question, hard)
-        except TimeoutError:
-            missing = size - len(group.rollouts) - len(group.failures)
-            self._last_failure = (
-                f"{missing} rollouts of {prompt_id} gave no response within zppo.timeouts.rollout_s={limit_s:g} s"
-            )
-            group.failures.extend(RolloutFailure(-1, "timeout", self._last_failure) for _ in range(missing))
-        group.rollouts.sort(key=lambda rollout: rollout.session)
-        for failure in group.failures:
-            counts["rollouts/failed"] += 1
-            counts[f"rollouts/{failure.reason}"] += 1
-        if len(group.rollouts) < 2 and group.kind is not self.off_policy:  # a group of one carries no signal
-            group.rollouts.clear()
 
     # ------------------------------------------------------------------ reformulation
 
@@ -270,7 +234,7 @@ class QuestionPipeline:
 
         async def roll_out(group: Group) -> None:
             plain = source.plain.get(group.question.prompt_id)
-            await self._roll_out(group, METHODS[group.kind].messages(group, plain), counts)
+            await self.rollouts.fill(group, METHODS[group.kind].messages(group, plain), counts)
             if group.rollouts:
                 groups[group.question.prompt_id, group.kind] = group
                 return
