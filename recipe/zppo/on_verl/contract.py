@@ -7,7 +7,7 @@ another version of verl: install it, run that test, look at what moved, run the 
 CONTRACT: dict[str, dict[str, tuple[str, str]]] = {
     "verl.trainer.ppo.v1.trainer_base:PPOTrainer": {
         "_balance_batch": (
-            "zppo/on_verl/trainer.py",
+            "zppo/on_verl/train_batch.py",
             "(self, batch, metrics, logging_prefix='global_seqlen', keep_minibatch=False)",
         ),
         "_build_replay_buffer": ("zppo/on_verl/trainer.py", "(self)"),
@@ -16,13 +16,13 @@ CONTRACT: dict[str, dict[str, tuple[str, str]]] = {
         "_compute_metrics": ("zppo/on_verl/trainer.py", "(self, batch, metrics, timing_raw, global_steps, epoch)"),
         "_compute_old_log_prob": ("zppo/on_verl/trainer.py", "(self, batch, metrics)"),
         "_compute_ref_log_prob": ("zppo/on_verl/trainer.py", "(self, batch, metrics)"),
-        "_get_required_batch_multiple": ("zppo/on_verl/trainer.py", "(self, dp_size)"),
+        "_get_required_batch_multiple": ("zppo/on_verl/train_batch.py", "(self, dp_size)"),
         "_init_dataloader": ("zppo/on_verl/trainer.py", "(self)"),
         "_init_resource_pool_mgr": ("zppo/on_verl/trainer.py", "(self)"),
         "_load_checkpoint": ("zppo/on_verl/checkpoint.py", "(self)"),
         "_save_checkpoint": ("zppo/on_verl/checkpoint.py", "(self)"),
         "_setup": ("zppo/on_verl/trainer.py", "(self)"),
-        "_update_actor": ("zppo/on_verl/trainer.py", "(self, batch, metrics)"),
+        "_update_actor": ("zppo/on_verl/train_batch.py", "(self, batch, metrics)"),
         "_val_metrics_update": (
             "zppo/on_verl/trainer.py",
             "(self, data_sources, sample_uids, reward_extra_infos_dict, sample_turns, expected_acc_counts=None)",

@@ -6,31 +6,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import transfer_queue as tq
 from omegaconf import DictConfig, open_dict
 from transfer_queue import KVBatchMeta
 from verl.single_controller.ray.base import RayResourcePool
 from verl.trainer.ppo.v1.trainer_base import register_trainer
-from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.debug import marked_timer
 
 import recipe.zppo.on_verl.estimator  # noqa: F401  (registers the estimator "zppo" with verl)
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError
-from recipe.zppo.mini_batches import mini_batches
 from recipe.zppo.on_verl.checkpoint import CheckpointMixin
 from recipe.zppo.on_verl.distillation import distillation_loss_fn, put_question_weights
 from recipe.zppo.on_verl.export import export_hf_model
 from recipe.zppo.on_verl.guards.node_pools import NodePools
 from recipe.zppo.on_verl.guards.server_client import ServerClient
 from recipe.zppo.on_verl.guards.wait_limit import WaitLimit, not_counted
-from recipe.zppo.on_verl.mini_batches import padded_size, put_in_order, uid_of
 from recipe.zppo.on_verl.pipeline_thread import PipelineThread
 from recipe.zppo.on_verl.questions import QuestionSource
 from recipe.zppo.on_verl.teacher_servers import TeacherStart
 from recipe.zppo.on_verl.text_rewards import use_text_rewards
+from recipe.zppo.on_verl.train_batch import BatchTrainer
 from recipe.zppo.on_verl.validation_queue import ValidationQueue
-from recipe.zppo.randomness import generator
 from recipe.zppo.replay_buffer import PromptReplayBuffer
 from recipe.zppo.reward import use_reward
 from recipe.zppo.rollout.pipeline import QuestionPipeline
@@ -50,8 +46,8 @@ from recipe.zppo.types import Group, Question, StepResult
 
 
 @register_trainer("zppo")
-class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
-    """Synchronous verl trainer whose step is `recipe.zppo.step.Step`, Algorithm 1 of the paper.
+class ZPPOTrainer(CheckpointMixin, BatchTrainer):
+    """verl's synchronous trainer, with `recipe.zppo.step.Step`, Algorithm 1 of the paper, for its step.
 
     verl runs the servers, the engines, log-probs, loss and validation. Ours are the questions of a step, the
     pipeline that rolls them out (`recipe.zppo.rollout.pipeline`), the prompt replay buffer, and the number of updates.
@@ -139,58 +135,6 @@ class ZPPOTrainer(CheckpointMixin, PPOTrainerSync):
         """The same, as a stage of the step that displays show."""
         with self.status.stage(self.global_steps, stage), self._limited(stage):
             yield
-
-    # ------------------------------------------------------------------ batch
-
-    def _train_batch(self, groups: list[Group]) -> KVBatchMeta:
-        """The groups' trajectories, in an order that does not depend on which was finished first. Where no group
-        trains, those that do not: verl's fit() clears what it gets from a step, and can't clear nothing.
-        """
-        tags = tq.kv_list("train").get("train", {})
-        keys = [rollout.key for group in groups for rollout in group.rollouts]
-        left_over = sorted(tags.keys() - set(keys))  # of groups that do not train, or were dropped
-        if keys and left_over:
-            tq.kv_clear(keys=left_over, partition_id="train")
-        kept = keys or left_over
-        batch = KVBatchMeta(partition_id="train", keys=kept, tags=[dict(tags[key]) for key in kept])
-        batch.extra_info["temperature"] = self.config.actor_rollout_ref.rollout.temperature
-        return batch
-
-    def _balance_batch(self, batch: KVBatchMeta, metrics: dict, **options: Any) -> KVBatchMeta:
-        """verl's call, which pads the batch; then its rows in the order of our mini-batches, drawn anew each step."""
-        draw = generator(self.zppo.seed, "mini-batches", self.global_steps)
-        uids = [uid_of(key) for key in batch.keys]
-        indices = mini_batches(uids, self.zppo.updates_per_step, self.zppo.mini_batches, draw)
-        # Fewer rollouts than updates (dynamic sampling, failed groups) make fewer updates: padding alone has no loss.
-        self.parts = [[batch.keys[i] for i in part] for part in indices if part]
-        batch = super()._balance_batch(batch, metrics=metrics, **options)
-        metrics.update(put_in_order(batch, self.parts, self.num_ranks))
-        if self.zppo.advantage_statistics == "mini_batch":
-            self.config.algorithm.zppo_mini_batches = len(self.parts)
-        self.config.algorithm.zppo_mini_batch_rows = len(batch) // (self.num_ranks * len(self.parts))
-        return batch
-
-    def _get_required_batch_multiple(self, dp_size: int) -> int:
-        """Every rank gets I equal mini-batches, whatever the number of groups; verl pads what is missing."""
-        self.num_ranks = dp_size
-        return padded_size(self.parts, dp_size)
-
-    def _update_actor(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
-        """I updates: verl's call with ``num_mini_batch`` in place of a fixed mini-batch size."""
-        actor = self.config.actor_rollout_ref.actor
-        batch.extra_info |= {
-            "calculate_entropy": actor.calculate_entropy or actor.entropy_coeff != 0.0,
-            "distillation_use_topk": self.distills,
-            "distillation_only": self.distills,
-            "global_batch_size": len(batch) // len(self.parts),
-            "num_mini_batch": len(self.parts),
-            "epochs": 1,
-            "dataloader_kwargs": {"shuffle": False},  # `_balance_batch` has put the rows in order
-            "temperature": self.config.actor_rollout_ref.rollout.temperature,
-        }
-        output = self.actor_rollout_wg.update_actor(batch)
-        metrics.update(zppo_metrics.actor_metrics(output["metrics"]))
-        return batch
 
     # ------------------------------------------------------------------ verl's hooks
 
