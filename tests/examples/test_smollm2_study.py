@@ -152,6 +152,8 @@ def test_each_seed_has_models_of_its_own_and_kept_seeds_count(tmp_path: Path):
         f"{role}-{seed}-pass-1" for seed in (1, 2) for role in ("student", "teacher")
     ]
     assert [call[call.index("--seed") + 1] for call in tuned] == ["1", "1", "2", "2"]
+    status, made = calls(tmp_path, **variables | {"SEEDS": "0"})  # the rest of a seed of which some runs are kept
+    assert status == 0 and "seeds=[0]" in made[-1]
 
 
 def test_what_was_measured_is_whole_or_measured_again(tmp_path: Path):

@@ -5,6 +5,7 @@
 #   SEEDS=1 examples/smollm2/study/run_cpu.sh jobs=2   one seed, two runs at a time
 #   STOP_AFTER=models examples/smollm2/study/run_cpu.sh    data, students, teachers and their accuracies only
 #   KEPT=0 SEEDS=1 examples/smollm2/study/run_cpu.sh   another seed beside seed 0, whose runs are in results/
+#   KEPT=0 SEEDS=0 examples/smollm2/study/run_cpu.sh   what results/ lacks of seed 0; its models are made again
 # Each seed has a student and a teacher of its own. Further arguments go to python -m recipe.zppo.study; another setting
 # is another run. THREADS: of fine-tuning.
 set -xeuo pipefail
@@ -73,7 +74,7 @@ if [[ -n ${KEPT} ]]; then
     for run in "${RESULTS}"/runs/*; do
         [[ -e ${HOME_DIR}/study/runs/${run##*/} ]] || cp -r "${run}" "${HOME_DIR}/study/runs"
     done
-    SEEDS="${KEPT} ${SEEDS}"
+    SEEDS=$(printf '%s\n' ${KEPT} ${SEEDS} | sort -un | xargs)
 fi
 exec "${PYTHON}" -m recipe.zppo.study plan=smollm2 jobs=1 out="${HOME_DIR}/study" seeds="[${SEEDS// /,}]" \
     own.name=smollm2 own.model="${HOME_DIR}/student-@seed" own.teacher="${HOME_DIR}/teacher-@seed" \
