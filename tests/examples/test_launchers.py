@@ -14,15 +14,13 @@ from .conftest import ROOT, TRAINER, WRITES_ITS_CALL, Site, planned
 LAUNCHER = TRAINER / "run_qwen3_5_multinode.sh"
 SLURM = TRAINER / "run_qwen3_5_slurm.sbatch"
 
-# Writes down its call, and that it was stopped; goes on until then, or as long as the test says.
-_STAYS = (
-    f"""#!/bin/bash
-{WRITES_ITS_CALL}"""
-    + """
+# Writes down its call, and that it was stopped; goes on until then, or as long as the test says. Who sees the call can
+# rely on the rest.
+_STAYS = f"""#!/bin/bash
 trap 'printf "stopped\\0%s\\0\\n" "$(basename "$0")" >> "$CALLS"; exit 143' TERM
-for _ in $(seq ${RAY_LASTS:-600}); do sleep 0.1; done
+{WRITES_ITS_CALL}
+for _ in $(seq ${{RAY_LASTS:-600}}); do sleep 0.1; done
 """
-)
 
 _AFTER_RAY = '#!/bin/sh\nuntil [ -s "$CALLS" ]; do sleep 0.05; done\n'
 
@@ -72,6 +70,7 @@ def wait_for_call(site: Site, word: str) -> None:
 
 
 def test_the_head_starts_ray_waits_for_all_nodes_and_trains(nodes: Site) -> None:
+    nodes.stand_in("python3", _AFTER_RAY + WRITES_ITS_CALL)
     status, errors = ended(launched(nodes, 0, "method=hint", RAY_PORT="6400"))
     assert status == 0, errors
     called = calls_of(nodes)
