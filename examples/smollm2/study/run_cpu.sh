@@ -74,7 +74,8 @@ if [[ -n ${KEPT} ]]; then
     for run in "${RESULTS}"/runs/*; do
         [[ -e ${HOME_DIR}/study/runs/${run##*/} ]] || cp -r "${run}" "${HOME_DIR}/study/runs"
     done
-    SEEDS=$(printf '%s\n' ${KEPT} ${SEEDS} | sort -un | xargs)
+    read -ra seeds <<< "${KEPT} ${SEEDS}"
+    SEEDS=$(printf '%s\n' "${seeds[@]}" | sort -un | xargs)
 fi
 exec "${PYTHON}" -m recipe.zppo.study plan=smollm2 jobs=1 out="${HOME_DIR}/study" seeds="[${SEEDS// /,}]" \
     own.name=smollm2 own.model="${HOME_DIR}/student-@seed" own.teacher="${HOME_DIR}/teacher-@seed" \
