@@ -1,11 +1,14 @@
-"""A web server in a thread of the test's process."""
+"""A web server in a thread of the test's process, and evaluations that do not pause."""
 
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 from aiohttp import web
+
+from recipe.zppo.evaluate.runner import Limits
 
 
 @pytest.fixture
@@ -29,3 +32,8 @@ def serve() -> Iterator[Callable[[web.Application], str]]:
         asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
     loop.call_soon_threadsafe(loop.stop)
     thread.join(10)
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recipe.zppo.evaluate.evaluation.Limits", partial(Limits, pause_s=0.0))
