@@ -4,11 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-import torch
 import verl as verl_package
-from verl.utils.config import omega_conf_to_dataclass
 
-from recipe.zppo.on_verl.borrowed import get_policy_loss_fn
 from recipe.zppo.preflight.verl_keys import UNREAD
 from tests.runnable import Run
 
@@ -151,13 +148,6 @@ CASES = [
     ),
     (f"{CORRECTION}.loss_type=reinforce", f"{CORRECTION}.loss_type: reinforce would do nothing: …"),
     *((f"{key}=0.5", f"{key}: 0.5 would do nothing…") for key, _, _ in UNREAD),
-    (
-        f"{ACTOR}.clip_ratio=0.1",
-        f"{ACTOR}.clip_ratio: 0.1 would do nothing beside clip_ratio_low=0.2 and clip_ratio_high=0.28; set those, or …",
-        f"{ACTOR}.clip_ratio=0.1 {ACTOR}.clip_ratio_low=null {ACTOR}.clip_ratio_high=null",
-        f"{ACTOR}.clip_ratio=0.1 {ACTOR}.clip_ratio_high=null",
-        f"{ACTOR}.clip_ratio_low=0.1 {ACTOR}.clip_ratio_high=0.1",
-    ),
     # the optimiser, by its name and by verl's keys
     ("zppo.optimizer=adamw", "zppo.optimizer: …"),
     *(
@@ -220,30 +210,6 @@ def test_verl_still_reads_none_of_them() -> None:
     assert reads.search(sources["trainer/ppo/ray_trainer.py"])
     found = {name: reads.findall(text) for name, text in sources.items() if not name.startswith(elsewhere)}
     assert {name: hits for name, hits in found.items() if hits} == {}
-
-
-@pytest.mark.parametrize(
-    ("bounds", "clipped"), [((0.2, 0.28), [0.8, 1.28]), ((None, 0.28), [0.9, 1.28]), ((None, None), [0.9, 1.1])]
-)
-def test_verl_clips_by_clip_ratio_where_a_bound_is_null(run: Run, bounds: tuple, clipped: list[float]) -> None:
-    """Ratios of 0.5 and 2, of tokens whose advantage pulls outward."""
-    low, high = (str(bound).replace("None", "null") for bound in bounds)
-    config = run.config(f"{ACTOR}.clip_ratio=0.1", f"{ACTOR}.clip_ratio_low={low}", f"{ACTOR}.clip_ratio_high={high}")
-    advantages = torch.tensor([[-1.0, 1.0]])
-    actor = omega_conf_to_dataclass(config.actor_rollout_ref.actor)
-    actor.global_batch_info.update(dp_size=1, batch_num_tokens=2, global_batch_size=1, loss_scale_factor=None)
-    losses = [
-        get_policy_loss_fn("vanilla")(
-            old_log_prob=torch.zeros(1, 2),
-            log_prob=torch.tensor([[0.5, 2.0]]).log(),
-            advantages=advantages,
-            response_mask=mask,
-            loss_agg_mode="token-mean",
-            config=actor,
-        )[0]
-        for mask in torch.tensor([[[1, 0]], [[0, 1]]], dtype=torch.bool)
-    ]
-    assert [2 * abs(float(loss)) for loss in losses] == pytest.approx(clipped)
 
 
 def test_a_checkpoint_of_another_number_of_ranks(run: Run) -> None:

@@ -26,6 +26,7 @@ from recipe.zppo.preflight.media import check_media
 from recipe.zppo.preflight.model_files import check_model_files
 from recipe.zppo.preflight.models import check_models, check_packing, planned_elsewhere
 from recipe.zppo.preflight.optimizer import check_optimizer
+from recipe.zppo.preflight.policy_loss import check_policy_loss
 from recipe.zppo.preflight.prompt_lengths import check_prompt_lengths
 from recipe.zppo.preflight.reward_function import check_reward_function
 from recipe.zppo.preflight.values import check_values
@@ -75,6 +76,7 @@ def _failures(config: DictConfig, zppo: ZPPOConfig) -> Iterator[ConfigError]:
         lambda: check_loggers(config),
         lambda: check_teacher_pool(config, zppo),
         lambda: check_distillation(config, zppo),
+        lambda: check_policy_loss(config),
         lambda: check_optimizer(config, zppo),
         lambda: check_lora(config, zppo),
         lambda: check_key_is_not_logged(config, zppo),

@@ -31,13 +31,19 @@ SHARE = _number(lambda value: 0 < value <= 1)
 COUNT, STEPS = "a whole number of at least 1", _whole(1)
 
 OPTIM = "actor_rollout_ref.actor.optim"
+POLICY_LOSS = "actor_rollout_ref.actor.policy_loss"
 ROLLOUT = "actor_rollout_ref.rollout"
 
 ENGINES = ("fsdp", "fsdp2", "fsdp_turbo", "megatron", "veomni", "torchtitan", "automodel", "mindspeed")
 """verl's names for its training engines. Its registry knows those only whose packages are installed."""
 
+KL = tuple(f"{name}{end}" for name in ("kl", "k1", "abs", "mse", "k2", "low_var_kl", "k3") for end in ("", "+"))
+"""verl's estimates of a KL divergence; with a plus their gradient is that of k2."""
+
 CHOICES = (
     ("actor_rollout_ref.actor.strategy", ENGINES),
+    ("actor_rollout_ref.actor.kl_loss_type", KL),
+    ("algorithm.kl_penalty", KL),
     (f"{ROLLOUT}.name", ("vllm", "sglang", "trtllm", "hf")),
     ("data.truncation", ("error", "left", "right", "middle")),
     ("trainer.device", ("cuda", "npu", "cpu")),
@@ -63,9 +69,12 @@ VALUES: tuple[tuple[str, str, Test, bool], ...] = (
     ("actor_rollout_ref.actor.clip_ratio", "a number of at least 0", ANY_TEMPERATURE, False),
     ("actor_rollout_ref.actor.clip_ratio_low", "a number of at least 0", ANY_TEMPERATURE, True),
     ("actor_rollout_ref.actor.clip_ratio_high", "a number of at least 0", ANY_TEMPERATURE, True),
+    ("actor_rollout_ref.actor.clip_ratio_c", "a number greater than 1", _number(lambda value: value > 1), False),
+    (f"{POLICY_LOSS}.clip_cov_ratio", "a share greater than 0 and at most 1", SHARE, True),
+    (f"{POLICY_LOSS}.kl_cov_ratio", "a share greater than 0 and at most 1", SHARE, True),
     (f"{OPTIM}.lr", "a number of at least 0", ANY_TEMPERATURE, False),
     (f"{OPTIM}.weight_decay", "a number of at least 0", ANY_TEMPERATURE, True),
-    (f"{OPTIM}.clip_grad", "a number greater than 0", POSITIVE, True),
+    (f"{OPTIM}.clip_grad", "a number greater than 0, a large one to clip nothing", POSITIVE, False),
     (f"{OPTIM}.lr_warmup_steps_ratio", "a number from 0 to 1", _number(lambda value: 0 <= value <= 1), True),
     (f"{ROLLOUT}.temperature", "a number greater than 0: at 0 all rollouts of a question are one", POSITIVE, False),
     (f"{ROLLOUT}.top_p", "a number greater than 0 and at most 1", SHARE, False),

@@ -59,7 +59,6 @@ def check_settings(config: DictConfig) -> None:
             shown, wanted = as_yaml(value), as_yaml(needed)
             raise ConfigError(f"{key}: must be {wanted}, got {shown}: {why}")
     _check_correction(config)
-    _check_clip(config)
     if config.trainer.get("val_only") and not config.trainer.val_before_train:
         raise ConfigError("trainer.val_only: verl would train; it validates only with trainer.val_before_train=true")
     manager = "actor_rollout_ref.rollout.agent.agent_loop_manager_class"
@@ -82,18 +81,6 @@ def _check_correction(config: DictConfig) -> None:
         raise ConfigError(
             f"algorithm.rollout_correction.loss_type: {as_yaml(loss)} would do nothing: verl's V1 trainer never gives "
             "it to the actor; leave it ppo_clip"
-        )
-
-
-def _check_clip(config: DictConfig) -> None:
-    """verl's losses take `clip_ratio` for a bound that is null, and none of ours is."""
-    actor = config.actor_rollout_ref.actor
-    bounds = {name: actor[name] for name in ("clip_ratio_low", "clip_ratio_high")}
-    if actor.clip_ratio != 0.2 and None not in bounds.values():
-        beside = " and ".join(f"{name}={value}" for name, value in bounds.items())
-        raise ConfigError(
-            f"actor_rollout_ref.actor.clip_ratio: {actor.clip_ratio} would do nothing beside {beside}; set those, or "
-            "both to null"
         )
 
 
