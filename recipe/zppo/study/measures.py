@@ -50,9 +50,9 @@ def measure(rows: Sequence[Row], sources: Mapping[str, Sequence[str]]) -> dict[s
     from_0 = outcome.buffer_fate_by_entry(rows).get(0.0)
     time = outcome.step_time(rows)
     return {
-        "accuracy_before": held_out[min(held_out)] if held_out else None,
+        "accuracy_before": held_out.get(0),  # a run may validate after some steps only
         "accuracy": held_out[max(held_out)] if held_out else None,
-        "shifted_accuracy_before": shifted[min(shifted)] if shifted else None,
+        "shifted_accuracy_before": shifted.get(0),
         "shifted_accuracy": shifted[max(shifted)] if shifted else None,
         "graduation_rate": fate.graduation_rate if fate else None,
         "graduation_rate_from_0": from_0.graduation_rate if from_0 else None,
