@@ -150,9 +150,10 @@ def test_what_the_local_back_end_cannot_do_is_one_line(world, tmp_path):
     command = [sys.executable, "-m", "recipe.zppo.local", *overrides(world, tmp_path / "run")]
     command.append("actor_rollout_ref.actor.loss_agg_mode=seq-mean-token-mean")
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 1
+    assert done.returncode == 2
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("zppo:")]
-    assert "recipe.zppo.local knows the paper's loss only" in line and "Traceback" not in done.stderr
+    assert "loss_agg_mode: recipe.zppo.local has the paper's loss only" in line and "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
 
 
 def test_disable_forgets_the_run_before(train, tmp_path):

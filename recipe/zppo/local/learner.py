@@ -13,7 +13,6 @@ from verl.utils.torch_dtypes import PrecisionType
 from verl.workers.config.optimizer import build_optimizer
 
 from recipe.cpu import heap
-from recipe.zppo.errors import ConfigError
 from recipe.zppo.jsd import token_jsd
 from recipe.zppo.local.master_weights import MasterWeights
 from recipe.zppo.local.packed_groups import Chunk, Trajectory, can_share, chunks
@@ -25,36 +24,24 @@ _OVER_ALL = ("actor/pg_loss", "actor/pg_clipfrac", "actor/pg_clipfrac_lower")
 
 
 class Learner:
-    """Optimiser and loss over a model, with the settings of ``actor_rollout_ref.actor``."""
+    """Optimiser and loss over a model, with the settings of ``actor_rollout_ref.actor`` (see `check_supported`)."""
 
     def __init__(self, model: Any, config: DictConfig, pad_token_id: int):
         self.actor = omega_conf_to_dataclass(config.actor_rollout_ref.actor)
         self.temperature = float(config.actor_rollout_ref.rollout.temperature)
         self.model, self.pad = model, pad_token_id
-        if self.actor.loss_agg_mode != "token-mean" or self.actor.use_kl_loss or self.actor.entropy_coeff:
-            raise ConfigError(
-                "recipe.zppo.local knows the paper's loss only (actor.loss_agg_mode=token-mean, no KL, no entropy "
-                "bonus); use verl.trainer.main_zppo for others"
-            )
-        optim = self.actor.optim
-        if optim.lr_warmup_steps > 0 or optim.lr_warmup_steps_ratio > 0 or optim.lr_scheduler_type != "constant":
-            raise ConfigError(
-                "recipe.zppo.local has a constant learning rate only, as the paper (actor.optim.lr_scheduler_type, "
-                "lr_warmup_steps); use verl.trainer.main_zppo for others"
-            )
         self.master = MasterWeights(
             model, PrecisionType.to_dtype(config.actor_rollout_ref.actor.fsdp_config.model_dtype)
         )
-        self.optimizer = self._optimizer(optim)
+        self.optimizer = self._optimizer(self.actor.optim)
         if model.device.type == "cpu":  # a GPU has an allocator of its own
             heap.give_back_in_backward(model)
 
     def _optimizer(self, optim: Any) -> torch.optim.Optimizer:
         if optim.optimizer_impl != "torch.optim":
             return build_optimizer(self.master.weights, optim)
-        return torch.optim.AdamW(
-            self.master.weights, lr=optim.lr, betas=tuple(optim.betas), weight_decay=optim.weight_decay, fused=True
-        )
+        settings = {"lr": optim.lr, "betas": tuple(optim.betas), "weight_decay": optim.weight_decay, "fused": True}
+        return torch.optim.AdamW(self.master.weights, **settings | dict(optim.override_optimizer_config or {}))
 
     def policy_update(
         self, batch: Sequence[Trajectory], advantages: np.ndarray, parts: Sequence[Sequence[int]]

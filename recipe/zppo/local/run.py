@@ -7,8 +7,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from recipe.zppo.errors import ConfigError, ZPPOError, plain_message
+from recipe.zppo.errors import ZPPOError, plain_message
 from recipe.zppo.local.device import check_device, check_engine
+from recipe.zppo.local.supported import check_supported, check_text_models
 from recipe.zppo.preflight.benchmarks import add_benchmarks
 from recipe.zppo.preflight.data_folders import list_folders
 from recipe.zppo.preflight.everything import check
@@ -21,26 +22,15 @@ def launch(config: DictConfig) -> int:
     try:
         set_platform(config)
         check_engine(config)  # a dry run would miss that engine's packages
+        check_supported(config)
         if config.zppo.get("dry_run") is True:
             from recipe.zppo.dry_run.command import print_plan
 
             return print_plan(config, stack=False)
         list_folders(config.data)
-        if config.zppo.optimizer == "stochastic":
-            raise ConfigError(
-                "zppo.optimizer: recipe.zppo.local keeps no random state, so stochastic would not resume exactly; set "
-                "it to fp32 or anyprecision, or use verl.trainer.main_zppo"
-            )
         check_device(config)
         check(config)
-        if config.trainer.resume_mode == "resume_path":
-            raise ConfigError(
-                "trainer.resume_mode: recipe.zppo.local goes on from trainer.default_local_dir only: auto or disable"
-            )
-        if config.actor_rollout_ref.model.lora_rank:
-            raise ConfigError(
-                "actor_rollout_ref.model.lora_rank: recipe.zppo.local trains all weights; use verl.trainer.main_zppo"
-            )
+        check_text_models(config)
         add_benchmarks(config, pictures=False)
         record_start(config)
     except ZPPOError as error:
