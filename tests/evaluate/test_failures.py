@@ -14,6 +14,7 @@ from recipe.zppo import bounded_grader
 from recipe.zppo.benchmarks.scoring.short import decide_short
 from recipe.zppo.bounded_grader import BoundedGrader
 from recipe.zppo.errors import RolloutError
+from recipe.zppo.evaluate.tally import unanswered
 from tests.evaluate.calls import evaluate, lines, text_of
 from tests.evaluate.small import TEXT, sums, write_jsonl
 from tests.teacher.fake_endpoint import KEY, FakeEndpoint
@@ -79,6 +80,32 @@ def test_few_unanswered_rows_leave_a_score(tmp_path: Path):
         assert result.score == pytest.approx(100 * 98 / 99) and result.unanswered == 1 and "s7" in result.error
         evaluate(tmp_path, [TEXT], server)  # that is finished
         assert len(server.requests) == 100
+
+
+def test_few_unanswered_rows_are_asked_again_where_one_says_so(tmp_path: Path):
+    """These alone. Another time in vain changes nothing, and nor does a data set that is gone."""
+    path = write_jsonl(tmp_path / "data/own/sums/test.jsonl", sums(100))
+    ill = True
+
+    def answer(body: dict[str, Any]) -> Any:
+        number = int(text_of(body).split()[0])
+        return broken("500") if number == 7 and ill else rf"\boxed{{{number + 1}}}"
+
+    with FakeEndpoint(answer, models=("student",)) as server:
+        (first,) = evaluate(tmp_path, [TEXT], server)
+        assert unanswered(first, ["Text", "Other"]) == "Text 1" and len(server.requests) == 101
+        (second,) = evaluate(tmp_path, [TEXT], server, ask_unanswered=True)
+        assert second.benchmarks["Text"].unanswered == 1 and len(server.requests) == 103
+        path.rename(tmp_path / "away")
+        (third,) = evaluate(tmp_path, [TEXT], server, ask_unanswered=True)
+        assert third.benchmarks["Text"] == second.benchmarks["Text"]
+        (tmp_path / "away").rename(path)
+        ill = False
+        (last,) = evaluate(tmp_path, [TEXT], server, ask_unanswered=True)
+        assert (last.benchmarks["Text"].unanswered, last.scores()) == (0, {"Text": 100.0})
+        assert unanswered(last, ["Text"]) == ""
+        evaluate(tmp_path, [TEXT], server, ask_unanswered=True)
+        assert len(server.requests) == 104
 
 
 def test_a_dead_server_ends_the_command_and_the_next_goes_on(tmp_path: Path):

@@ -22,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from recipe.zppo.evaluate.paper import paper_rows_for
     from recipe.zppo.evaluate.report import write_report
     from recipe.zppo.evaluate.settings import EvaluateSettings
+    from recipe.zppo.evaluate.tally import unanswered
 
     settings = read_settings(EvaluateSettings, sys.argv[1:] if arguments is None else arguments, USAGE)
     benchmarks = select(settings.benchmarks)
@@ -34,7 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if any(each.benchmarks for each in results):
             for path in write_report(evaluation.out, results, rows):
                 print(path)
-    missing = [f"{each.model}: {b.name}" for each in results for b in benchmarks if b.name not in each.scores()]
+    names = [benchmark.name for benchmark in benchmarks]
+    if left := [f"{each.model}: {text}" for each in results if (text := unanswered(each, names))]:
+        print(f"zppo: unanswered, in no score: {'; '.join(left)}; ask_unanswered=true asks again", file=sys.stderr)
+    missing = [f"{each.model}: {name}" for each in results for name in names if name not in each.scores()]
     if missing:
         print(f"zppo: no score: {'; '.join(missing)}", file=sys.stderr)
     return 1 if missing else 0

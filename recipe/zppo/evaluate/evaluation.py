@@ -46,6 +46,12 @@ class Evaluation:
         self.models = [
             open_model(name, path, settings, self._protocol) for name, path in names_of(settings.model).items()
         ]
+        self._reopened = {
+            (model.name, name)
+            for model in self.models
+            for name, found in model.results.benchmarks.items()
+            if settings.ask_unanswered and found.unanswered
+        }
 
     async def run(self) -> None:
         """
@@ -86,8 +92,10 @@ class Evaluation:
             found = await self._one(model, benchmark, student, judge)
             if found is None:
                 continue
-            model.results.benchmarks[benchmark.name] = found
-            model.save()
+            self._reopened.discard((model.name, benchmark.name))
+            if found.score is not None or benchmark.name not in model.results.scores():
+                model.results.benchmarks[benchmark.name] = found
+                model.save()
             self.progress.say(f"{model.name}, {benchmark.name}: {_said(found)}")
 
     async def _one(
@@ -119,9 +127,9 @@ class Evaluation:
             raise RolloutError(f"{benchmark.name}: {error}; the same command goes on from here") from error
 
     def _todo(self, model: Model) -> list[Benchmark]:
-        """Those without a score. One that failed is tried again."""
-        scores = model.results.scores()
-        return [benchmark for benchmark in self.benchmarks if benchmark.name not in scores]
+        """Those without a score, and those to be asked again. One that failed is tried again."""
+        done = {name for name in model.results.scores() if (model.name, name) not in self._reopened}
+        return [benchmark for benchmark in self.benchmarks if benchmark.name not in done]
 
     def _can_ask(self, model: Model) -> bool:
         return any(not isinstance(self._questions(benchmark), str) for benchmark in self._todo(model))

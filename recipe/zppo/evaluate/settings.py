@@ -55,6 +55,7 @@ class EvaluateSettings(Group):
     in_flight: int = key(256, "requests at a time", ge=1)
     retries: int = key(3, "further tries of a request that failed; then the question is unanswered", ge=0)
     timeout_s: float = key(3600.0, "seconds that a request may take", gt=0.0)
+    ask_unanswered: bool = key(False, "ask again what is unanswered in benchmarks that have their score, too")
     tensor_parallel: int = key(1, "GPUs for one copy of a model; vLLM starts a copy on each", ge=1)
     gpu_memory: float = key(0.9, "share of a GPU's memory for vLLM", gt=0.0, le=1.0)
     vllm_args: Texts = key((), "further arguments of vllm serve, such as [--enforce-eager]")

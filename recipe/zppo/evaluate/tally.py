@@ -8,7 +8,7 @@ from recipe.zppo.benchmarks.contract import Benchmark, Scored
 from recipe.zppo.benchmarks.grading import JUDGED, METRIC, RULE
 from recipe.zppo.evaluate.engines.contract import LENGTH
 from recipe.zppo.evaluate.log import Entry, QuestionLog
-from recipe.zppo.evaluate.results import MAX_UNANSWERED, BenchmarkResult
+from recipe.zppo.evaluate.results import MAX_UNANSWERED, BenchmarkResult, ModelResults
 from recipe.zppo.evaluate.runner import Asked
 
 
@@ -54,6 +54,12 @@ def result(benchmark: Benchmark, asked: Asked, log: QuestionLog, samples: int) -
         return replace(base, error=f"{share}; the first one: {errors[0]}")
     scores = [100 * benchmark.aggregate(_scored(asked, log, sample)) for sample in range(samples)]
     return replace(base, score=statistics.fmean(scores), standard_error=_standard_error(scores), sample_scores=scores)
+
+
+def unanswered(results: ModelResults, names: Sequence[str]) -> str:
+    """What is left over in those of the benchmarks that have a score: `AI2D 3, MMMU-P 1`, or nothing."""
+    found = [results.benchmarks[name] for name in names if name in results.scores()]
+    return ", ".join(f"{each.name} {each.unanswered}" for each in found if each.unanswered)
 
 
 def _scored(asked: Asked, log: QuestionLog, sample: int) -> list[Scored]:
