@@ -14,7 +14,8 @@ URL, OPENAI_ONLY = "zppo.teacher.base_url", "zppo.teacher.openai_fields_only"
 ENDPOINT, LEGACY = f"{URL}=http://127.0.0.1:9/v1", "verl's V1 trainer ignores this key; set reward.…"
 ACTOR, DTYPE, OVERRIDE = "actor_rollout_ref.actor", "fsdp_config.model_dtype", "optim.override_optimizer_config"
 MANAGER = "actor_rollout_ref.rollout.agent.agent_loop_manager_class"
-CORRECTION = "algorithm.rollout_correction"
+CORRECTION, LOG_PROBS = "algorithm.rollout_correction", "actor_rollout_ref.rollout.calculate_log_probs"
+LOOP = "actor_rollout_ref.rollout.agent.default_agent_loop"
 N, REWARD, RESUME = "actor_rollout_ref.rollout.n", "reward.custom_reward_function.path", "trainer.resume_from_path"
 GRADED = Path(__file__).parents[1] / "media/graded_by_hash.py"
 NO_BCQ, PLAIN = "zppo.reformulation.bcq=false", "zppo.reformulation.enable=false"
@@ -146,6 +147,24 @@ CASES = [
         f"{PLAIN} zppo.distillation.mode=on_policy {CORRECTION}.rollout_rs=token_k1",
         f"{CORRECTION}.rollout_rs: token_k1 would do nothing: a divergence to the teacher has no importance ratio…",
     ),
+    (
+        f"{CORRECTION}.rollout_is=tokens",
+        f"{CORRECTION}: verl does not accept it: Invalid rollout_is: tokens. Must be one of …",
+    ),
+    (
+        f"{CORRECTION}.rollout_rs=token_k1",
+        f"{CORRECTION}: verl does not accept it: rollout_rs_threshold must be …",
+        f"{CORRECTION}.rollout_rs=token_k1 {CORRECTION}.rollout_rs_threshold=0.5_2.0",
+    ),
+    (
+        f"{CORRECTION}.rollout_is=token {LOG_PROBS}=false",
+        f"{CORRECTION}.rollout_is: token would do nothing: it compares with the log-probs of sampling; set …",
+        f"{LOG_PROBS}=false",
+    ),
+    (
+        f"{CORRECTION}.bypass_mode=true {LOG_PROBS}=false",
+        f"{CORRECTION}.bypass_mode: it learns from the log-probs of sampling; set {LOG_PROBS}=true",
+    ),
     (f"{CORRECTION}.loss_type=reinforce", f"{CORRECTION}.loss_type: reinforce would do nothing: …"),
     *((f"{key}=0.5", f"{key}: 0.5 would do nothing…") for key, _, _ in UNREAD),
     # the optimiser, by its name and by verl's keys
@@ -183,6 +202,32 @@ CASES = [
     ),
     ("actor_rollout_ref.actor.ppo_mini_batch_size=4", "actor_rollout_ref.actor.ppo_mini_batch_size: …"),
     (f"{MANAGER}=null", f"{MANAGER}: …"),
+    (
+        "algorithm.norm_adv_by_std_in_grpo=false",
+        "algorithm.norm_adv_by_std_in_grpo: must be true, got false: … zppo.advantage_norm=none …",
+        "zppo.advantage_norm=none",
+    ),
+    ("actor_rollout_ref.rollout.do_sample=false", "actor_rollout_ref.rollout.do_sample: must be true, got false: …"),
+    ("trainer.critic_warmup=5", "trainer.critic_warmup: must be 0, got 5: there is no critic, …"),
+    ("data.reward_fn_key=source", "data.reward_fn_key: must be data_source, got source: … data.columns.data_source"),
+    (
+        "actor_rollout_ref.rollout.multi_turn.enable=true",
+        "actor_rollout_ref.rollout.multi_turn.enable: must be false, got true: … choose the agent loop",
+    ),
+    (
+        f"{LOOP}=tool_agent",
+        f"{LOOP}: tool_agent would cut reformulated prompts from the left at data.max_prompt_length; …",
+        f"{LOOP}=tool_agent {PLAIN}",
+        f"{LOOP}=single_turn_agent",
+    ),
+    (
+        "actor_rollout_ref.rollout.response_length=100",
+        "actor_rollout_ref.rollout.response_length: 100 is not data.max_response_length=12288, …",
+    ),
+    (
+        "actor_rollout_ref.rollout.prompt_length=100",
+        "actor_rollout_ref.rollout.prompt_length: 100 is not data.max_prompt_length=4096, …",
+    ),
     ("data.gen_batch_size=4", "data.gen_batch_size: …"),
     ("data.return_raw_chat=false", "data.return_raw_chat: …"),
 ]

@@ -30,7 +30,7 @@ from recipe.zppo.preflight.policy_loss import check_policy_loss
 from recipe.zppo.preflight.prompt_lengths import check_prompt_lengths
 from recipe.zppo.preflight.reward_function import check_reward_function
 from recipe.zppo.preflight.values import check_values
-from recipe.zppo.preflight.verl_keys import check_settings
+from recipe.zppo.preflight.verl_keys import check_agent_loop, check_settings
 from recipe.zppo.teacher.own_template import load_judge_template
 
 
@@ -68,6 +68,7 @@ def _failures(config: DictConfig, zppo: ZPPOConfig) -> Iterator[ConfigError]:
     training, validation = (judge.route, judge.validation_route) if judge.enable else (None, None)
     checks: list[Callable[[], object]] = [
         lambda: check_settings(config),
+        lambda: check_agent_loop(config, zppo),
         lambda: check_answers(zppo),
         lambda: check_batch(config, zppo),
         lambda: check_resume(config),

@@ -4,9 +4,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from omegaconf import DictConfig, OmegaConf
 
-from recipe.zppo.errors import ConfigError
+from recipe.zppo.config.schema import ZPPOConfig
+from recipe.zppo.errors import ConfigError, first_line
+from recipe.zppo.on_verl.borrowed import correct_rollouts
 
 # Nodes of verl's pre-V1 layout, which still compose but which V1 never reads; the live ones are below `reward`.
 LEGACY = {
@@ -22,7 +25,11 @@ UNREAD: tuple[tuple[str, Any, str], ...] = (
     ("actor_rollout_ref.actor.use_prefix_grouper", False, "leave it false"),
     ("actor_rollout_ref.rollout.over_sample_rate", 0, "leave it 0"),
     ("actor_rollout_ref.rollout.multi_turn.num_repeat_rollouts", None, "set actor_rollout_ref.rollout.n"),
+    ("algorithm.use_pf_ppo", False, "leave it false"),
+    ("trainer.esi_redundant_time", 0, "leave it 0, and save as often as a stop may cost (trainer.save_freq)"),
 )
+
+_CORRECTION = ("rollout_is", "rollout_is_threshold", "rollout_is_batch_normalize", "rollout_rs", "rollout_rs_threshold")
 
 # Settings of verl that ZPPO's step relies on: key, the value it needs, why.
 REQUIRED: tuple[tuple[str, Any, str], ...] = (
@@ -33,6 +40,11 @@ REQUIRED: tuple[tuple[str, Any, str], ...] = (
         "zppo",
         "the two-step estimator of Eqs. 2 to 6; choose its form by zppo.advantage_norm",
     ),
+    (
+        "algorithm.norm_adv_by_std_in_grpo",
+        True,
+        "ZPPO's estimator never reads it; zppo.advantage_norm=none leaves the deviation out",
+    ),
     ("algorithm.filter_groups.enable", False, "dropped groups would miss in the accuracies that decide on hardness"),
     ("distillation.enabled", False, "it replaces the loss; the teacher of ZPPO is configured at zppo.teacher"),
     ("actor_rollout_ref.hybrid_engine", True, "rollout and update share the student's accelerators"),
@@ -41,6 +53,14 @@ REQUIRED: tuple[tuple[str, Any, str], ...] = (
     ("actor_rollout_ref.actor.data_loader_seed", 42, "it would do nothing: mini-batches follow zppo.seed, set that"),
     ("trainer.v1.sampler.sync_refill_failed_groups", False, "ZPPO counts and reports failed groups itself"),
     ("actor_rollout_ref.actor.checkpoint.async_save", False, "a checkpoint would be published before it is written"),
+    ("actor_rollout_ref.rollout.do_sample", True, "verl's V1 samples whatever it says; val_kwargs.do_sample is read"),
+    (
+        "actor_rollout_ref.rollout.multi_turn.enable",
+        False,
+        "verl's V1 never reads it; rollout.agent.default_agent_loop or a column agent_name choose the agent loop",
+    ),
+    ("trainer.critic_warmup", 0, "there is no critic, and the student learns from the first step on"),
+    ("data.reward_fn_key", "data_source", "verl's V1 never reads it; name the column by data.columns.data_source"),
     ("data.return_raw_chat", True, "reformulated prompts are built from chat messages"),
 )
 
@@ -59,6 +79,13 @@ def check_settings(config: DictConfig) -> None:
             shown, wanted = as_yaml(value), as_yaml(needed)
             raise ConfigError(f"{key}: must be {wanted}, got {shown}: {why}")
     _check_correction(config)
+    for name in ("prompt", "response"):
+        own, length = config.actor_rollout_ref.rollout[f"{name}_length"], config.data[f"max_{name}_length"]
+        if own != length:
+            raise ConfigError(
+                f"actor_rollout_ref.rollout.{name}_length: {own} is not data.max_{name}_length={length}, by which all "
+                "else goes; leave it, and set that"
+            )
     if config.trainer.get("val_only") and not config.trainer.val_before_train:
         raise ConfigError("trainer.val_only: verl would train; it validates only with trainer.val_before_train=true")
     manager = "actor_rollout_ref.rollout.agent.agent_loop_manager_class"
@@ -67,13 +94,17 @@ def check_settings(config: DictConfig) -> None:
 
 
 def _check_correction(config: DictConfig) -> None:
-    """Importance weights and rejection that would reach no loss (findings/verl_bypass_mode_corrects_nothing.sh)."""
+    """Importance weights and rejection that would reach no loss (findings/verl_bypass_mode_corrects_nothing.sh), and
+    those that verl can't make, which it says after the first rollouts.
+    """
     correction = config.algorithm.get("rollout_correction") or {}
-    why = None
+    why, sampled = None, config.actor_rollout_ref.rollout.calculate_log_probs
     if OmegaConf.select(config, "zppo.distillation.mode", default="none") != "none":
         why = "a divergence to the teacher has no importance ratio; leave it null"
     elif correction.get("bypass_mode"):
         why = "with bypass_mode verl's V1 trainer never gives it to the actor; set bypass_mode to false"
+    elif not sampled:
+        why = "it compares with the log-probs of sampling; set actor_rollout_ref.rollout.calculate_log_probs=true"
     for name in ("rollout_is", "rollout_rs"):
         if why is not None and (value := correction.get(name)) is not None:
             raise ConfigError(f"algorithm.rollout_correction.{name}: {as_yaml(value)} would do nothing: {why}")
@@ -81,6 +112,26 @@ def _check_correction(config: DictConfig) -> None:
         raise ConfigError(
             f"algorithm.rollout_correction.loss_type: {as_yaml(loss)} would do nothing: verl's V1 trainer never gives "
             "it to the actor; leave it ppo_clip"
+        )
+    if correction.get("bypass_mode") and not sampled:
+        raise ConfigError(
+            "algorithm.rollout_correction.bypass_mode: it learns from the log-probs of sampling; set "
+            "actor_rollout_ref.rollout.calculate_log_probs=true"
+        )
+    one = torch.ones(1, 1)
+    try:
+        correct_rollouts(one, one, one, **{name: correction.get(name) for name in _CORRECTION if name in correction})
+    except (ValueError, TypeError, AssertionError) as error:
+        raise ConfigError(f"algorithm.rollout_correction: verl does not accept it: {first_line(error)}") from error
+
+
+def check_agent_loop(config: DictConfig, zppo: ZPPOConfig) -> None:
+    """verl's loop for tools cuts what is longer than a plain prompt."""
+    key = "actor_rollout_ref.rollout.agent.default_agent_loop"
+    if zppo.kinds and OmegaConf.select(config, key) == "tool_agent":
+        raise ConfigError(
+            f"{key}: tool_agent would cut reformulated prompts from the left at data.max_prompt_length; leave it null, "
+            "or train by method=grpo_replay"
         )
 
 
