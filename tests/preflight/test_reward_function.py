@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from recipe.zppo.preflight import reward_function
-from tests.runnable import Run
+from tests.runnable import Run, row, write_rows
 
 KEY = "reward.custom_reward_function"
 
@@ -80,3 +80,26 @@ def test_one_that_takes_long_is_said_and_not_checked(run: Run, own, monkeypatch,
     monkeypatch.setattr(reward_function, "LIMIT_S", 0.2)
     run.check(*own("import time\ntime.sleep(5)"))
     assert f"zppo: {KEY}: no answer within 0 s, so what it gives was not checked" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("gold", "refused"),
+    [
+        ("She sold 48 / 2 = 24.\n#### 72", True),
+        (r"We have $x = 2$, so the answer is $\boxed{\frac{1}{2}}$.", True),
+        ("72", False),
+        (r"\boxed{72}", False),
+        ("####", False),
+    ],
+)
+def test_a_whole_solution_is_no_gold_answer(run: Run, gold: str, refused: bool) -> None:
+    write_rows(run.data, [row(i, reward_model={"style": "rule", "ground_truth": gold}) for i in range(16)])
+    if not refused:
+        run.check()
+        return
+    said = run.refused()
+    assert said.startswith(f"data.train_files: the gold answer of row 0 is a whole solution, {gold[:20]!r}... ")
+    assert "; give its final answer alone: " in said
+    judge = ("zppo.judge.enable=true", "zppo.judge.route=")
+    assert run.refused(judge[0], f"{judge[1]}free_form") == said
+    run.check(judge[0], f"{judge[1]}unresolved")
