@@ -84,6 +84,15 @@ def test_kernels_are_looked_for_here_only_if_the_run_is_here(run: PlannedRun, mo
     assert any(problem.startswith("actor_rollout_ref.model.use_remove_padding: Qwen") for problem in here.problems)
 
 
+def test_adapters_are_planned_where_no_vllm_is(run: PlannedRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "find_spec", lambda name: None)
+    plan = run.plan("actor_rollout_ref.model.lora_rank=8")
+    assert plan.problems == []
+    assert "vLLM, which serves the student's adapters: not installed here" in plan.not_checked
+    (too_large,) = run.plan("actor_rollout_ref.model.lora_rank=1024").problems
+    assert too_large.startswith("actor_rollout_ref.model.lora_rank: vLLM serves adapters of rank 512 at most, got 1024")
+
+
 def test_a_config_that_is_no_config_has_its_problem_too(run: PlannedRun) -> None:
     plan = run.plan("zppo.threshold=7")
     assert plan.problems == ["zppo.threshold: 7.0 is out of range; it must be greater than 0.0 and at most 1.0"]

@@ -6,8 +6,9 @@ import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.dry_run.counting import NO_MEMORY, add_numbers
@@ -47,7 +48,13 @@ def plan(config: DictConfig, *, join: bool = True, stack: bool = True) -> Plan:
     result.problems += put_files(config)
     result.problems += find_problems(config)
     checks: list[Callable[[DictConfig], object]] = [check_stack] if stack else []
-    for check in [*checks, check_with_verl, *([] if planned_elsewhere(config) else [check_packages])]:
+    checks.append(check_with_verl)
+    if not planned_elsewhere(config):
+        checks.append(check_packages)
+    elif _has_adapters(config) and find_spec("vllm") is None:
+        checks[-1] = _check_without_vllm
+        result.not_checked.append("vLLM, which serves the student's adapters: not installed here")
+    for check in checks:
         try:
             with _quiet():
                 check(config)
@@ -58,6 +65,18 @@ def plan(config: DictConfig, *, join: bool = True, stack: bool = True) -> Plan:
         result.not_checked[:] = [NO_ESTIMATE if line == NO_MEMORY else line for line in result.not_checked]
     result.problems = list(dict.fromkeys(result.problems))
     return result
+
+
+def _has_adapters(config: DictConfig) -> bool:
+    model = config.actor_rollout_ref.model
+    return bool(model.lora_rank or OmegaConf.select(model, "lora.rank"))
+
+
+def _check_without_vllm(config: DictConfig) -> None:
+    """verl would ask vLLM which ranks it serves; `check_lora` knows the largest."""
+    whole = copy.deepcopy(config)
+    OmegaConf.update(whole, "actor_rollout_ref.model.lora.merge", True, force_add=True)
+    check_with_verl(whole)
 
 
 @contextlib.contextmanager
