@@ -14,6 +14,11 @@ PYTHON=${PYTHON:-python3}
 TRAIN_FILE=${TRAIN_FILE:-data/zppo_77k}
 VAL_FILE=${VAL_FILE:-data/zppo_77k}
 EXPERIMENT=${EXPERIMENT:-qwen3_5_0_8b_1gpu}
+# method=grpo is a run of its own, in a folder of its own; so is one with a teacher
+[[ -z ${TEACHER_URL:-} ]] || EXPERIMENT+=_teacher
+for argument in "$@"; do
+    [[ ${argument} == method=* ]] && EXPERIMENT+=_${argument#method=}
+done
 RUN_DIR=${RUN_DIR:-outputs/${EXPERIMENT}}
 
 if [[ -n ${TEACHER_URL:-} ]]; then
@@ -33,6 +38,8 @@ fi
 DATA=(
     data.train_files="${TRAIN_FILE}"
     data.val_files="${VAL_FILE}"
+    # true where the data have free-form rows (extra_info.answer_type), which the teacher at TEACHER_URL then grades
+    zppo.judge.enable="${JUDGE:-false}"
     # of Qwen3.5's vision tower; verl's default is 14
     data.image_patch_size=16
     data.train_batch_size=32
@@ -62,6 +69,7 @@ TRAINER=(
     trainer.n_gpus_per_node=1
     trainer.experiment_name="${EXPERIMENT}"
     trainer.default_local_dir="${RUN_DIR}"
+    trainer.save_freq="${SAVE_FREQ:-5}"
     trainer.max_actor_ckpt_to_keep="${KEEP_CHECKPOINTS:-2}"
 )
 

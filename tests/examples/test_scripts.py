@@ -183,6 +183,21 @@ def test_each_method_has_a_folder_of_its_own(site: Site) -> None:
         called = site.overrides(script, f"method={method}", RUN_DIR="")
         assert {f"trainer.default_local_dir=outputs/{name}", f"trainer.experiment_name={name}"} <= set(called)
     assert "trainer.default_local_dir=elsewhere" in site.overrides(script, "method=grpo", RUN_DIR="elsewhere")
+    script, name = "run_qwen3_5_0_8b_1gpu.sh", "qwen3_5_0_8b_1gpu"
+    for arguments, url, folder in (
+        ((), "", name),
+        (("method=grpo_replay",), "", f"{name}_grpo_replay"),
+        ((), "http://host:8000/v1", f"{name}_teacher"),
+    ):
+        called = site.overrides(script, *arguments, RUN_DIR="", TEACHER_URL=url)
+        assert f"trainer.default_local_dir=outputs/{folder}" in called
+
+
+def test_the_variables_of_all_scripts_reach_the_trainer(site: Site) -> None:
+    for script in ("run_qwen3_5_0_8b_1gpu.sh", "run_qwen3_5_2b_fsdp.sh", "run_qwen3_5_2b_megatron.sh"):
+        called = site.overrides(script, SAVE_FREQ="7", KEEP_CHECKPOINTS="3", JUDGE="true")
+        keys = ("trainer.save_freq=7", "trainer.max_actor_ckpt_to_keep=3", "zppo.judge.enable=true")
+        assert set(keys) <= set(called), script
 
 
 def test_a_requeued_job_goes_on_from_what_it_saved(site: Site, tmp_path: Path) -> None:
