@@ -95,6 +95,11 @@ class OwnData(Group):
     train: Place | None = key(None, "questions to train on")
     val: Place | None = key(None, "held-out questions")
     shifted: Place | None = key(None, "questions of a family that training never sees, if there are any")
+    accuracy_before: Place | None = key(
+        None,
+        "JSON file {data source: share of right answers} of the student, for tables and plots of runs that do not "
+        "validate before training; @seed likewise",
+    )
 
 
 class StudyConfig(Group):
