@@ -1,6 +1,7 @@
 """The data of the SmolLM2 study. No model, and reasoning-gym only where it is installed."""
 
 import importlib.util
+import json
 import os
 import shlex
 import subprocess
@@ -128,7 +129,7 @@ def test_the_command_makes_data_and_models_looks_at_them_and_runs_the_study(tmp_
     status, made = calls(tmp_path, "jobs=2")
     assert status == 0
     *before, study = [call[1] if call[0] == "-m" else Path(call[0]).name for call in made]
-    assert before == ["data.py", "weights.py", *LOOKED_AT, *LOOKED_AT, "accuracy.py"]
+    assert before == ["data.py", "weights.py", *LOOKED_AT, *LOOKED_AT, "accuracy.py", "before.py"]
     assert study == "recipe.zppo.study" and "plan=smollm2" in made[-1] and made[-1][-1] == "jobs=2"
     home = tmp_path / "home"
     places = {f"own.{name}={home}/{role}-@seed" for name, role in (("model", "student"), ("teacher", "teacher"))}
@@ -144,7 +145,9 @@ def test_each_seed_has_models_of_its_own_and_kept_seeds_count(tmp_path: Path):
     variables = {"SEEDS": "1 2", "KEPT": "0", "RESULTS": str(tmp_path)}
     assert calls(tmp_path, **variables) == (2, [])  # before any work: there is no run of seed 0
     (tmp_path / "runs/zppo-smollm2-seed0-abc").mkdir(parents=True)
+    (tmp_path / "student-0-before.json").write_text("{}")
     status, made = calls(tmp_path, **variables)
+    assert (tmp_path / "home/student-0-before.json").read_text() == "{}"
     assert (tmp_path / "home/study/runs/zppo-smollm2-seed0-abc").is_dir()
     assert status == 0 and "seeds=[0,1,2]" in made[-1]
     tuned = [call for call in made if Path(call[0]).name == "sft.py"]
@@ -154,6 +157,13 @@ def test_each_seed_has_models_of_its_own_and_kept_seeds_count(tmp_path: Path):
     assert [call[call.index("--seed") + 1] for call in tuned] == ["1", "1", "2", "2"]
     status, made = calls(tmp_path, **variables | {"SEEDS": "0"})  # the rest of a seed of which some runs are kept
     assert status == 0 and "seeds=[0]" in made[-1]
+
+
+def test_what_a_student_begins_with(tmp_path: Path):
+    line = {"model": "x", "by_task": {"all": {"accuracy": 0.3}, "a/b": {"accuracy": 0.25}, "c": {"accuracy": 0.4}}}
+    (tmp_path / "measured.jsonl").write_text(json.dumps(line) + "\n")
+    script("before").main(tmp_path / "measured.jsonl", tmp_path / "before.json")
+    assert json.loads((tmp_path / "before.json").read_text()) == {"a/b": 0.25, "c": 0.4}
 
 
 def test_what_was_measured_is_whole_or_measured_again(tmp_path: Path):
@@ -185,7 +195,7 @@ def test_a_model_that_is_too_weak_gets_two_more_passes(files: str, made: list[st
 
 
 @pytest.mark.parametrize(
-    ("variables", "status", "last"), [({"GATE": "1"}, 1, "ready.py"), ({"STOP_AFTER": "models"}, 0, "accuracy.py")]
+    ("variables", "status", "last"), [({"GATE": "1"}, 1, "ready.py"), ({"STOP_AFTER": "models"}, 0, "before.py")]
 )
 def test_no_run_begins_before_the_models_are_ready(variables: dict[str, str], status: int, last: str, tmp_path: Path):
     ended, made = calls(tmp_path, **variables)

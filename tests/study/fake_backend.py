@@ -2,7 +2,7 @@
 
 What it does can be steered by overrides of the run, under ``+fake.``, so that every worker process sees it:
 ``fail_at``, ``die_at`` and ``wait_at`` (a step; until the file ``mend`` exists), ``stop_at`` (ends early, and says
-nothing).
+nothing), ``validate_from`` (a step).
 """
 
 import hashlib
@@ -41,7 +41,11 @@ class FakeBackend:
                     os.kill(os.getpid(), signal.SIGKILL)
                 if str(step) == options.get("stop_at"):
                     return
-                file.write(measured([metrics(method, seed, step, total)]))
+                row = metrics(method, seed, step, total)
+                if step < int(options.get("validate_from", 0)):
+                    row = {name: value for name, value in row.items() if "val" not in name}
+                if len(row) > 1:
+                    file.write(measured([row]))
 
     def stop(self) -> None:
         pass

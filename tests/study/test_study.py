@@ -62,6 +62,36 @@ def test_a_study_ends_with_tables_plots_and_a_mark_in_every_run(study: Study, ca
     assert len({path.read_text() for path in out.glob("runs/*/attempts")}) == 1  # one worker for all
 
 
+def test_the_students_accuracy_is_where_runs_begin_that_do_not_measure_it(study: Study, tmp_path: Path):
+    for seed in (0, 1):
+        (tmp_path / f"student-{seed}.json").write_text('{"price_list": 0.2, "price_list_shifted": 0.1}')
+    rows = [f"rows.{row}.overrides=['+fake.validate_from=4']" for row in ("grpo_replay", "zppo")]
+    after = "After 3 s of processor time a run, all that the shortest run took"
+    status, out = study(*rows)
+    assert status == 0 and "| ZPPO | 2 | – | – | – | – |" in (out / "table.md").read_text().partition(after)[2]
+    status, out = study(*rows, f"own.accuracy_before={tmp_path}/student-@seed.json")
+    assert status == 0 and set(attempts(out).values()) == {1}  # what is finished counts
+    ends = [metrics("zppo", seed, 4, 4)["val-core/price_list/acc/mean@1"] for seed in (0, 1)]
+    half_way = 0.1 + sum(ends) / 4  # after half of the time, between 0.2 and the mean of the ends
+    assert f"| ZPPO | 2 | {half_way:.1%} ± " in (out / "table.md").read_text().partition(after)[2]
+
+
+@pytest.mark.parametrize("content", ["", "[0.2]", '{"price_list": 20.0}', '{"price_list": true}'])
+def test_an_accuracy_that_is_none_is_refused_before_anything_runs(content: str, study: Study, tmp_path: Path, capsys):
+    (tmp_path / "student-0.json").write_text(content)
+    assert study(f"own.accuracy_before={tmp_path}/student-@seed.json")[0] == 2
+    assert f"own.accuracy_before: {tmp_path}/student-" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_baselines_time_counts_beside_that_of_the_shortest_run(study: Study):
+    status, out = study("baseline=zppo")
+    table = (out / "table.md").read_text()
+    assert status == 0 and "After 3 s of processor time a run, all that the shortest run took" in table
+    _, found, of_base = table.partition("After 6 s of processor time a run, all that the shortest run of ZPPO took")
+    assert found and "| GRPO† | 2 | – | – |" in of_base
+
+
 def test_a_finished_study_runs_nothing_again_and_another_plan_shares_its_runs(study: Study):
     study()
     status, out = study()

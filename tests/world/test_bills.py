@@ -3,6 +3,7 @@
 import itertools
 import random
 import re
+from collections import Counter
 
 import pytest
 from hypothesis import given, settings
@@ -21,7 +22,7 @@ def total_by_hand(text: str, prices: dict[str, int]) -> str:
 
 
 @settings(max_examples=10, deadline=None)
-@given(seed=st.integers(0, 10_000), difficulty=st.sampled_from(["firm", "mild"]))
+@given(seed=st.integers(0, 10_000), difficulty=st.sampled_from(["firm", "mild", "spread"]))
 def test_every_ground_truth_is_right_and_no_bill_occurs_twice(seed, difficulty):
     world = WorldSettings(seed=seed, difficulty=difficulty, train_questions=200, val_questions=50, shifted_questions=40)
     price_list = PriceList.draw(world)
@@ -63,16 +64,37 @@ def test_wrong_prices_give_a_wrong_total(price_list, seed):
 
 
 @pytest.mark.parametrize(
-    "difficulty, expected", [("firm", (0.9, 0.99, 0.998, 0.9995)), ("mild", (0.7, 0.9, 0.97, 0.995))]
+    "difficulty, expected, wrong_prices",
+    [
+        ("firm", (0.9, 0.99, 0.998, 0.9995), 1),
+        ("mild", (0.7, 0.9, 0.97, 0.995), 1),
+        ("spread", (0.9, 0.99, 0.998, 0.9995), 3),
+    ],
 )
-def test_beliefs_are_wrong_as_often_as_the_difficulty_says(difficulty, expected):
+def test_beliefs_are_wrong_as_often_as_the_difficulty_says(difficulty, expected, wrong_prices):
     price_list = PriceList.draw(WorldSettings(difficulty=difficulty))
     assert sorted(price_list.wrong_probabilities.values()) == sorted(expected * 4)
     rng = random.Random(0)
     item = max(price_list.wrong_probabilities, key=lambda i: -price_list.wrong_probabilities[i])
-    share = sum(price_list.draw_belief(rng)[item] == price_list.wrong_prices[item] for _ in range(4000)) / 4000
-    assert share == pytest.approx(expected[0], abs=0.04)
-    assert all(price_list.prices[i] != wrong for i, wrong in price_list.wrong_prices.items())
+    stated = Counter(price_list.draw_belief(rng)[item] for _ in range(4000))
+    assert len(price_list.wrong_prices[item]) == wrong_prices
+    for price in price_list.wrong_prices[item]:
+        assert stated[price] / 4000 == pytest.approx(expected[0] / wrong_prices, abs=0.04)
+    assert stated[price_list.prices[item]] / 4000 == pytest.approx(1 - expected[0], abs=0.04)
+    assert stated.total() == sum(stated[price] for price in [price_list.prices[item], *price_list.wrong_prices[item]])
+    assert all(price_list.prices[i] not in wrong for i, wrong in price_list.wrong_prices.items())
+
+
+def test_what_is_not_listed_is_believed_or_right():
+    price_list, rng = PriceList.draw(WorldSettings(difficulty="spread")), random.Random(0)
+    item = next(i for i, q in price_list.wrong_probabilities.items() if q == 0.9)
+    other = next(i for i in price_list.items if i not in price_list.wrong_prices)
+    bill, wrong = (item, other), price_list.wrong_prices[item]
+    totals = [price + price_list.prices[other] for price in wrong]
+    stated = Counter(price_list.draw_unlisted(bill, totals[:2], rng)[item] for _ in range(1000))
+    assert stated.keys() == {wrong[2], price_list.prices[item]}
+    assert stated[wrong[2]] / 1000 == pytest.approx(0.3 / 0.4, abs=0.05)  # of 0.3 each and 0.1 for the right one
+    assert price_list.draw_unlisted(bill, totals, rng)[item] == price_list.prices[item]
 
 
 def test_too_many_questions_for_the_items_are_refused():
@@ -87,5 +109,5 @@ def test_more_items_than_letters_are_refused():
 
 
 def test_unknown_difficulty_is_refused():
-    with pytest.raises(ValueError, match="firm, mild"):
+    with pytest.raises(ValueError, match="firm, mild, spread"):
         WorldSettings(difficulty="hard")

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from recipe.zppo.world import bills
+from recipe.zppo.world import WorldSettings, bills
+from recipe.zppo.world.bills import PriceList
 from recipe.zppo.world.documents import Corpus
 from recipe.zppo.world.encoding import IGNORED, Encoder
 from recipe.zppo.world.evaluate import boxed_answer, inner_summary, is_valid_hint
@@ -69,6 +70,18 @@ def test_ncq_shows_wrong_candidates_only(corpus, price_list):
         )
 
 
+def test_with_several_wrong_prices_the_response_to_a_list_is_not_on_it():
+    settings = WorldSettings(difficulty="spread")
+    corpus = Corpus(settings, PriceList.draw(settings), random.Random(7))
+    right = 0
+    for _ in range(500):
+        document = corpus.ncq()
+        shown = [boxed_answer(candidate) for candidate in CANDIDATE.findall(document.messages[0]["content"])]
+        assert boxed_answer(document.response) not in shown
+        right += boxed_answer(document.response) == str(corpus.list.total(asked(document)))
+    assert 0.3 < right / 500 < 0.9  # what is left on the list of beliefs is wrong in the other cases
+
+
 def test_a_summary_repeats_what_stands_in_the_response(corpus):
     for _ in range(200):
         document = corpus.compression()
@@ -85,7 +98,7 @@ def test_a_hint_states_a_right_price_and_the_student_mostly_takes_it_over(corpus
         stated = {letter: int(number) for letter, number in LINK.findall(document.response)}
         assert tuple(stated) == bill
         for other in set(bill) - {item}:
-            assert stated[other] in (price_list.prices[other], price_list.wrong_prices.get(other))
+            assert stated[other] in (price_list.prices[other], *price_list.wrong_prices.get(other, []))
         if price_list.level(bill):
             assert item in price_list.wrong_prices
             hard += 1
@@ -148,11 +161,11 @@ def test_a_step_has_the_documents_asked_for_and_loss_on_responses_only(corpus, s
 
 
 def test_wrong_candidates_of_hard_bills_are_what_the_student_believes(corpus, price_list):
-    believed = 0
+    believed, wrong = 0, {item: price for item, [price] in price_list.wrong_prices.items()}
     for _ in range(300):
         bill = corpus.bill()
         while price_list.level(bill) != 1:
             bill = corpus.bill()
         prices = price_list.draw_wrong_prices(bill, corpus.rng)
-        believed += bills.chain(bill, prices) == bills.chain(bill, price_list.prices | price_list.wrong_prices)
+        believed += bills.chain(bill, prices) == bills.chain(bill, price_list.prices | wrong)
     assert believed == 300

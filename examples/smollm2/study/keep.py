@@ -1,11 +1,13 @@
 """What is kept of a study's finished runs: ``keep.py STUDY results``, to compare them with runs of another machine.
 
-A run keeps what it is, what it came to, and of its event log the metrics that tables and plots read. `KEPT` of
-`run_cpu.sh` takes them up. Models, texts and the lives of questions are left out; so are the places of files.
+A run keeps what it is, what it came to, and of its event log the metrics that tables and plots read; beside the runs
+stands what their students began with. `KEPT` of `run_cpu.sh` takes them up. Models, texts and the lives of questions
+are left out; so are the places of files.
 """
 
 import argparse
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,8 @@ def main() -> None:
         parser.error(f"{options.study} has no finished runs")
     for run in finished:
         keep(run, options.results / "runs" / run.name)
+    for before in options.study.resolve().parent.glob("student-*-before.json"):
+        shutil.copyfile(before, options.results / before.name)
     print(f"{options.results}: {len(finished)} runs kept")
 
 

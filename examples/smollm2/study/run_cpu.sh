@@ -23,7 +23,7 @@ CLOSER='Put the answer in \boxed{}.'
 
 for seed in ${KEPT}; do
     kept=("${RESULTS}"/runs/*-seed"${seed}"-*)
-    [[ ${#kept[@]} != 0 ]] || { echo "KEPT: ${RESULTS} has no runs of seed ${seed}; keep.py puts them there" >&2; exit 2; }
+    [[ ${#kept[@]} != 0 && -e ${RESULTS}/student-${seed}-before.json ]] || { echo "KEPT: ${RESULTS} has no runs of seed ${seed}; keep.py puts them there" >&2; exit 2; }
 done
 mkdir -p "${HOME_DIR}"
 "${PYTHON}" "${HERE}/data.py" "${HOME_DIR}/data"
@@ -66,6 +66,7 @@ for seed in ${SEEDS}; do
     trained teacher "${seed}" "student-${seed}" 10 "${HOME_DIR}/student-${seed}.jsonl"
     # As it validates: where the seed's runs begin.
     measure "student-${seed}-val.jsonl" "student-${seed}" val --samples 1 --validation
+    "${PYTHON}" "${HERE}/before.py" "${HOME_DIR}/student-${seed}-val.jsonl" "${HOME_DIR}/student-${seed}-before.json"
 done
 [[ ${STOP_AFTER} != models ]] || exit 0
 
@@ -74,10 +75,13 @@ if [[ -n ${KEPT} ]]; then
     for run in "${RESULTS}"/runs/*; do
         [[ -e ${HOME_DIR}/study/runs/${run##*/} ]] || cp -r "${run}" "${HOME_DIR}/study/runs"
     done
+    for seed in ${KEPT}; do
+        cp "${RESULTS}/student-${seed}-before.json" "${HOME_DIR}"
+    done
     read -ra seeds <<< "${KEPT} ${SEEDS}"
     SEEDS=$(printf '%s\n' "${seeds[@]}" | sort -un | xargs)
 fi
 exec "${PYTHON}" -m recipe.zppo.study plan=smollm2 jobs=1 out="${HOME_DIR}/study" seeds="[${SEEDS// /,}]" \
     own.name=smollm2 own.model="${HOME_DIR}/student-@seed" own.teacher="${HOME_DIR}/teacher-@seed" \
     own.train="${HOME_DIR}/data/train.parquet" own.val="${HOME_DIR}/data/val.parquet" \
-    own.shifted="${HOME_DIR}/data/shifted.parquet" "$@"
+    own.shifted="${HOME_DIR}/data/shifted.parquet" own.accuracy_before="${HOME_DIR}/student-@seed-before.json" "$@"

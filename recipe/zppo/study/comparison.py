@@ -68,7 +68,11 @@ def results(plan: Plan, ledger: Ledger) -> dict[str, list[RowResult]]:
 
 
 def metrics_by_row(plan: Plan, ledger: Ledger, world: str) -> dict[str, dict[int, list[Metrics]]]:
-    """Rows of metrics of the finished runs, by row and seed. A run whose file is empty is left out."""
+    """Rows of metrics of the finished runs, by row and seed. A run whose file is empty is left out.
+
+    Where a run did not validate before training, what is known of its student stands before its first step.
+    """
+    [inputs] = [inputs for inputs in plan.inputs if inputs.name == world]
     found: dict[str, dict[int, list[Metrics]]] = {row.name: {} for row in plan.config.chosen}
     read = functools.cache(lambda folder: RunFolder(folder).metrics())
     for cell in plan.cells():
@@ -76,7 +80,8 @@ def metrics_by_row(plan: Plan, ledger: Ledger, world: str) -> dict[str, dict[int
         if cell.world != world or standing is None or standing.state != "finished":
             continue
         if rows := read(standing.folder):
-            found[cell.row][cell.seed] = rows
+            known = cell.seed in inputs.before and rows[0]["step"] > 0
+            found[cell.row][cell.seed] = [dict(inputs.before[cell.seed]), *rows] if known else rows
     return found
 
 

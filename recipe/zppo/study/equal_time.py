@@ -1,6 +1,6 @@
 """Methods at equal cost: how accurate each was when every run had used as much time as the shortest one has in all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from recipe.zppo.run.folder import Row as Metrics
@@ -45,13 +45,36 @@ def at_time(course: Course, seconds: float) -> float | None:
 
 
 def section(plan: Plan, ledger: Ledger, world: str) -> str:
-    """A table of one world, as Markdown; empty unless two rows have finished runs."""
+    """Of one world, as Markdown: a table after the time of the shortest run, and one after that of the baseline's,
+    if it is another. Empty unless two rows have finished runs."""
     metrics = {row: seeds for row, seeds in metrics_by_row(plan, ledger, world).items() if seeds}
     if len(metrics) < 2:
         return ""
     runs = [rows for seeds in metrics.values() for rows in seeds.values()]
     key, sources = time_key(runs), ledger.sources(world)
-    budget = min(max(spent(rows, key).values()) for rows in runs)
+    base = plan.config.baseline
+    budgets = {"run": _shortest(runs, key)}
+    if base in metrics and (of_base := _shortest(metrics[base].values(), key)) > budgets["run"]:
+        budgets[f"run of {plan.row(base).label}"] = of_base
+    kind = "processor time" if key == PROCESSOR else "wall-clock time"
+    return "\n\n".join(
+        f"After {budget:,.0f} s of {kind} a run, all that the shortest {of} took (by a line between two validations):"
+        f"\n\n{_table(plan, metrics, sources, key, budget)}"
+        for of, budget in budgets.items()
+    )
+
+
+def _shortest(runs: Iterable[Sequence[Metrics]], key: str) -> float:
+    return min(max(spent(rows, key).values()) for rows in runs)
+
+
+def _table(
+    plan: Plan,
+    metrics: Mapping[str, Mapping[int, Sequence[Metrics]]],
+    sources: Mapping[str, Sequence[str]],
+    key: str,
+    budget: float,
+) -> str:
     lines = [["method", "n", *_MEASURES, *(f"{title}, difference" for title in _MEASURES)]]
     found = {
         row: [accuracies(seeds, sources.get(name, ()), key, budget) for name in _MEASURES.values()]
@@ -66,11 +89,7 @@ def section(plan: Plan, ledger: Ledger, world: str) -> str:
             pairs = [paired_difference(*both) for both in zip(by_measure, base, strict=True)]
             differences = [shown(pair, _SHARE, pair.n if pair else 0, difference=True) for pair in pairs]
         lines.append([plan.row(row).label, str(n), *means, *differences])
-    kind = "processor time" if key == PROCESSOR else "wall-clock time"
-    return (
-        f"After {budget:,.0f} s of {kind} a run, all that the shortest one took (by a line between two validations):"
-        f"\n\n{grid(lines)}"
-    )
+    return grid(lines)
 
 
 def accuracies(

@@ -158,7 +158,7 @@ def over_steps(
     axes = figure.subplots()
     labels = all_shown(curve.label for curve in curves)
     for place, (label, intervals) in enumerate(zip(labels, measured, strict=True)):
-        style = drawing.line_style(place) | {"marker": "o" if len(intervals) == 1 else "", "linewidth": 1.8}
+        style = drawing.line_style(place) | {"marker": "o" if len(intervals) < 5 else "", "linewidth": 1.8}
         name = label if intervals else f"{label} (not measured)"
         at = dict(zip(intervals, intervals, strict=True)) if places is None else places[place]
         axes.plot([at[step] for step in intervals], [i.mean for i in intervals.values()], label=name, **style)
@@ -169,7 +169,7 @@ def over_steps(
     if places is None:
         axes.xaxis.set_major_locator(drawing.whole_numbers())
     if percent:
-        drawing.percent_axis(axes, to_one=True)
+        drawing.percent_axis(axes, to_one=axes.get_ylim()[1] > 0.5)
     else:
         drawing.counts_axis(axes)
     drawing.legend_right(axes)

@@ -1,9 +1,10 @@
 """What runs are given to learn from: an embedded world, or models and files of the user's own."""
 
 import hashlib
+import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -29,6 +30,8 @@ class Inputs:
     train: str
     val: str
     shifted: str | None
+    before: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    """By seed, the accuracies that the student begins with: metrics as of a validation at step 0."""
 
     def overrides(self, seed: int) -> list[str]:
         """Of model, teacher and training data, for a run with this seed."""
@@ -40,9 +43,9 @@ class Inputs:
 
 
 def plan_inputs(config: StudyConfig) -> list[Inputs]:
-    """The study's worlds, which need not be there yet."""
+    """The study's worlds, which need not be there yet. Raises `ConfigError`: `own.accuracy_before` can't be read."""
     if config.worlds is None:
-        return [_own(config.own)]
+        return [_own(config.own, {seed for row in config.chosen for seed in row.seeds})]
     return [_embedded(world, config) for world in config.worlds]
 
 
@@ -67,10 +70,22 @@ def _embedded(world: str, config: StudyConfig) -> Inputs:
     )
 
 
-def _own(own: OwnData) -> Inputs:
-    paths = (own.model, own.teacher, own.train, own.val, own.shifted)
-    content = "\n".join(map(str, paths)) if own.name == "own" else own.name
-    return Inputs(key=hashlib.sha256(content.encode()).hexdigest(), **dict(own))
+def _own(own: OwnData, seeds: Iterable[int]) -> Inputs:
+    places = own.model_dump(exclude={"name", "accuracy_before"})
+    content = "\n".join(map(str, places.values())) if own.name == "own" else own.name
+    file = own.accuracy_before
+    before = {} if file is None else {seed: _before(_of_seed(file, seed)) for seed in seeds}
+    return Inputs(name=own.name, key=hashlib.sha256(content.encode()).hexdigest(), before=before, **places)
+
+
+def _before(file: str) -> dict[str, float]:
+    try:
+        shares = json.loads(Path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"own.accuracy_before: {file} can't be read: {first_line(error)}") from error
+    if not isinstance(shares, dict) or not all(type(x) in (int, float) and 0 <= x <= 1 for x in shares.values()):
+        raise ConfigError(f"own.accuracy_before: {file} must be {{data source: share of right answers, 0 to 1}}")
+    return {"step": 0, **{f"val-core/{source}/acc/mean@1": float(share) for source, share in shares.items()}}
 
 
 def _of_seed(place: str, seed: int) -> str:

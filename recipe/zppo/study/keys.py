@@ -95,6 +95,11 @@ class OwnData(Group):
     train: Place | None = key(None, "questions to train on")
     val: Place | None = key(None, "held-out questions")
     shifted: Place | None = key(None, "questions of a family that training never sees, if there are any")
+    accuracy_before: Place | None = key(
+        None,
+        "JSON file {data source: share of right answers} of the student, for tables and plots of runs that do not "
+        "validate before training; @seed likewise",
+    )
 
 
 class StudyConfig(Group):
@@ -113,7 +118,7 @@ class StudyConfig(Group):
     steps: Whole = key(40, "steps of a run")
     worlds: Worlds | None = key(
         ["firm"],
-        "embedded worlds, firm and mild, built once; firm-1 is one of seed 1. null takes what is given as own.*",
+        "embedded worlds: firm, mild, spread; built once; firm-1 is one of seed 1. null takes what is given as own.*",
     )
     world_seed: Seed = key(0, "seed of the worlds whose name has none")
     worlds_dir: Folder | None = key(None, "folder for built worlds; null takes the user's cache folder")

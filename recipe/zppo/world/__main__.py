@@ -1,4 +1,4 @@
-"""``python -m recipe.zppo.world [out_dir] [--seed N] [--difficulty firm|mild] [--force]``: builds a world."""
+"""``python -m recipe.zppo.world [out_dir] [--seed N] [--difficulty firm|mild|spread] [--force]``: builds a world."""
 
 import json
 import sys

@@ -2,14 +2,14 @@ r"""The task: a bill of distinct items, asked for its total.
 
 ``y+m+M=?`` is answered by the chain of each item's price and the running sum, ``y9=9m3=12M2=14``, and the total in
 ``\boxed{}``. A question never states a price: prices are known from pre-training only. For the hard items the
-student's corpus states one fixed wrong price most of the time, so that the student is confidently wrong about
-every bill that holds one; the teacher's corpus is always right.
+student's corpus states a wrong price most of the time, always the same or one of a few, so that the student is
+confidently wrong about every bill that holds one; the teacher's corpus is always right.
 """
 
 import itertools
 import random
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from recipe.zppo.world.settings import WRONG_PRICE_PROBABILITIES, WorldSettings
@@ -22,10 +22,10 @@ LETTERS = string.ascii_lowercase + string.ascii_uppercase
 
 @dataclass(frozen=True)
 class PriceList:
-    """True prices of all items; for hard items also the price that is believed, and how often it is stated."""
+    """True prices of all items; for hard items also the prices that are believed, and how often one is stated."""
 
     prices: Prices
-    wrong_prices: Prices
+    wrong_prices: dict[str, list[int]]
     wrong_probabilities: dict[str, float]
     reserved_pairs: frozenset[frozenset[str]]
 
@@ -43,7 +43,7 @@ class PriceList:
         return cls(
             prices=prices,
             reserved_pairs=frozenset(rng.sample(pairs, settings.num_reserved_pairs)),
-            wrong_prices={item: rng.choice(others[item]) for item in hard},
+            wrong_prices={item: rng.sample(others[item], settings.num_wrong_prices) for item in hard},
             wrong_probabilities={item: levels[n % len(levels)] for n, item in enumerate(hard)},
         )
 
@@ -75,8 +75,19 @@ class PriceList:
 
     def draw_belief(self, rng: random.Random) -> Prices:
         """Prices as one document of the student's corpus states them."""
-        wrong = {i: self.wrong_prices[i] for i, q in self.wrong_probabilities.items() if rng.random() < q}
+        wrong = {}
+        for item, q in self.wrong_probabilities.items():
+            if (drawn := rng.random()) < q:
+                wrong[item] = self.wrong_prices[item][int(drawn / q * len(self.wrong_prices[item]))]
         return self.prices | wrong
+
+    def draw_unlisted(self, bill: Bill, totals: Collection[int], rng: random.Random) -> Prices:
+        """Prices with a total that is not in `totals`, which are wrong: believed ones, or else the true ones."""
+        for _ in range(20):
+            belief = self.draw_belief(rng)
+            if sum(belief[i] for i in bill) not in totals:
+                return belief
+        return self.prices
 
     def draw_wrong_prices(self, bill: Bill, rng: random.Random, max_price: int = 9) -> Prices:
         """Prices that make the bill's total wrong, as a student would err: by belief where it can, else by a slip."""

@@ -54,7 +54,7 @@ def build_world(
 
     Args:
         path: its folder; :func:`default_path` if not given. A world of other settings there is replaced.
-        difficulty: `firm` or `mild`, see :data:`~recipe.zppo.world.settings.WRONG_PRICE_PROBABILITIES`.
+        difficulty: `firm`, `mild` or `spread`, see :mod:`recipe.zppo.world.settings`.
         force: build it again even if it is there.
         settings: in place of `seed` and `difficulty`, to change anything else.
 

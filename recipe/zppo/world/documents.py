@@ -67,14 +67,21 @@ class Corpus:
         return Document(messages, bills.response(bill, target))
 
     def ncq(self) -> Document:
-        """Wrong candidates only; the response is right with p `ncq_right_share`, else what is believed."""
+        """Wrong candidates only; the response is right with p `ncq_right_share`, else what is believed.
+
+        Where there are several wrong prices it is believed to be none of those answers.
+        """
         bill = self._reformulated_bill()
         wrong = [self.list.draw_wrong_prices(bill, self.rng) for _ in range(self.rng.randint(*NCQ_CANDIDATES))]
-        answers = [str(sum(prices[item] for item in bill)) for prices in wrong]
-        knows = self.rng.random() < self.settings.ncq_right_share
-        target = self.list.prices if knows else self.list.draw_belief(self.rng)
+        totals = [sum(prices[item] for item in bill) for prices in wrong]
+        if self.rng.random() < self.settings.ncq_right_share:
+            target = self.list.prices
+        elif self.settings.num_wrong_prices > 1:
+            target = self.list.draw_unlisted(bill, totals, self.rng)
+        else:
+            target = self.list.draw_belief(self.rng)
         candidates = [bills.summary(bill, prices) for prices in wrong]
-        messages = with_closer(ncq_messages(question_messages(bill), answers, candidates))
+        messages = with_closer(ncq_messages(question_messages(bill), [str(total) for total in totals], candidates))
         return Document(messages, bills.response(bill, target))
 
     def hinted(self) -> Document:

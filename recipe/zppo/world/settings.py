@@ -14,11 +14,20 @@ WORLD_VERSION = 2
 WRONG_PRICE_PROBABILITIES: dict[str, tuple[float, ...]] = {
     "firm": (0.9, 0.99, 0.998, 0.9995),
     "mild": (0.7, 0.9, 0.97, 0.995),
+    "spread": (0.9, 0.99, 0.998, 0.9995),
 }
-"""How often the student's corpus states a hard item's wrong price; the hard items take these in turn.
+"""How often the student's corpus states a wrong price of a hard item; the hard items take these in turn.
 
 In the firm world most hard items are out of reach of plain sampling. In the mild one eight samples usually
 contain a right one, so plain replay gets there as well: it demonstrates the mechanism and little else.
+"""
+
+NUM_WRONG_PRICES: dict[str, int] = {"firm": 1, "mild": 1, "spread": 3}
+"""Wrong prices of a hard item, each stated as often as the others.
+
+With one of them a list of wrong answers tells the student nothing new. With several each answer on the list rules one
+out, and the student's corpus says so: after such a list it states prices that give none of these answers. So the spread
+world is the one in which NCQ can teach.
 """
 
 
@@ -113,16 +122,22 @@ class WorldSettings:
             measured_questions=8,
         )
 
+    @property
+    def num_wrong_prices(self) -> int:
+        return NUM_WRONG_PRICES[self.difficulty]
+
     def key(self) -> str:
-        return world_key(self, WORLD_VERSION, WRONG_PRICE_PROBABILITIES[self.difficulty])
+        more = {"wrong_prices": self.num_wrong_prices} if self.num_wrong_prices > 1 else {}  # firm keys are as ever
+        return world_key(self, WORLD_VERSION, WRONG_PRICE_PROBABILITIES[self.difficulty], **more)
 
 
-def world_key(settings: Any, version: int, probabilities: tuple[float, ...]) -> str:
+def world_key(settings: Any, version: int, probabilities: tuple[float, ...], **more: int) -> str:
     """Hash of everything that determines a world: settings, version of the code, prompt templates."""
     determinants = {
         "version": version,
         "settings": dataclasses.asdict(settings),
         "probabilities": probabilities,
         "templates": templates.sentences(),
+        **more,
     }
     return hashlib.sha256(json.dumps(determinants, sort_keys=True).encode()).hexdigest()
