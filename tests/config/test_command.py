@@ -175,13 +175,14 @@ def test_a_key_that_nobody_knows_is_said_and_kept(monkeypatch: pytest.MonkeyPatc
 # ---- as a user calls it
 
 
-@pytest.mark.parametrize("module", ["verl.trainer.main_zppo", "recipe.zppo.local"])
-def test_help_is_one_screen_and_version_is_ours(module: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("module", "platform"), [("verl.trainer.main_zppo", "gpu"), ("recipe.zppo.local", "cpu")])
+def test_help_is_one_screen_and_version_is_ours(module: str, platform: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", module, "--help"]
     shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     lines = shown.stdout.splitlines()
     assert shown.returncode == 0 and shown.stderr == "" and len(lines) <= 32 and max(map(len, lines)) <= 120
     assert f"usage: python -m {module} key=value" in lines[0] and "method=zppo" in shown.stdout
+    assert f"\n  platform={platform}  " in shown.stdout
     shown = warm.run(module, "--version", folder=tmp_path)
     assert re.fullmatch(r"open-zppo \S+, verl 0\.9\.1, torch \S+, Python 3\.\d+\.\d+\n", shown.stdout)
     assert not list(tmp_path.iterdir())

@@ -39,7 +39,7 @@ usage: {command} key=value ...
   actor_rollout_ref.model.path=M            the student, a folder or hub id
   zppo.teacher.path=T                       the teacher, likewise
   method=zppo                               {methods}
-  platform=gpu                              {platforms}
+  {platform:<42}{platforms}
   preset=paper                              {presets}
   trainer.default_local_dir=RUN             the run's folder; the same command goes on from its last checkpoint
   data.train_batch_size=384                 new questions a step
@@ -77,10 +77,16 @@ def run_command(command: str, about: str, launch: Callable[[DictConfig], int], d
         print(f"open-zppo {version('open-zppo')}, verl {version('verl')}, torch {version('torch')}, Python {_python()}")
         return 0
     if {"--help", "-h"} & set(arguments):
+        platform = next((choice for choice in defaults if choice.startswith("platform=")), "platform=gpu")
         methods = textwrap.fill(_names("method"), 76).replace("\n", "\n" + 44 * " ")
         print(
             HELP.format(
-                command=command, about=about, methods=methods, platforms=_names("platform"), presets=_names("preset")
+                command=command,
+                about=about,
+                methods=methods,
+                platform=platform,
+                platforms=_names("platform"),
+                presets=_names("preset"),
             )
         )
         return 0

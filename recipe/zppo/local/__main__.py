@@ -10,7 +10,7 @@ def main() -> int:
     from recipe.zppo.config.command import run_command  # within: Ctrl-C may come while this is imported, for seconds
     from recipe.zppo.local.run import launch
 
-    about = "Train a student with ZPPO in this process, on the CPU: no Ray, the same steps."
+    about = "Train a student with ZPPO in one process, on the CPU or one GPU: no Ray, the same steps."
     return run_command("python -m recipe.zppo.local", about, launch, defaults=["platform=cpu"])
 
 
