@@ -50,13 +50,14 @@ def check_policy_loss(config: DictConfig) -> None:
     """
     actor, mode = config.actor_rollout_ref.actor, OmegaConf.select(config, f"{ACTOR}.{MODE}")
     distills = OmegaConf.select(config, "zppo.distillation.mode", default="none")
+    reads: tuple[str, ...] = ()
     if distills != "none":
         if mode != "vanilla":
             raise ConfigError(
                 f"{ACTOR}.{MODE}: {mode} would do nothing with zppo.distillation.mode={distills}, whose divergence is "
                 "the whole loss; leave it vanilla"
             )
-        reads, why = (), f"zppo.distillation.mode={distills} has a divergence for its loss"
+        why = f"zppo.distillation.mode={distills} has a divergence for its loss"
     elif mode in READS:
         reads, why = READS[mode], f"the loss {mode} never reads it"
     elif _is_a_users(mode, config):
