@@ -31,7 +31,8 @@ LARGEST_FLOAT = 2.0**53
 
 _BOX = "\\boxed{"
 _BARE_BOX = re.compile(r"\\boxed\s+([^\s{}$]+)")
-_MARKS = re.compile(r"\^\s*\{\s*\\circ\s*\}|\^?\s*(?:\\(?:circ|deg|degrees?)(?![a-zA-Z])|[°∘])|\\?%")
+_DEGREE = r"(?:\\(?:circ|deg|degrees?)(?![a-zA-Z])|[°∘])"
+_MARKS = re.compile(rf"\^\s*\{{\s*{_DEGREE}\s*\}}|\^?\s*{_DEGREE}|\\?%")
 _chosen: Grader = "paper"
 
 

@@ -9,13 +9,14 @@ from recipe.zppo.config.hardware import GB
 from recipe.zppo.config.model_shape import ModelShape, shape_of
 from recipe.zppo.config.run_keys import LoggingConfig
 from recipe.zppo.config.schema import ZPPOConfig
+from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.dry_run.disk import Disk, _written, checkpoints_kept, disk_of, rollout_bytes
 from recipe.zppo.dry_run.divisibility import Batch, serving_problems, training_problems
 from recipe.zppo.dry_run.engine import Serving, Training, training_of
 from recipe.zppo.dry_run.machine import Accelerator, parse_accelerators
 from recipe.zppo.dry_run.memory import checkpoint_bytes, host_memory, resident, serving_memory, training_memory
 from recipe.zppo.dry_run.verdicts import disk_verdicts, memory_warnings, serving_warnings
-from recipe.zppo.dry_run.workload import Workload
+from recipe.zppo.dry_run.workload import Workload, workload_of
 from tests.composed import compose
 
 MEMORY = 80 * GB
@@ -252,6 +253,23 @@ def test_the_papers_step() -> None:
     assert (work.groups, work.rollouts) == (576, 4608)
     assert work.student_tokens == 4608 * 12_288
     assert work.teacher_tokens == 1920 * 12_288 + 2304 * 512
+
+
+@pytest.mark.parametrize(
+    ("changes", "rollouts"),
+    [
+        ([], 480 * 4),
+        (["zppo.teacher.more=[b,c]"], 480 * 4 * 3),
+        (["method=hint"], 96 * 4),
+        (["method=prefix"], 96 * 4),
+        (["method=off_distill"], 384 * 4),
+        (["method=grpo_replay_ncq"], 0),
+    ],
+)
+def test_whom_the_teacher_is_asked_about(changes: list[str], rollouts: int) -> None:
+    """Every hard question; of Hint and Prefix those within the cap (Algs. 5 and 6); of Off-Distill all."""
+    config = compose(("zppo.teacher.path=a", *changes))
+    assert workload_of(config, validate_zppo(config.zppo), None).teacher_rollouts == rollouts
 
 
 def logs_to(folder: str | None = "out/rollouts", text_limit: int | None = 65_536) -> ZPPOConfig:

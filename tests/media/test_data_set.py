@@ -7,6 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 from verl.utils import hf_processor, hf_tokenizer
 
+from recipe.zppo.benchmarks.validation_rows import COLUMN
 from recipe.zppo.errors import DataError
 from recipe.zppo.media import parts as media
 from recipe.zppo.on_verl.dataset import ZPPODataset
@@ -131,6 +132,13 @@ def test_images_are_fitted_into_the_limits_of_the_run_and_the_rows_own_come_firs
     data = load(parquet(tmp_path / "a.parquet", rows), min_pixels=2048, max_pixels=4096)
     sizes = [media.extract(data[i]["raw_prompt"], 8)[0][0].size for i in range(3)]
     assert sizes == [(32, 32), (32, 64), (67, 60)]
+
+
+def test_a_benchmarks_images_have_the_papers_size_whatever_the_limits_of_the_run(load, tmp_path):
+    question = {COLUMN: "{}"}
+    rows = [row("mine", "<image>?", [picture(3, (90, 80))]), row("its", "<image>?", [picture(3, (90, 80))]) | question]
+    data = load(*(parquet(tmp_path / f"{each['prompt_id']}.parquet", [each]) for each in rows), max_pixels=4096)
+    assert [media.extract(data[i]["raw_prompt"], 8)[0][0].size for i in range(2)] == [(67, 60), (90, 80)]
 
 
 def test_a_bad_row_stops_the_run_instead_of_vanishing(load, tmp_path):

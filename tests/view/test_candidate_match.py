@@ -55,9 +55,12 @@ def test_other_groups_and_candidates_without_answer_say_nothing() -> None:
 
 
 def test_the_summary_counts_where_it_boxes_another_answer() -> None:
-    changed = group("ncq", [(False, "7")], [(0.0, "8")])
-    changed["candidates"][0]["text"] = "\\boxed{8}"
-    assert shares(changed)[-2] == (1, 1)
+    """NCQ lists the response's answer beside it; BCQ shows the summary alone."""
+    responses = [(0.0, "8"), (0.0, "7"), (0.0, "9")]
+    for kind, share in (("ncq", (2, 3)), ("bcq", (1, 3))):
+        changed = group(kind, [(False, "7")], responses)
+        changed["candidates"][0]["text"] = "\\boxed{8}"
+        assert shares(changed)[-2 if kind == "ncq" else 2] == share
 
 
 def test_the_command(finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -137,6 +137,9 @@ def test_what_a_step_offers_is_by_eligibility(frame, distilled_run: Path):
     rows[0] |= {"zppo/batch/bcq_share": 0.1, "zppo/batch/ncq_share": 0.1}
     shares = figures.eligible_shares(figures.metrics_frame(rows))
     assert shares.iloc[0].to_dict() == pytest.approx({"easy": 0.4 / 1.3, "BCQ": 0.3 / 1.3, "NCQ": 0.6 / 1.3})
+    unknown, easy = ({"step": step, "zppo/hard_share": share} for step, share in ((2, 0.6), (3, 0.0)))
+    shares = figures.eligible_shares(figures.metrics_frame([rows[0], unknown, easy]))
+    assert list(shares.index) == [1, 3] and shares.loc[3].to_dict() == {"easy": 1, "BCQ": 0, "NCQ": 0}
     of_run = figures.eligible_shares(frame)
     assert list(of_run) == ["easy", "BCQ", "NCQ"] and list(of_run.sum(axis=1)) == pytest.approx([1.0] * 12)
     offered, taken, _ = figures.batch_and_turnover(frame).axes

@@ -68,11 +68,12 @@ class DataConfig(Group):
 
     min_pixels: int | None = key(None, ge=1)
     """Width x height of an image at least, in training and validation: a smaller one is enlarged before the processor,
-    which has limits of its own. A row's own `min_pixels` comes first. The paper evaluates with 262144."""
+    which has limits of its own. A row's own `min_pixels` comes first. The paper evaluates with 262144, and so do
+    benchmarks (`zppo.evaluate`) whatever is set here."""
 
     max_pixels: int | None = key(None, ge=1)
     """Width x height of an image at most; a larger one is reduced, in its proportions. The paper evaluates with
-    1310720."""
+    1310720, and so do benchmarks."""
 
     prompt_id_key: str = "prompt_id"
     """Column with an id that is unique over the training files: a prompt lives in the buffer under it. Without such a

@@ -89,6 +89,7 @@ def workload_of(config: DictConfig, zppo: ZPPOConfig, rows: int | None) -> Workl
     plain = size + replayed
     cap = reformulation_cap(zppo.reformulation.fraction, size) if zppo.reformulation.enable and zppo.kinds else 0
     methods = [METHODS[kind] for kind in zppo.kinds]
+    asked = plain if any(method.asks_teacher and not method.asks_after_cap for method in methods) else cap
     shown = max((method.most_candidates(config.actor_rollout_ref.rollout.n) for method in methods), default=0)
     # Instances share one cap, and each shows a pair, or all wrong rollouts of a group.
     summaries = cap * shown * zppo.summaries_asked if zppo.compresses else cap * zppo.writes_hint
@@ -100,7 +101,7 @@ def workload_of(config: DictConfig, zppo: ZPPOConfig, rows: int | None) -> Workl
         extra_groups=plain if any(method.off_policy for method in methods) else cap,
         group_size=config.actor_rollout_ref.rollout.n,
         response=config.data.max_response_length,
-        teacher_rollouts=plain * zppo.teacher.n_rollouts if zppo.asks_teacher else 0,
+        teacher_rollouts=asked * zppo.teacher.n_rollouts * len(zppo.teacher_paths) if zppo.asks_teacher else 0,
         teacher_response=zppo.teacher.response_length,
         summaries=summaries,
         summary=zppo.compression.max_tokens,

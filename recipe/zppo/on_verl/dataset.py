@@ -11,6 +11,7 @@ from verl.utils.dataset.rl_dataset import RLHFDataset
 from verl.utils.tokenizer import build_multimodal_processor_inputs, normalize_token_ids
 
 from recipe.zppo import prompts
+from recipe.zppo.benchmarks.validation_rows import COLUMN
 from recipe.zppo.errors import DataError, ZPPOError, first_line
 from recipe.zppo.media import parts as media
 from recipe.zppo.media.columns import as_list, left_encoded, with_one_form
@@ -160,7 +161,8 @@ class ZPPODataset(RLHFDataset):
             return messages  # `<image>` is text where nobody speaks of images; an empty list speaks of them
         images, videos = (as_list(example.get(column)) for column in columns)
         messages = media.place(messages, images, videos)
-        messages = media.limited(messages, self.config.get("min_pixels"), self.config.get("max_pixels"))
+        if not example.get(COLUMN):  # a benchmark's images are of the paper's size already
+            messages = media.limited(messages, self.config.get("min_pixels"), self.config.get("max_pixels"))
         if self.processor is None and media.has_media(messages):
             raise DataError(
                 "the row has images or videos, and actor_rollout_ref.model.path has no processor for them: "

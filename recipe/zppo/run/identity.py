@@ -29,7 +29,8 @@ METHOD_KEYS = (
 )
 """What differs between the methods of the paper and its ablations, and what a step consists of.
 
-Threshold, fractions and the form of candidates may change between two starts: docs/reference/files.md.
+Fractions and the form of candidates may change between two starts, threshold and capacity by `PromptReplayBuffer` not:
+docs/reference/files.md.
 """
 
 REWARD_KEYS = ("zppo.answer.closer", "zppo.reward.binarize")

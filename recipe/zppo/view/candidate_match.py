@@ -56,9 +56,11 @@ class CandidateMatch:
             return
         shown = {correct: set() for correct in (True, False)}
         for candidate in group["candidates"]:
-            # A summary may box another answer than the response it is of; the student reads the summary.
-            if answer := folded_answer(shown_answer(candidate) or candidate.get("answer")):
-                shown[bool(candidate["correct"])].add(answer)
+            # A summary may box another answer than the response it is of; the student reads the summary. An NCQ lists
+            # the response's own as well (Fig. 18).
+            answers = map(folded_answer, (shown_answer(candidate), candidate.get("answer")))
+            told = [answer for answer in answers if answer]
+            shown[bool(candidate["correct"])].update(told if kind == "ncq" else told[:1])
         for response in group["responses"]:
             answer, right = folded_answer(response.get("answer")), response["reward"] > 0
             if kind == "ncq":

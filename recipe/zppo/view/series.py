@@ -50,7 +50,8 @@ def eligible_shares(frame: pd.DataFrame) -> pd.DataFrame:
     """Shares of easy questions and of BCQ and NCQ instances by eligibility, whatever the caps take (Fig. 5a).
 
     A hard question is eligible for BCQ and NCQ, and then counts twice, or for one. The teacher is not asked about all
-    hard questions where the caps are full; those it answered stand for the rest.
+    hard questions where the caps are full; those it answered stand for the rest. A step with hard questions of which
+    nothing is known (the first one with ``schedule=next_step``) is left out.
     """
     eligible = {"bcq": "zppo/bcq/eligible_share", "ncq": "zppo/ncq/eligible_share"}
     built = [kind for kind in eligible if frame.get(f"zppo/batch/{kind}_share", pd.Series(0.0)).any()]
@@ -59,7 +60,8 @@ def eligible_shares(frame: pd.DataFrame) -> pd.DataFrame:
     if not set(names) or not set(names) < set(shares):
         return pd.DataFrame()
     hard = shares.pop("hard")
-    shares = shares.mul(hard, axis=0).fillna(0)
+    shares = shares.mul(hard, axis=0)
+    shares = shares[shares.notna().any(axis=1) | (hard == 0)].fillna(0)
     shares.insert(0, "easy", 1 - hard)
     return shares.div(shares.sum(axis=1), axis=0)
 
