@@ -73,7 +73,8 @@ class DataConfig(Group):
 
     max_pixels: int | None = key(None, ge=1)
     """Width x height of an image at most; a larger one is reduced, in its proportions. The paper evaluates with
-    1310720, and so do benchmarks."""
+    1310720, and so do benchmarks. It bounds the tokens of models that take an image as it is, such as Qwen's; one
+    that enlarges it to tiles of a fixed size, such as InternVL, may take most for a small one."""
 
     prompt_id_key: str = "prompt_id"
     """Column with an id that is unique over the training files: a prompt lives in the buffer under it. Without such a
