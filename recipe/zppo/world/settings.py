@@ -26,8 +26,8 @@ NUM_WRONG_PRICES: dict[str, int] = {"firm": 1, "mild": 1, "spread": 3}
 """Wrong prices of a hard item, each stated as often as the others.
 
 With one of them a list of wrong answers tells the student nothing new. With several each answer on the list rules one
-out, and the student's corpus says so: after such a list it states prices that give none of these answers. So the spread
-world is the one in which NCQ can teach.
+out, and the student's corpus says so: after such a list it states prices that give none of these answers. The spread
+world is there to see what NCQ teaches then.
 """
 
 
