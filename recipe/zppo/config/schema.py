@@ -69,6 +69,11 @@ class ZPPOConfig(Group):
     advantage_eps: float = key(1e-6, gt=0.0, paper="eps in Eqs. 2 to 6", used=rewards)
     """Added to the standard deviation before dividing by it."""
 
+    skip_zero_advantages: bool = key(True, used=rewards)
+    """Updates do not compute rollouts without an advantage: those of groups with equal rewards, whose gradient is zero.
+    Their tokens count in the loss's mean all the same; `actor/ppo_kl` and `actor/pg_clipfrac` are then of the others.
+    With a loss to which they matter (a KL or entropy term, a mean over sequences) all are computed, and on Megatron."""
+
     dynamic_sampling: bool = key(False, used=rewards)
     """Beyond the paper: groups whose rollouts still have one reward after BCQ and NCQ were tried do not enter the
     update. They have no advantage, but their tokens would count in the loss's mean; buffer and books see them."""

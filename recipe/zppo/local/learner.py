@@ -29,6 +29,7 @@ class Learner:
     def __init__(self, model: Any, config: DictConfig, pad_token_id: int):
         self.actor = omega_conf_to_dataclass(config.actor_rollout_ref.actor)
         self.temperature = float(config.actor_rollout_ref.rollout.temperature)
+        self.computes_all = not config.zppo.skip_zero_advantages
         self.model, self.pad = model, pad_token_id
         self.master = MasterWeights(
             model, PrecisionType.to_dtype(config.actor_rollout_ref.actor.fsdp_config.model_dtype)
@@ -57,7 +58,7 @@ class Learner:
             num_tokens = sum(len(batch[i].log_probs) for i in part)
             self.actor.global_batch_info.update(dp_size=1, batch_num_tokens=num_tokens, loss_scale_factor=None)
             self.actor.global_batch_info["global_batch_size"] = len(part)
-            moving = [i for i in part if advantages[i]]  # the others' gradient is zero, to the last bit
+            moving = [i for i in part if advantages[i] or self.computes_all]  # the others' gradient is zero
             sequences, by_row = [batch[i] for i in moving], torch.tensor(advantages[moving], dtype=torch.float32)
             sums: defaultdict[str, float] = defaultdict(float, dict.fromkeys(_OVER_ALL, 0.0))
             counted = sum(len(sequence.log_probs) for sequence in sequences)

@@ -8,6 +8,7 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.mini_batches import mini_batches
+from recipe.zppo.on_verl.learning_rows import is_exact, learning_rows
 from recipe.zppo.on_verl.mini_batches import padded_size, put_in_order, uid_of
 from recipe.zppo.randomness import generator
 from recipe.zppo.run import metrics as zppo_metrics
@@ -20,6 +21,11 @@ class BatchTrainer(PPOTrainerSync):
     zppo: ZPPOConfig
     distills: bool
     """The loss is the divergence to the teacher."""
+
+    @property
+    def skips(self) -> bool:
+        """Rows without an advantage are not computed."""
+        return self.zppo.skip_zero_advantages and not self.distills and is_exact(self.config.actor_rollout_ref.actor)
 
     def _train_batch(self, groups: list[Group]) -> KVBatchMeta:
         """The groups' trajectories, in an order that does not depend on which was finished first. Where no group
@@ -67,6 +73,7 @@ class BatchTrainer(PPOTrainerSync):
             "dataloader_kwargs": {"shuffle": False},  # `_balance_batch` has put the rows in order
             "temperature": self.config.actor_rollout_ref.rollout.temperature,
         }
-        output = self.actor_rollout_wg.update_actor(batch)
+        rows = learning_rows(batch, self.parts, self.num_ranks) if self.skips else batch
+        output = self.actor_rollout_wg.update_actor(rows)
         metrics.update(zppo_metrics.actor_metrics(output["metrics"]))
         return batch

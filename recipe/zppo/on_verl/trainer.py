@@ -21,6 +21,7 @@ from recipe.zppo.on_verl.export import export_hf_model
 from recipe.zppo.on_verl.guards.node_pools import NodePools
 from recipe.zppo.on_verl.guards.server_client import ServerClient
 from recipe.zppo.on_verl.guards.wait_limit import WaitLimit, not_counted
+from recipe.zppo.on_verl.learning_rows import policy_loss_fn
 from recipe.zppo.on_verl.pipeline_thread import PipelineThread
 from recipe.zppo.on_verl.questions import QuestionSource
 from recipe.zppo.on_verl.teacher_servers import TeacherStart
@@ -144,6 +145,8 @@ class ZPPOTrainer(CheckpointMixin, BatchTrainer):
         self.teacher = self.teacher_start.result() if self.teacher_start else None
         if self.distills:
             self.actor_rollout_wg.set_loss_fn(distillation_loss_fn(self.config.actor_rollout_ref.actor))
+        if self.skips:
+            self.actor_rollout_wg.set_loss_fn(policy_loss_fn(self.config.actor_rollout_ref.actor))
 
     def _init_resource_pool_mgr(self) -> None:
         """verl's pools, but reserved together with the teacher's, node by node; then the teacher can start."""
