@@ -87,3 +87,15 @@ def test_sequences_without_an_advantage_are_not_computed(learner, monkeypatch) -
     )
     learner.policy_update(batch, np.array([1.0, 0, 0, 0, 0, 0]), [[0, 1, 2], [3, 4, 5]])
     assert computed == [6 + 3]
+
+
+def test_rows_without_an_advantage_can_be_computed(learner) -> None:
+    """`zppo.skip_zero_advantages=false`: the same weights, and metrics of all tokens."""
+    learner.computes_all = True
+    batch, advantages = batch_of(2), np.array([1.0, 0.0, -1.0, 0.0, 0.0, 0.0])
+    parts = [[0, 1, 2], [3, 4, 5]]
+    _, *wanted = reference(learner, batch, advantages, parts)
+    metrics = learner.policy_update(batch, advantages, parts)
+    for ours, theirs in zip(learner.model.parameters(), wanted, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    assert metrics["actor/ppo_kl"] != 0

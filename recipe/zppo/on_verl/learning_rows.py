@@ -1,8 +1,8 @@
 """An update on verl's engines computes the rows that it learns from: those with an advantage.
 
 A group of equal rewards has no advantage (Eq. 2), so the gradient of its rows is zero, to the last bit. Of hard
-questions most groups are like that. The loss's mean still counts their tokens: `count_tokens` has the number travel
-with the rows, and `policy_loss` puts it in the place of verl's.
+questions most groups are like that. The loss's mean still counts their tokens: the number travels with the rows, and
+`policy_loss` puts it in the place of verl's.
 """
 
 from collections.abc import Sequence
@@ -50,8 +50,7 @@ def policy_loss_fn(actor: DictConfig) -> partial:
 
 def policy_loss(config: ActorConfig, model_output: dict, data: TensorDict, dp_group: Any = None) -> tuple:
     """verl's loss, whose mean is over the tokens of the whole mini-batch, whichever of its rows are computed."""
-    if _TOKENS in data.keys():  # noqa: SIM118  (a TensorDict has no `in`)
-        tu.assign_non_tensor(data, batch_num_tokens=int(data[_TOKENS][0]))
+    tu.assign_non_tensor(data, batch_num_tokens=int(data[_TOKENS][0]))
     return ppo_loss(config, model_output, data, dp_group)
 
 
@@ -76,6 +75,7 @@ def learning_rows(batch: KVBatchMeta, parts: Sequence[Sequence[str]], num_ranks:
     of_row = counts.repeat_interleave(per_rank // len(parts)).repeat(num_ranks)
     fields = TensorDict({_TOKENS: of_row}, batch_size=len(rows))
     tq.kv_batch_put(keys=rows.keys, partition_id=rows.partition_id, fields=fields)
+    rows.fields = None if rows.fields is None else [*rows.fields, _TOKENS]  # what ranks fetch
     return rows
 
 
