@@ -45,6 +45,12 @@ REQUIRED: tuple[tuple[str, Any, str], ...] = (
         True,
         "ZPPO's estimator never reads it; zppo.advantage_norm=none leaves the deviation out",
     ),
+    (
+        "algorithm.use_kl_in_reward",
+        False,
+        "less a divergence a reward is no longer 0 or 1, and groups that are all wrong would teach; the KL of "
+        "actor_rollout_ref.actor.use_kl_loss=true leaves rewards alone",
+    ),
     ("algorithm.filter_groups.enable", False, "dropped groups would miss in the accuracies that decide on hardness"),
     ("distillation.enabled", False, "it replaces the loss; the teacher of ZPPO is configured at zppo.teacher"),
     ("actor_rollout_ref.hybrid_engine", True, "rollout and update share the student's accelerators"),
