@@ -11,6 +11,7 @@ from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError, first_line
 from recipe.zppo.on_verl.teacher_inference import PARALLEL_SIZES
+from recipe.zppo.preflight.agent_loop import check_agent_loop, check_agent_names
 from recipe.zppo.preflight.answers import check_answers
 from recipe.zppo.preflight.batch import check_batch, check_enough_rows, require_whole
 from recipe.zppo.preflight.benchmarks import check_benchmarks
@@ -30,7 +31,7 @@ from recipe.zppo.preflight.policy_loss import check_policy_loss
 from recipe.zppo.preflight.prompt_lengths import check_prompt_lengths
 from recipe.zppo.preflight.reward_function import check_reward_function
 from recipe.zppo.preflight.values import check_values
-from recipe.zppo.preflight.verl_keys import check_agent_loop, check_settings
+from recipe.zppo.preflight.verl_keys import check_settings
 from recipe.zppo.teacher.own_template import load_judge_template
 
 
@@ -91,6 +92,7 @@ def _failures(config: DictConfig, zppo: ZPPOConfig) -> Iterator[ConfigError]:
         lambda: check_cpu_build(config, zppo),
         lambda: check_validation_files(config.data, validation, own),
         lambda: check_enough_rows(config, check_training_files(config.data, zppo.data.prompt_id_key, training, own)),
+        lambda: check_agent_names(config, zppo),
         lambda: check_named_columns(config.data),
         lambda: check_prompt_lengths(config, zppo),
         lambda: check_media(config, zppo),

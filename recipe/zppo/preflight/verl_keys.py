@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import ConfigError, first_line
 from recipe.zppo.on_verl.borrowed import correct_rollouts
 
@@ -129,16 +128,6 @@ def _check_correction(config: DictConfig) -> None:
         correct_rollouts(one, one, one, **{name: correction.get(name) for name in _CORRECTION if name in correction})
     except (ValueError, TypeError, AssertionError) as error:
         raise ConfigError(f"algorithm.rollout_correction: verl does not accept it: {first_line(error)}") from error
-
-
-def check_agent_loop(config: DictConfig, zppo: ZPPOConfig) -> None:
-    """verl's loop for tools cuts what is longer than a plain prompt."""
-    key = "actor_rollout_ref.rollout.agent.default_agent_loop"
-    if zppo.kinds and OmegaConf.select(config, key) == "tool_agent":
-        raise ConfigError(
-            f"{key}: tool_agent would cut reformulated prompts from the left at data.max_prompt_length; leave it null, "
-            "or train by method=grpo_replay"
-        )
 
 
 def _set_leaves(node: Any, path: str) -> list[str]:
