@@ -34,6 +34,8 @@ from recipe.zppo.preflight.values import check_values
 from recipe.zppo.preflight.verl_keys import check_settings
 from recipe.zppo.teacher.own_template import load_judge_template
 
+PAPERS = "pkg://recipe.zppo.reward"
+
 
 def check_config(config: DictConfig) -> ZPPOConfig:
     """Check a composed config, its data files and its model paths; nothing is changed and Ray is not touched.
@@ -66,6 +68,7 @@ def find_problems(config: DictConfig) -> list[str]:
 def _failures(config: DictConfig, zppo: ZPPOConfig) -> Iterator[ConfigError]:
     """What the checks of a run raise, from the cheapest to the dearest."""
     judge, own = zppo.judge, has_own_reward(config)
+    papers = config.reward.custom_reward_function.path == PAPERS
     training, validation = (judge.route, judge.validation_route) if judge.enable else (None, None)
     checks: list[Callable[[], object]] = [
         lambda: check_settings(config),
@@ -90,8 +93,10 @@ def _failures(config: DictConfig, zppo: ZPPOConfig) -> Iterator[ConfigError]:
         lambda: check_model_files(config, zppo),
         lambda: check_packing(config),
         lambda: check_cpu_build(config, zppo),
-        lambda: check_validation_files(config.data, validation, own),
-        lambda: check_enough_rows(config, check_training_files(config.data, zppo.data.prompt_id_key, training, own)),
+        lambda: check_validation_files(config.data, validation, own, papers),
+        lambda: check_enough_rows(
+            config, check_training_files(config.data, zppo.data.prompt_id_key, training, own, papers)
+        ),
         lambda: check_agent_names(config, zppo),
         lambda: check_named_columns(config.data),
         lambda: check_prompt_lengths(config, zppo),
