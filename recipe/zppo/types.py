@@ -87,6 +87,8 @@ class Opening:
 
     text: str = field(repr=False)
     fraction: float
+    answer: str = ""
+    """Read in the text when it was graded. What is whole was found right then, and is not graded again."""
 
     @property
     def whole(self) -> bool:

@@ -10,6 +10,7 @@ from recipe.cpu.hf_session import Session
 from recipe.zppo import prompts
 from recipe.zppo.errors import PromptTooLongError, RolloutError
 from recipe.zppo.hints import leaks
+from recipe.zppo.local.workers import LocalWorkers
 from recipe.zppo.rollout.prefix import OpeningTokens
 from recipe.zppo.types import Kind
 from tests.docs import metric_page
@@ -155,6 +156,24 @@ def test_off_policy_distillation_asks_about_every_question(runs):
         assert result.teacher.keys() == {group.question.prompt_id for group in result.plain}
         correct = sum(len(answers.correct) for answers in result.teacher.values())
         assert correct == sum(len(group.rollouts) for group in result.reformulated) > 0
+
+
+def test_off_policy_distillation_grades_every_response_once(train, monkeypatch):
+    ruled, texts = LocalWorkers._ruled, []
+
+    def counted(self, data, text, *more):
+        texts.append(text)
+        return ruled(self, data, text, *more)
+
+    monkeypatch.setattr(LocalWorkers, "_ruled", counted)
+    result = train("method=off_distill", "trainer.total_training_steps=1").results[1]
+    written = [r.text for group in result.plain for r in group.rollouts]
+    written += [r.text for answers in result.teacher.values() for r in answers.rollouts]
+    assert sorted(texts) == sorted(written)
+    for group in result.reformulated:
+        correct = result.teacher[group.question.prompt_id].correct
+        assert [(r.reward, r.answer) for r in group.rollouts] == [(1.0, answer.answer) for answer in correct]
+    assert result.reformulated
 
 
 def test_distillation_moves_the_student_towards_the_teacher(train):

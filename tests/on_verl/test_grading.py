@@ -129,6 +129,20 @@ def score(worker, text):
     return scored()
 
 
+def test_what_was_graded_before_is_not_graded_again(graded, tmp_path):
+    (tmp_path / "calls.jsonl").touch()
+
+    async def taken_over(worker):
+        output = AgentLoopOutput(prompt_ids=[5], response_ids=[5], response_mask=[1], metrics={})
+        worker._take_over(output, "7")
+        await worker._compute_score([output], kwargs=dict(ROW))  # as verl does with every output
+        return output
+
+    output, calls = graded(taken_over)
+    assert (output.reward_score, calls) == (1.0, [])
+    assert output.extra_fields["reward_extra_info"] == {"answer": "7", "doubtful": 0.0, "score": 1.0, "acc": 1.0}
+
+
 def test_points_become_an_outcome_and_held_out_accuracy(graded):
     output, _ = graded(lambda worker: score(worker, "3"), "zppo.reward.binarize='>=2'")
     assert output.reward_score == 1.0

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recipe.zppo.errors import RewardError
-from recipe.zppo.preflight.data_files import _answer_problem
+from recipe.zppo.preflight.gold_answers import answer_problem
 from recipe.zppo.reward import compute_score, gold_answer
 from tests.runnable import BATCH, Run, row, write_rows
 
@@ -128,7 +128,7 @@ def test_the_judge_needs_a_gold_answer_whatever_the_reward_function(run: Run) ->
 @settings(max_examples=300, deadline=None)
 @given(GOLDS)
 def test_what_the_check_lets_through_the_reward_accepts(gold: Any) -> None:
-    problem = _answer_problem({"ground_truth": gold}, needed=True)
+    problem = answer_problem({"ground_truth": gold}, needed=True)
     try:
         compute_score("", "\\boxed{1}", gold)
     except RewardError:

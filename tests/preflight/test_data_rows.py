@@ -100,3 +100,26 @@ def test_jsonl_files_are_read_too(run: Run) -> None:
     run.check(f"data.train_files={path}")
     path.write_text("\n".join(json.dumps(row(i, prompt_id="same")) for i in range(BATCH)))
     assert "row 1 repeats prompt_id='same' of row 0" in run.refused(f"data.train_files={path}")
+
+
+@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
+def test_rows_that_name_an_agent_loop_which_cuts(run: Run, ending: str) -> None:
+    file = run.folder / f"named.{ending}"
+    train, plain = f"data.train_files={file}", "zppo.reformulation.enable=false"
+
+    def write(*names: str | None) -> None:
+        rows = [row(i, agent_name=names[i % len(names)]) for i in range(2 * BATCH)]
+        if ending == "parquet":
+            write_rows(file, rows)
+        else:
+            file.write_text("".join(json.dumps(each) + "\n" for each in rows))
+
+    write("single_turn_agent", None)
+    run.check(train)
+    write(None, "tool_agent")
+    assert run.refused(train) == (
+        f"data.train_files: {file} row 1: agent_name=tool_agent would cut reformulated prompts from the left at "
+        f"data.max_prompt_length; {BATCH} such row(s) in all; leave the column out, or train by method=grpo_replay"
+    )
+    run.check(train, plain)
+    run.check(f"data.val_files={file}")

@@ -24,6 +24,10 @@ CASES = [
     (f"{MODE}=foo", f"{MODE}: foo is not one of {', '.join(READS)}"),
     (f"{MODE}=bypass_mode", f"{MODE}: bypass_mode is not one of {', '.join(READS)}"),
     (f"{MODE}=foo +actor_rollout_ref.model.external_lib=mine", None),
+    (
+        f"{MODE}=geo_mean",
+        f"{MODE}: verl adds up geo_mean's means over micro-batches, so its gradient would follow from",
+    ),
     (f"{MODE}=gpg", None),
     (f"{MODE}=gpg {NULL}", None),
     (

@@ -93,13 +93,18 @@ def test_one_that_takes_long_is_said_and_not_checked(run: Run, own, monkeypatch,
     ],
 )
 def test_a_whole_solution_is_no_gold_answer(run: Run, gold: str, refused: bool) -> None:
-    write_rows(run.data, [row(i, reward_model={"style": "rule", "ground_truth": gold}) for i in range(16)])
+    golds = ["1"] * 9 + [gold] * 7
+    write_rows(run.data, [row(i, reward_model={"style": "rule", "ground_truth": gold}) for i, gold in enumerate(golds)])
     if not refused:
         run.check()
         return
     said = run.refused()
-    assert said.startswith(f"data.train_files: the gold answer of row 0 is a whole solution, {gold[:20]!r}... ")
-    assert "; give its final answer alone: " in said
+    assert said.startswith(
+        f"data.val_files: {run.data} row 9 has no final answer (reward_model.ground_truth is a whole "
+    )
+    assert said.endswith("takes the final answer out); 7 such row(s) in all")
+    sound = write_rows(run.folder / "sound.parquet", [row(0)])
+    assert run.refused(f"data.val_files={sound}") == said.replace("val_files", "train_files")
     judge = ("zppo.judge.enable=true", "zppo.judge.route=")
     assert run.refused(judge[0], f"{judge[1]}free_form") == said
-    run.check(judge[0], f"{judge[1]}unresolved")
+    run.check(judge[0], f"{judge[1]}unresolved", "zppo.judge.validation_route=unresolved")

@@ -207,6 +207,11 @@ CASES = [
         "algorithm.norm_adv_by_std_in_grpo: must be true, got false: … zppo.advantage_norm=none …",
         "zppo.advantage_norm=none",
     ),
+    (
+        "algorithm.use_kl_in_reward=true",
+        "algorithm.use_kl_in_reward: must be false, got true: … groups that are all wrong would teach; … leaves rewa…",
+        "actor_rollout_ref.actor.use_kl_loss=true",
+    ),
     ("actor_rollout_ref.rollout.do_sample=false", "actor_rollout_ref.rollout.do_sample: must be true, got false: …"),
     ("trainer.critic_warmup=5", "trainer.critic_warmup: must be 0, got 5: there is no critic, …"),
     ("data.reward_fn_key=source", "data.reward_fn_key: must be data_source, got source: … data.columns.data_source"),

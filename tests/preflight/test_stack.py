@@ -46,6 +46,39 @@ def test_what_is_no_number_is_one_line_of_the_plan(run: Run, key: str, value: st
     assert plan(config).problems == [f"{key}: expected a whole number of at least 1, got {shown(value)}"]
 
 
+CONTENTS = "actor_rollout_ref.actor.checkpoint"
+AFRESH, NO_EXPORT = "trainer.resume_mode=disable", "zppo.export.hf_model=false"
+GOES_ON = "a run that goes on from a checkpoint would be another one; set [model,optimizer,extra], or trainer.resume_"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (["save_contents=[model]"], f"save_contents: without optimizer and extra {GOES_ON}"),
+        (["save_contents=[model,optimizer,hf_model]"], f"save_contents: without extra {GOES_ON}"),
+        (["save_contents=[model,hf_model]", AFRESH], None),
+        (["load_contents=[model,extra]"], f"load_contents: without optimizer {GOES_ON}"),
+        (
+            ["load_contents=[model]", "trainer.save_freq=-1", NO_EXPORT],
+            f"load_contents: without optimizer and extra {GOES_ON}",
+        ),
+        (["load_contents=[model]", AFRESH], None),
+        (["save_contents=[extra,hf_model,optimizer,model]"], None),
+        (["save_contents=null"], None),
+        (["save_contents=[optimizer,extra]", AFRESH], "save_contents: the final model is written from the last check"),
+        (["save_contents=[optimizer,extra]", AFRESH, NO_EXPORT], None),
+    ],
+)
+def test_checkpoints_that_a_run_could_not_go_on_from(run: Run, changes: list[str], said: str | None) -> None:
+    config = run.config(*(change if change[:4] in ("trai", "zppo") else f"{CONTENTS}.{change}" for change in changes))
+    run.check_config(config)  # the local back end saves all, whatever it says
+    if said is None:
+        return check_stack(config)
+    with pytest.raises(ConfigError) as error:
+        check_stack(config)
+    assert str(error.value).startswith(f"{CONTENTS}.{said}")
+
+
 def test_a_server_for_the_cpu_does_not_serve_a_gpu(run: Run) -> None:
     name = "actor_rollout_ref.rollout.name=hf"
     check_stack(run.config(name, "trainer.device=cpu"))

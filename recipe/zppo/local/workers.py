@@ -116,7 +116,8 @@ class LocalWorkers:
             loss_from = 0 if start.whole else len(start.token_ids)
             log_probs, entropy = (response.log_probs, response.entropy or 0.0) if response else ([], 0.0)
             self.trajectories[key] = Trajectory(prompt_ids, token_ids, loss_from, log_probs, entropy)
-            reward, said, judged = self._ruled(question.data, text)
+            ruled = (1.0, {"answer": start.answer}, False) if start.whole else self._ruled(question.data, text)
+            reward, said, judged = ruled
             rollout = Rollout(
                 session=session,
                 key=key,

@@ -52,7 +52,9 @@ class TeacherSequences(Method):
     off_policy = True
 
     async def prepare(self, group: Group, visit: Visit) -> bool:
-        group.openings = tuple(Opening(rollout.text, 1.0) for rollout in visit.helpers if rollout.correct)
+        group.openings = tuple(
+            Opening(rollout.text, 1.0, rollout.answer or "") for rollout in visit.helpers if rollout.correct
+        )
         return True
 
     def metrics(self, groups: Sequence[Group], counts: Mapping[str, int]) -> dict[str, float | None]:

@@ -71,6 +71,12 @@ class GradingMixin:
             }
         return judgement
 
+    @staticmethod
+    def _take_over(output: AgentLoopOutput, answer: str) -> None:
+        """Reward 1 for a teacher's response that was graded when the teacher gave it; nobody is asked again."""
+        output.reward_score = 1.0
+        output.extra_fields["reward_extra_info"] = {"answer": answer, "doubtful": 0.0, "score": 1.0, "acc": 1.0}
+
     async def _score_benchmark(
         self, output: AgentLoopOutput, benchmark: Benchmark, question: Question, text: str
     ) -> None:

@@ -190,7 +190,11 @@ class ZPPOAgentLoopWorker(GradingMixin, _AgentLoopWorkerTQ):
         # An array: of a list transformers looks at each element, in Python.
         text = self.tokenizer.decode(np.asarray(final.response_ids), skip_special_tokens=True)
         response = ResponseText(text, of_tokens=True)
-        judgement = await self._score(outputs, kwargs, response, validate)  # verl's own call then finds the score
+        judgement = None
+        if given is not None and given.whole:  # verl's own call then finds the score, here as below
+            self._take_over(final, given.answer)
+        else:
+            judgement = await self._score(outputs, kwargs, response, validate)
         said = answer_read(final, text)
         # Nobody reads the messages back, and with images they are megabytes a rollout.
         fields = {key: value for key, value in kwargs.items() if key not in ("raw_prompt", QUESTION_TEXT, COLUMN)}

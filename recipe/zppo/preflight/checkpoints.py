@@ -9,6 +9,10 @@ from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.run.checkpoint_files import latest_complete
 
+CONTENTS = "actor_rollout_ref.actor.checkpoint"
+WHOLE = ("model", "optimizer", "extra")
+"""verl's names for weights, moments, and random state with the schedule."""
+
 
 def check_saving(config: DictConfig, zppo: ZPPOConfig) -> None:
     """The final model is written from a checkpoint, and verl saves one at the end only if it saves at all."""
@@ -17,6 +21,30 @@ def check_saving(config: DictConfig, zppo: ZPPOConfig) -> None:
             f"zppo.export.hf_model: the model is written from the last checkpoint, but trainer.save_freq="
             f"{config.trainer.save_freq} saves none; set a positive one, or zppo.export.hf_model=false"
         )
+
+
+def check_contents(config: DictConfig) -> None:
+    """Of verl's engines: checkpoints have the model that is exported, and all that a resumed run goes on from.
+
+    Raises:
+        ConfigError: a part is left out. Without the optimiser's moments, or its schedule, a resume is another run.
+    """
+    trainer, keys = config.trainer, config.actor_rollout_ref.actor.checkpoint
+    contents = {name: WHOLE if keys[name] is None else keys[name] for name in ("save_contents", "load_contents")}
+    if trainer.save_freq > 0 and config.zppo.export.hf_model and "model" not in contents["save_contents"]:
+        raise ConfigError(
+            f"{CONTENTS}.save_contents: the final model is written from the last checkpoint, which would lack it; add "
+            "model, or set zppo.export.hf_model=false"
+        )
+    if trainer.resume_mode == "disable":
+        return
+    for name, parts in contents.items():
+        lacking = [part for part in WHOLE if part not in parts]
+        if lacking and (name == "load_contents" or trainer.save_freq > 0):
+            raise ConfigError(
+                f"{CONTENTS}.{name}: without {' and '.join(lacking)} a run that goes on from a checkpoint would be "
+                f"another one; set [{','.join(WHOLE)}], or trainer.resume_mode=disable to start afresh each time"
+            )
 
 
 def check_resume(config: DictConfig) -> None:

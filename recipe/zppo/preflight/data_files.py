@@ -5,8 +5,6 @@ An answer is of a type that the reward function reads, and files that are given 
 Only the needed columns are read, in batches. Row numbers in messages count from 0 within their file.
 """
 
-import datetime
-import math
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,15 +22,14 @@ from recipe.zppo.judge import is_free_form, options_text
 from recipe.zppo.on_verl.columns import Columns
 from recipe.zppo.on_verl.joined_files import common_features, golds_become_text
 from recipe.zppo.on_verl.row_files import ENDINGS, read_rows, read_schema
+from recipe.zppo.preflight.gold_answers import ANSWER, EXTRACTS, answer_problem, is_whole_solution
 from recipe.zppo.reward import gold_answer
 
-ANSWER = "reward_model.ground_truth"
-CONVERTER = "python -m recipe.zppo.data.convert name=verl source=FILE out=FOLDER"
 ROWS_PER_BATCH = 4096
 
 
 def check_training_files(
-    data: DictConfig, prompt_id_key: str, judge_route: str | None, own_reward: bool = True
+    data: DictConfig, prompt_id_key: str, judge_route: str | None, own_reward: bool = True, papers: bool = False
 ) -> int | None:
     """Number of training rows; None where a file is remote and so was not read.
 
@@ -41,6 +38,7 @@ def check_training_files(
     Args:
         judge_route: who is judged, ``free_form`` or ``unresolved``; None where there is no judge.
         own_reward: answers are graded by a reward function of ours, not by one that may know other types of them.
+        papers: by the paper's, which compares final answers.
 
     Raises:
         ConfigError: a file is missing, empty, unreadable or lacks a column; a row lacks question, answer, id or judge;
@@ -53,7 +51,9 @@ def check_training_files(
             num_rows = None
             continue
         duplicates: list[tuple[int, Any, tuple[str, int]]] = []
-        for number, row in _checked_rows(file, "data.train_files", data, prompt_id_key, judge_route, own_reward):
+        for number, row in _checked_rows(
+            file, "data.train_files", data, prompt_id_key, judge_route, own_reward, papers
+        ):
             num_rows = None if num_rows is None else num_rows + 1
             prompt_id = row.get(prompt_id_key)
             if not _is_id(prompt_id):
@@ -72,11 +72,13 @@ def check_training_files(
     return num_rows
 
 
-def check_validation_files(data: DictConfig, judge_route: str | None, own_reward: bool = True) -> None:
+def check_validation_files(
+    data: DictConfig, judge_route: str | None, own_reward: bool = True, papers: bool = False
+) -> None:
     """Like `check_training_files`, for validation rows, which need no id."""
     for file in data_files(data, "val_files"):
         if not _is_remote(file):
-            for _ in _checked_rows(file, "data.val_files", data, None, judge_route, own_reward):
+            for _ in _checked_rows(file, "data.val_files", data, None, judge_route, own_reward, papers):
                 pass
     check_types(data, "val_files", own_reward)
 
@@ -144,7 +146,13 @@ def _is_remote(file: str) -> bool:
 
 
 def _checked_rows(
-    file: str, key: str, data: DictConfig, id_key: str | None, judge_route: str | None, own_reward: bool
+    file: str,
+    key: str,
+    data: DictConfig,
+    id_key: str | None,
+    judge_route: str | None,
+    own_reward: bool,
+    papers: bool,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Each row's number and needed columns; raises at the end for the rows without question, answer, id or judge."""
     prompt_key = data.prompt_key
@@ -159,12 +167,15 @@ def _checked_rows(
             lacking[f"usable content in message {odd} of {prompt_key} (neither a text nor a list of parts)"].append(
                 number
             )
-        judged = judge_route == "unresolved" or (judge_route and is_free_form(row))
-        if problem := _answer_problem(row["reward_model"], own_reward or bool(judged)):
+        free_form = is_free_form(row)
+        judged = judge_route == "unresolved" or (judge_route and free_form)
+        if problem := answer_problem(row["reward_model"], own_reward or bool(judged)):
             lacking[problem].append(number)
+        elif papers and not (judged or free_form) and is_whole_solution(row["reward_model"]["ground_truth"]):
+            lacking[f"final answer ({ANSWER} is a whole solution; {EXTRACTS})"].append(number)
         if id_key in row and not _is_id(row[id_key]):
             lacking[f"id ({id_key} must be a text or a whole number)"].append(number)
-        if not judge_route and is_free_form(row):
+        if not judge_route and free_form:
             lacking["judge (extra_info.answer_type is free_form; set zppo.judge.enable=true)"].append(number)
         if judged and not _has_usable_options(row):
             lacking["usable options (extra_info.options: a list of at most 26 texts, or labels with texts)"].append(
@@ -252,46 +263,6 @@ def _odd_content(messages: list[dict[str, Any]]) -> int | None:
         if not isinstance(content, str | list | NoneType) or not all(isinstance(part, dict) for part in parts):
             return number
     return None
-
-
-def _answer_problem(reward_model: Any, needed: bool) -> str:
-    """What a row lacks for its answer to be compared; empty if nothing.
-
-    Args:
-        needed: a reward function of ours or the judge reads it. One of the user's may take anything, null too.
-    """
-    if not isinstance(reward_model, dict) or "ground_truth" not in reward_model:
-        return f"answer ({ANSWER} is empty)"
-    answer = reward_model["ground_truth"]
-    if not needed:
-        return ""
-    try:
-        gold_answer(answer)
-    except RewardError:
-        return _why_no_gold(answer)
-    return ""
-
-
-def _why_no_gold(answer: Any) -> str:
-    """In words, of an answer that `gold_answer` refuses."""
-    if answer is None or (
-        isinstance(answer, str | list) and not (answer.strip() if isinstance(answer, str) else answer)
-    ):
-        return f"answer ({ANSWER} is empty)"
-    value = answer[0] if isinstance(answer, list) and len(answer) == 1 else answer
-    if isinstance(value, datetime.date):
-        return (
-            f"answer that the reward can compare ({ANSWER} is a {type(value).__name__}, which readers of JSON make of "
-            f"texts such as 2024-01-31; make it text: {CONVERTER})"
-        )
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return f"answer ({ANSWER} is {value})"
-        return f"exact answer ({ANSWER} is {value}, too large for all digits of a float; make it text: {CONVERTER})"
-    return (
-        f"answer that the reward can compare ({ANSWER} is {shown(answer)} of the type {type(value).__name__}; "
-        "make it text, a number, or a list of one of them)"
-    )
 
 
 def _is_id(value: Any) -> bool:

@@ -17,14 +17,14 @@ READS: dict[str, tuple[str, ...]] = {
     "dppo_kl": (*_BOUNDS, "clip_ratio_c"),
     "gspo": _BOUNDS,
     "cispo": _BOUNDS,
-    "geo_mean": _BOUNDS,
     "clip_cov": (*_BOUNDS, "policy_loss.clip_cov_ratio", "policy_loss.clip_cov_lb", "policy_loss.clip_cov_ub"),
     "kl_cov": ("policy_loss.kl_cov_ratio", "policy_loss.ppo_kl_coef"),
     "sapo": ("tau_pos", "tau_neg"),
     "gpg": (),
     "dro": ("policy_loss.dro_beta",),
 }
-"""verl's losses, and which keys of `DEFAULTS` each reads. Not `bypass_mode`: V1 hands it none of its settings."""
+"""verl's losses, and which keys of `DEFAULTS` each reads. Not `bypass_mode`: V1 hands it none of its settings.
+Nor `geo_mean` (findings/verl_geo_mean_grows_with_micro_batches.sh)."""
 
 DEFAULTS: dict[str, float | None] = {
     "clip_ratio": 0.2,
@@ -58,6 +58,11 @@ def check_policy_loss(config: DictConfig) -> None:
                 "the whole loss; leave it vanilla"
             )
         why = f"zppo.distillation.mode={distills} has a divergence for its loss"
+    elif mode == "geo_mean":
+        raise ConfigError(
+            f"{ACTOR}.{MODE}: verl adds up geo_mean's means over micro-batches, so its gradient would follow from how "
+            "an update is split for memory; choose another, such as gspo, or register a loss of your own"
+        )
     elif mode in READS:
         reads, why = READS[mode], f"the loss {mode} never reads it"
     elif _is_a_users(mode, config):

@@ -1,7 +1,6 @@
 """A reward function of the user's is there, and gives what ZPPO needs, before anything is started for it."""
 
 import json
-import re
 import subprocess
 import sys
 from itertools import islice
@@ -11,7 +10,6 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from recipe.zppo.errors import ConfigError
-from recipe.zppo.judge import is_free_form
 from recipe.zppo.on_verl.columns import Columns
 from recipe.zppo.on_verl.row_files import read_rows, read_schema
 from recipe.zppo.preflight.data_files import local_files
@@ -19,9 +17,6 @@ from recipe.zppo.reward_result import binarized
 
 LIMIT_S = 60.0
 COLUMNS = ("data_source", "reward_model", "extra_info")
-PAPERS = "pkg://recipe.zppo.reward"
-_SOLUTION = re.compile(r"\S\s.*(?:####|\\boxed\{)", re.DOTALL)
-"""As GSM8K and MATH end theirs, behind a reasoning."""
 
 
 def check_reward_function(config: DictConfig) -> None:
@@ -48,9 +43,6 @@ def check_reward_function(config: DictConfig) -> None:
     remote = "://" in str(own.path).removeprefix("file://")
     if not remote and not file.is_file():
         raise ConfigError(f"{key}.path: {own.path} does not exist")
-    judge = config.zppo.judge
-    if own.path == PAPERS and not (judge.enable and judge.route == "unresolved"):
-        _check_final_answer(_first_row(config) or {})
     if str(own.path).startswith("pkg://recipe.zppo.") or (remote and not str(own.path).startswith("pkg://")):
         return
     if (row := _first_row(config)) is None:
@@ -73,16 +65,6 @@ def check_reward_function(config: DictConfig) -> None:
     for score in reply["scores"]:
         if problem := _problem(score, config.zppo.reward.binarize):
             raise ConfigError(f"{key}.path: {own.name} {problem}; docs/guides/reward.md says what it should give")
-
-
-def _check_final_answer(row: dict[str, Any]) -> None:
-    """Compared is a final answer. No box holds a whole solution that ends with it, so that nothing would be right."""
-    gold = (row.get("reward_model") or {}).get("ground_truth")
-    if isinstance(gold, str) and _SOLUTION.search(gold) and not is_free_form(row):
-        raise ConfigError(
-            f"data.train_files: the gold answer of row 0 is a whole solution, {gold[:20]!r}... {gold[-20:]!r}; give "
-            "its final answer alone: python -m recipe.zppo.data.convert name=gsm8k, or name=math, takes it out"
-        )
 
 
 def _problem(score: Any, binarize: str | None) -> str:

@@ -11,6 +11,7 @@ from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError, first_line
 from recipe.zppo.on_verl.teacher_inference import PARALLEL_SIZES
+from recipe.zppo.preflight.agent_loop import check_agent_loop, check_agent_names
 from recipe.zppo.preflight.answers import check_answers
 from recipe.zppo.preflight.batch import check_batch, check_enough_rows, require_whole
 from recipe.zppo.preflight.benchmarks import check_benchmarks
@@ -30,8 +31,10 @@ from recipe.zppo.preflight.policy_loss import check_policy_loss
 from recipe.zppo.preflight.prompt_lengths import check_prompt_lengths
 from recipe.zppo.preflight.reward_function import check_reward_function
 from recipe.zppo.preflight.values import check_values
-from recipe.zppo.preflight.verl_keys import check_agent_loop, check_settings
+from recipe.zppo.preflight.verl_keys import check_settings
 from recipe.zppo.teacher.own_template import load_judge_template
+
+PAPERS = "pkg://recipe.zppo.reward"
 
 
 def check_config(config: DictConfig) -> ZPPOConfig:
@@ -65,6 +68,7 @@ def find_problems(config: DictConfig) -> list[str]:
 def _failures(config: DictConfig, zppo: ZPPOConfig) -> Iterator[ConfigError]:
     """What the checks of a run raise, from the cheapest to the dearest."""
     judge, own = zppo.judge, has_own_reward(config)
+    papers = config.reward.custom_reward_function.path == PAPERS
     training, validation = (judge.route, judge.validation_route) if judge.enable else (None, None)
     checks: list[Callable[[], object]] = [
         lambda: check_settings(config),
@@ -89,8 +93,11 @@ def _failures(config: DictConfig, zppo: ZPPOConfig) -> Iterator[ConfigError]:
         lambda: check_model_files(config, zppo),
         lambda: check_packing(config),
         lambda: check_cpu_build(config, zppo),
-        lambda: check_validation_files(config.data, validation, own),
-        lambda: check_enough_rows(config, check_training_files(config.data, zppo.data.prompt_id_key, training, own)),
+        lambda: check_validation_files(config.data, validation, own, papers),
+        lambda: check_enough_rows(
+            config, check_training_files(config.data, zppo.data.prompt_id_key, training, own, papers)
+        ),
+        lambda: check_agent_names(config, zppo),
         lambda: check_named_columns(config.data),
         lambda: check_prompt_lengths(config, zppo),
         lambda: check_media(config, zppo),

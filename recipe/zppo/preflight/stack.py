@@ -3,14 +3,16 @@
 from omegaconf import DictConfig, OmegaConf
 
 from recipe.zppo.errors import ConfigError
+from recipe.zppo.preflight.checkpoints import check_contents
 
 
 def check_stack(config: DictConfig) -> None:
     """
     Raises:
-        ConfigError: the engines could not train, or the servers not start.
+        ConfigError: the engines could not train or not go on from what they save, or the servers not start.
     """
     check_token_budgets(config)
+    check_contents(config)
     if config.actor_rollout_ref.rollout.name == "hf" and config.trainer.device != "cpu":
         raise ConfigError(
             "actor_rollout_ref.rollout.name: hf is a server for the CPU; platform=local_gpu is for python -m "

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import ConfigError, first_line
 from recipe.zppo.on_verl.borrowed import correct_rollouts
 
@@ -44,6 +43,12 @@ REQUIRED: tuple[tuple[str, Any, str], ...] = (
         "algorithm.norm_adv_by_std_in_grpo",
         True,
         "ZPPO's estimator never reads it; zppo.advantage_norm=none leaves the deviation out",
+    ),
+    (
+        "algorithm.use_kl_in_reward",
+        False,
+        "less a divergence a reward is no longer 0 or 1, and groups that are all wrong would teach; the KL of "
+        "actor_rollout_ref.actor.use_kl_loss=true leaves rewards alone",
     ),
     ("algorithm.filter_groups.enable", False, "dropped groups would miss in the accuracies that decide on hardness"),
     ("distillation.enabled", False, "it replaces the loss; the teacher of ZPPO is configured at zppo.teacher"),
@@ -123,16 +128,6 @@ def _check_correction(config: DictConfig) -> None:
         correct_rollouts(one, one, one, **{name: correction.get(name) for name in _CORRECTION if name in correction})
     except (ValueError, TypeError, AssertionError) as error:
         raise ConfigError(f"algorithm.rollout_correction: verl does not accept it: {first_line(error)}") from error
-
-
-def check_agent_loop(config: DictConfig, zppo: ZPPOConfig) -> None:
-    """verl's loop for tools cuts what is longer than a plain prompt."""
-    key = "actor_rollout_ref.rollout.agent.default_agent_loop"
-    if zppo.kinds and OmegaConf.select(config, key) == "tool_agent":
-        raise ConfigError(
-            f"{key}: tool_agent would cut reformulated prompts from the left at data.max_prompt_length; leave it null, "
-            "or train by method=grpo_replay"
-        )
 
 
 def _set_leaves(node: Any, path: str) -> list[str]:

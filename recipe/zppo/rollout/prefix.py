@@ -14,10 +14,13 @@ _THINK = re.compile(r"\A\s*<think>\n?")
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """``token_ids`` in the student's vocabulary; ``whole``: they are the response, end token included."""
+    """``token_ids`` in the student's vocabulary; ``whole``: they are the response, end token included, and its
+    ``answer`` was graded right.
+    """
 
     token_ids: tuple[int, ...]
     whole: bool
+    answer: str = ""
 
 
 class OpeningTokens:
@@ -56,4 +59,4 @@ class OpeningTokens:
                 f"a teacher's response is {len(ids)} tokens of the student, end token included; "
                 f"data.max_response_length is {self.response_length}"
             )
-        return Given(tuple(ids), whole=True)
+        return Given(tuple(ids), whole=True, answer=opening.answer)
