@@ -1,55 +1,26 @@
 """Run by `test_learning_rows.py`: FOLDER, with a student in it. Each rank writes there what it saw."""
 
-import os
 import sys
 from pathlib import Path
 
-os.environ["TORCHDYNAMO_DISABLE"] = "1"
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch.nested import as_nested_tensor
+from verl.utils import tensordict_utils as tu
+from verl.utils.dataset.dataset_utils import DatasetPadMode
+from verl.workers.utils.losses import ppo_loss
 
-from recipe.cpu import use_cpu
+from recipe.zppo.config.compose import compose
+from recipe.zppo.on_verl.learning_rows import policy_loss_fn
+from tests.on_verl.optimizer_ranks import RANKS, engine
 
-use_cpu()
-
-import torch  # noqa: E402
-import torch.distributed as dist  # noqa: E402
-import torch.multiprocessing as mp  # noqa: E402
-from torch.nested import as_nested_tensor  # noqa: E402
-from verl.utils import tensordict_utils as tu  # noqa: E402
-from verl.utils.config import omega_conf_to_dataclass  # noqa: E402
-from verl.utils.dataset.dataset_utils import DatasetPadMode  # noqa: E402
-from verl.workers.config import HFModelConfig  # noqa: E402
-from verl.workers.engine import EngineRegistry  # noqa: E402
-from verl.workers.utils.losses import ppo_loss  # noqa: E402
-
-from recipe.zppo.config.compose import compose  # noqa: E402
-from recipe.zppo.on_verl.learning_rows import policy_loss_fn  # noqa: E402
-
-RANKS, PROMPT = 2, 5
+PROMPT = 5
 LENGTHS = (7, 12, 5, 20, 9, 3)
 ADVANTAGES = ((1.0, 0.0, -0.5, 0.0, 0.0, 0.0), (0.0,) * 6)
 """Of each update."""
 LEARNING = ((0, 2), (5, 2))
 """Rows of each update that are computed: with an advantage, or the shortest."""
-
-
-def build(model: Path):
-    actor = compose(["platform=cpu", "zppo.optimizer=fp32", "actor_rollout_ref.actor.optim.lr=0.01"])
-    actor = actor.actor_rollout_ref.actor
-    made = EngineRegistry.new(
-        model_type="language_model",
-        backend="fsdp2",
-        model_config=HFModelConfig(
-            path=str(model),
-            override_config={"attn_implementation": "sdpa"},
-            enable_gradient_checkpointing=False,
-            use_remove_padding=False,
-        ),
-        engine_config=omega_conf_to_dataclass(actor.fsdp_config),
-        optimizer_config=omega_conf_to_dataclass(actor.optim),
-        checkpoint_config=omega_conf_to_dataclass(actor.checkpoint),
-    )
-    made.initialize()
-    return made, actor
 
 
 def batch(rows: list[int], update: int, count: bool):
@@ -91,17 +62,17 @@ def batch(rows: list[int], update: int, count: bool):
 
 
 def train(folder: Path, learning: bool) -> dict:
-    engine, actor = build(folder / "student")
-    loss = policy_loss_fn(actor)
+    trained = engine("fp32", folder / "student")
+    loss = policy_loss_fn(compose(["platform=cpu"]).actor_rollout_ref.actor)
     if not learning:
         loss = loss.__class__(ppo_loss, **loss.keywords)  # verl's own
     updates, rows = [], 0
     for update in range(len(ADVANTAGES)):
         data = batch(list(LEARNING[update] if learning else range(len(LENGTHS))), update, learning)
         rows += len(data)
-        with engine.train_mode():
-            output = engine.train_batch(data, loss)
-            gradients = {name: p.grad.full_tensor().clone() for name, p in engine.module.named_parameters()}
+        with trained.train_mode():
+            output = trained.train_batch(data, loss)
+            gradients = {name: p.grad.full_tensor().clone() for name, p in trained.module.named_parameters()}
         losses = torch.tensor(sum(output["loss"]))
         dist.all_reduce(losses)
         updates.append({"norm": float(output["metrics"]["grad_norm"]), "loss": losses.item(), "gradients": gradients})

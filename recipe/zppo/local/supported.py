@@ -7,6 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError
+from recipe.zppo.on_verl.borrowed import BY_TOKEN
 from recipe.zppo.preflight.models import model_config
 from recipe.zppo.preflight.verl_keys import as_yaml
 
@@ -20,7 +21,7 @@ _OWN_LOADING = "loads models by itself, without verl's engine"
 NEEDED: Mapping[str, tuple[tuple[Any, ...], str]] = {
     f"{ACTOR}.loss_agg_mode": (("token-mean",), _LOSS),
     f"{ACTOR}.policy_loss.loss_mode": (
-        ("vanilla", "dppo_tv", "dppo_kl", "cispo", "gpg"),
+        BY_TOKEN,
         "has losses only that look at each token by itself",
     ),
     f"{ACTOR}.use_kl_loss": ((False,), _LOSS),

@@ -19,10 +19,8 @@ from verl.utils.config import omega_conf_to_dataclass
 from verl.workers.config import ActorConfig
 from verl.workers.utils.losses import ppo_loss
 
+from recipe.zppo.on_verl.borrowed import BY_TOKEN
 from recipe.zppo.on_verl.mini_batches import padded_size, put_in_order
-
-BY_TOKEN = ("vanilla", "dppo_tv", "dppo_kl", "cispo", "gpg")
-"""verl's losses that are a sum over tokens, each a multiple of its advantage."""
 
 _TOKENS = "mini_batch_tokens"
 """(rows,) in TransferQueue: response tokens of the row's whole mini-batch."""
@@ -73,8 +71,8 @@ def learning_rows(batch: KVBatchMeta, parts: Sequence[Sequence[str]], num_ranks:
     per_rank = len(rows) // num_ranks
     counts = torch.tensor([sum(tokens[key] for key in part) for part in parts])
     of_row = counts.repeat_interleave(per_rank // len(parts)).repeat(num_ranks)
-    fields = TensorDict({_TOKENS: of_row}, batch_size=len(rows))
-    tq.kv_batch_put(keys=rows.keys, partition_id=rows.partition_id, fields=fields)
+    counted = TensorDict({_TOKENS: of_row}, batch_size=len(rows))
+    tq.kv_batch_put(keys=rows.keys, partition_id=rows.partition_id, fields=counted)
     rows.fields = None if rows.fields is None else [*rows.fields, _TOKENS]  # what ranks fetch
     return rows
 
