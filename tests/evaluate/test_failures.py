@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from recipe.zppo import bounded_grader
+from recipe.zppo.benchmarks.grading import decide
 from recipe.zppo.benchmarks.scoring.short import decide_short
 from recipe.zppo.bounded_grader import BoundedGrader
 from recipe.zppo.errors import RolloutError
@@ -134,6 +136,34 @@ def test_a_dead_server_ends_the_command_and_the_next_goes_on(tmp_path: Path):
     assert (result.score, result.lines, result.questions, result.standard_error) == (0.0, 200, 100, 0.0)
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     assert [(row["id"], row["sample"]) for row in rows] == [(f"s{i}", sample) for i in range(100) for sample in (0, 1)]
+
+
+def test_an_answer_that_is_being_scored_when_the_server_dies_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Its scoring takes longer than it takes all others to fail; it is scored next time and not asked again."""
+    write_jsonl(tmp_path / "data/own/sums/test.jsonl", sums(100))
+    dead, over = True, threading.Event()
+    asked: Counter[str] = Counter()
+
+    def answer(body: dict[str, Any]) -> Any:
+        number = text_of(body).split()[0]
+        asked[number] += 1
+        if not dead or number == "0":
+            return rf"\boxed{{{number}}}"
+        if asked.total() == 30:
+            threading.Timer(0.5, over.set).start()
+        return broken("500")
+
+    def slow(*arguments: Any) -> Any:
+        assert over.wait(60)
+        return decide(*arguments)
+
+    monkeypatch.setattr("recipe.zppo.evaluate.runner.decide", slow)
+    with FakeEndpoint(answer, models=("student",)) as server:
+        with pytest.raises(RolloutError, match="16 questions in a row without an answer"):
+            evaluate(tmp_path, [TEXT], server)
+        dead = False
+        (results,) = evaluate(tmp_path, [TEXT], server)
+    assert asked["0"] == 1 and results.benchmarks["Text"].answered == 100
 
 
 def test_a_judge_that_fails_costs_no_answers(tmp_path: Path):

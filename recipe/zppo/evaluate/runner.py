@@ -146,6 +146,9 @@ class Runner:
     async def _scored(self, one: "_OneBenchmark", question: Question, line: Line) -> Line:
         try:
             found, by = await asyncio.to_thread(decide, one.benchmark, question, line.response)
+        except asyncio.CancelledError:
+            one.log.write(line)  # the answer has taken its time; the end of the command shall not take it
+            raise
         except Exception as error:  # a definition's own code, on a model's text
             return replace(line, error=f"{one.benchmark.name}: its rule failed on {question.id}: {one_line(error)}")
         line = replace(line, answer=found.answer, decided_by=by, score=found.score)
