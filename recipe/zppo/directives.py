@@ -12,12 +12,15 @@ import re
 _MARK = re.compile(r"\\boxed\b|####|</?(?:think|answer|reasoning|solution)>", re.IGNORECASE)
 """What has one of these is about the form."""
 
-_FORM = re.compile(r"step[- ]by[- ]step|internal monologue|final answer|careful reasoning", re.IGNORECASE)
+_FORM = re.compile(
+    r"step[- ]by[- ]step|internal monologue|final answer|careful reasoning|(?:form|after) \W*answer:", re.IGNORECASE
+)
 
 _IMPERATIVE = re.compile(
     r"\W*(?:(?:hint|note|important)\s*:\s*)?(?:(?:please|now|also|then|finally|first|directly|carefully),? )*"
     r"(?:answer|respond|reply|give|giving|provide|output|write|put|place|enclose|wrap|box|present|return|use|remember|"
     r"(?:make|be) sure|let'?s|let us|think|reason|solve|work through|explain|show|you (?:first|should|must|need)|"
+    r"the last line of your (?:answer|response)|"
     r"(?:the|your|all) (?:final |whole )?(?:answer|reasoning|thinking|response|thought))\b",
     re.IGNORECASE,
 )
@@ -32,6 +35,7 @@ _PHRASES = (
     r"first,? (?=think|reason|answer|output|provide|give|write|put|show|explain)",
     r"at the end(?: of your (?:answer|response|reasoning))?",
     r"last(?=\W*$)",
+    r"the last line of|on its own line|(?:should be )?of the form(?= answer:)|without quotes|where(?= \$?answer is)",
     r"an? (?=box|clear|complete|concise|detailed|final|internal|step|\\boxed)",
     r"make sure (?:that|to)|be sure to|let'?s|let us|i\.e",
 )

@@ -24,6 +24,7 @@ WRONG = [
     (["zppo.relay.enable=false"], "zppo.relay: unknown key; did you mean zppo.replay?"),
     ([f"{FILES}=my", "file.parquet"], "'file.parquet' is not key=value; a value with spaces needs quotes: …"),
     ([f"{FILES}=a=b.parquet"], f"{FILES}: 'a=b.parquet' can't be read; … \"{FILES}='a=b.parquet'\""),
+    (["+data.seed=1"], "+data.seed: the key is there already; set it without the plus"),
     ([f"{FILES}=[a"], f"{FILES}: '[a' can't be read; …"),
     (["trainer.total_epochs=true"], "trainer.total_epochs: expected a whole number, got True"),
     ([f"{FILES}=${{nope}}"], f"{FILES}: the configuration can't be filled in: Interpolation key 'nope' not found"),

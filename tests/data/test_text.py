@@ -44,6 +44,8 @@ def test_directives_at_the_end_go(directive):
         "Which of these is right?\nA. one\nB. two",
         "Is \\boxed{3} larger than 2?",
         "Choose the correct answer.",
+        "Which? The last line of your response should be of the form Answer: $LETTER, where LETTER is one of ABCD.",
+        'Which word rhymes? Put the word on its own line after "Answer:".',
         "Explain why the sky is blue.",
         "Let f be a function. Show that f is even.",
         "Give the answer as a fraction in simplest form.",
@@ -122,6 +124,16 @@ def test_no_word_of_the_question_is_ever_lost(task, ending, start):
 
 def test_a_first_line_of_directives_goes():
     assert strip_directives(f"Think step by step.\nQuestion: {QUESTION}") == f"Question: {QUESTION}"
+
+
+def test_dapos_frame_goes():
+    before = (
+        "Solve the following math problem step by step. The last line of your response should be of the form "
+        "Answer: $Answer (without quotes) where $Answer is the answer to the problem.\n\n"
+    )
+    assert strip_directives(f'{before}{QUESTION}\n\nRemember to put your answer on its own line after "Answer:".') == (
+        QUESTION
+    )
 
 
 @pytest.mark.parametrize(

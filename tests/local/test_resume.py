@@ -127,6 +127,11 @@ def test_a_checkpoint_from_before_the_optimizer_had_a_name_is_of_fp32(train, tmp
     with pytest.raises(CheckpointError, match=r"^zppo\.optimizer: .* was written with fp32, now it is anyprecision;"):
         train("zppo.optimizer=anyprecision", "trainer.total_training_steps=2")
     assert set(train("trainer.total_training_steps=2").metrics()) == {1, 2}
+    state = torch.load(path, weights_only=False)
+    state["weights"][0] = state["weights"][0][:-1]
+    torch.save(state, path)
+    with pytest.raises(CheckpointError, match=r"^actor_rollout_ref\.model\.path: .* has weights of other shapes"):
+        train("trainer.total_training_steps=3")
 
 
 def test_bf16_weights_with_kahan_summation_resume_exactly_and_with_their_optimizer_only(train, tmp_path):

@@ -82,6 +82,8 @@ def test_duplicate_ids_are_refused_in_training_data_only(tmp_path):
     data = dataset(tmp_path, [row("a+b=?", prompt_id="x"), row("b+c=?", prompt_id="x")])
     with pytest.raises(DataError, match="duplicate prompt ids"):
         QuestionSource(data, [])
+    with pytest.raises(DataError, match=r"^data\.custom_cls: list has no prompt_ids; derive it from "):
+        QuestionSource([], [])
 
 
 def test_a_replayed_question_is_the_row_itself_and_changed_data_are_noticed(tmp_path):

@@ -64,6 +64,13 @@ def test_content_of_neither_text_nor_parts(run: Run) -> None:
     assert [said in problem for problem in problems if problem.startswith("data.train_files")] == [True]
 
 
+def test_checks_that_presume_on_what_has_failed_say_nothing(run: Run) -> None:
+    """Of a batch of no questions nobody counts the steps."""
+    assert find_problems(run.config("data.train_batch_size=0")) == [
+        "data.train_batch_size: must be a whole number of at least 1, got 0"
+    ]
+
+
 def test_a_column_that_no_file_has(run: Run) -> None:
     own = write_rows(run.folder / "own.parquet", [row(i, set="s") for i in range(BATCH)])
     run.check("data.columns.data_source=set", f"data.val_files={own}")

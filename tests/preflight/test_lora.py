@@ -17,6 +17,9 @@ BARE = "+actor_rollout_ref.actor.checkpoint.save_lora_only=true"
 CASES = [
     *((f"{MODEL}.lora_rank={n}", f"{MODEL}.lora_rank: must be a whole number…") for n in ("-1", "1.5", "true", "null")),
     (f"{RANK} {MODEL}.lora_alpha=0", f"{MODEL}.lora_alpha: must be positive…"),
+    (f"{RANK} {MODEL}.lora_alpha=null", f"{MODEL}.lora_alpha: must be positive, got None…"),
+    (f"{RANK} {TARGETS}=7", f"{TARGETS}: expected all-linear, a pattern or a list of names, got 7"),
+    (f"{RANK} {TARGETS}=[q_proj,3]", f"{TARGETS}: expected all-linear…", f"{MODEL}.lora.rank=null"),
     (f"{RANK} {TARGETS}=[]", f"{TARGETS}: names no module…"),
     (f"{RANK} {TARGETS}=[q_proj,lm_head]", f"{TARGETS}: verl's FSDP engine can't adapt …"),
     (f"{RANK} {TARGETS}=[model.embed_tokens]", f"{TARGETS}: verl's FSDP engine can't adapt …"),

@@ -27,6 +27,7 @@ CASES = [
     ("data.columns.prompt=5", "data.columns.prompt: expected a text, got 5"),
     ("data.columns.prompt=x data.columns.answer=x", "data.columns.answer: x is data.columns.prompt already; a column…"),
     ("zppo.data.columns.prompt=x data.custom_cls.path=a.py", "data.columns.prompt: it would do nothing under a data…"),
+    ("data.custom_cls.path=null", "data.custom_cls.path: must be set; verl's own data set has no ids of prompts…"),
     ("data.columns.prompt=question data.train_files=no.parquet", "data.train_files: no.parquet does not exist"),
     ("data.train_files=[]", "data.train_files: set it to a parquet file…"),
     ("data.train_files=null", "data.train_files: set it to a parquet file…"),

@@ -11,10 +11,15 @@ OPTIM, ROLLOUT = "actor_rollout_ref.actor.optim", "actor_rollout_ref.rollout"
 
 # Key, values that are refused, the nearest that pass.
 CASES = [
+    ("data.prompt_key", [None, 3, ""], []),
+    ("data.image_key", [3, ""], [None]),
+    ("data.video_key", [3], [None]),
     ("data.max_prompt_length", [0, -1, None], []),
     ("data.max_response_length", [0, "long"], []),
     ("data.val_batch_size", [0, 1.5], [None, 1]),
     ("data.dataloader_num_workers", [-1], [0]),
+    ("actor_rollout_ref.model.path", [None, "", 3], []),
+    ("actor_rollout_ref.model.tokenizer_path", [3], [None]),
     ("actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu", [0], [None, 1]),
     ("actor_rollout_ref.actor.ppo_max_token_len_per_gpu", [0, "many", None], []),
     ("actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size", [0, "two"], [None, 1]),

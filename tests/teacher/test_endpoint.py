@@ -83,7 +83,7 @@ def test_a_reply_without_content_is_an_empty_text():
     assert (reply.text, reply.num_tokens) == ("", 9)
 
 
-@pytest.mark.parametrize("tokens", ["many", -1, True, 1.5])
+@pytest.mark.parametrize("tokens", ["many", -1, True, 1.5, 10**400])
 def test_a_count_of_tokens_that_is_none_is_unknown(tokens):
     assert reply_to(completion("4", tokens=tokens)).num_tokens is None
 

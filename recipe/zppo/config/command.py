@@ -179,6 +179,8 @@ def mistake(error: Exception, arguments: Sequence[str]) -> str:
         return f"{found[1]}={found[2]}: there is none of that name; one of {_names(found[1])}"
     if found := re.search(r"Could not override '/?([^']+)'", text):
         return _known_beside(found[1]) or first_line(error)
+    if found := re.search(r"Could not append to config\. An item is already at '([^']+)'", text):
+        return f"+{found[1]}: the key is there already; set it without the plus"
     for argument in arguments:
         key, equals, value = argument.partition("=")
         if equals and not argument.startswith("-") and not _parses(argument):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from recipe.zppo.errors import CheckpointError
 from recipe.zppo.replay_buffer.packing import pack
 from recipe.zppo.run.checkpoint_files import LOCAL_STATE
 from recipe.zppo.run.data_change import take_up
@@ -44,7 +45,7 @@ async def load_state(trainer: "LocalTrainer") -> None:
     """Take the state up, if there is one.
 
     Raises:
-        CheckpointError: see `read_state` and `check_data`.
+        CheckpointError: see `read_state` and `check_data`; or it is of a model of another size.
     """
     path = _path(trainer)
     if not os.path.exists(path):
@@ -57,6 +58,12 @@ async def load_state(trainer: "LocalTrainer") -> None:
         optimizer="fp32",  # there was no other
         named=False,
     )
+    then, now = ([tuple(w.shape) for w in weights] for weights in (state["weights"], trainer.learner.master.weights))
+    if then != now:
+        raise CheckpointError(
+            f"actor_rollout_ref.model.path: {path} has weights of other shapes than this model; set the model back, or "
+            "start afresh in another trainer.default_local_dir or with trainer.resume_mode=disable"
+        )
     change = trainer.questions.change_since(state, path, accept=trainer.zppo.data.accept_changes)
     trainer.step_number = state["step"]
     trainer.learner.master.load_state(state["weights"])

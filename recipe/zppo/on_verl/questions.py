@@ -22,6 +22,11 @@ class QuestionSource:
     """
 
     def __init__(self, dataset: ZPPODataset, dataloader: Iterable[dict[str, Any]]):
+        if not hasattr(dataset, "prompt_ids"):
+            raise DataError(
+                f"data.custom_cls: {type(dataset).__name__} has no prompt_ids; derive it from "
+                "recipe.zppo.on_verl.dataset.ZPPODataset"
+            )
         if len(set(dataset.prompt_ids)) != len(dataset):
             raise DataError(
                 f"{list(dataset.data_files)} hold duplicate prompt ids; the buffer knows a prompt by its id"

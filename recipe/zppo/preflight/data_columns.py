@@ -19,8 +19,13 @@ DATA_SET = "pkg://recipe.zppo.on_verl.dataset"
 def check_columns(data: DictConfig) -> None:
     """
     Raises:
-        ConfigError: a name is no text, stands for two columns, or would do nothing under a data set of the user's own.
+        ConfigError: a name is no text, stands for two columns, or would do nothing under a data set of the user's own;
+            there is no data set that knows ids.
     """
+    if not data.custom_cls.path:
+        raise ConfigError(
+            f"data.custom_cls.path: must be set; verl's own data set has no ids of prompts ({DATA_SET} is the default)"
+        )
     node = OmegaConf.to_container(data.columns, resolve=True)
     try:
         columns = ColumnsConfig.model_validate(node)

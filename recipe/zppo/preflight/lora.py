@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import ConfigError
@@ -33,7 +33,7 @@ def check_lora(config: DictConfig, zppo: ZPPOConfig) -> None:
     if actor.strategy == "megatron":
         _check_megatron(model, node, zppo)
         return
-    if node.get("rank", 0) > 0:
+    if (node.get("rank") or 0) > 0:
         raise ConfigError(
             f"{MODEL}.lora.rank: only Megatron reads it; with actor.strategy={actor.strategy} set {MODEL}.lora_rank"
         )
@@ -43,10 +43,15 @@ def check_lora(config: DictConfig, zppo: ZPPOConfig) -> None:
                 f"{MODEL}.lora_adapter_path: ignored while {MODEL}.lora_rank=0; set that to the adapter's rank"
             )
         return
-    if not model.lora_alpha > 0:
+    if model.lora_alpha is None or model.lora_alpha <= 0:
         raise ConfigError(f"{MODEL}.lora_alpha: must be positive, got {model.lora_alpha}: it scales what is trained")
-    if not model.target_modules:
+    targets = model.target_modules
+    if not targets:
         raise ConfigError(f"{MODEL}.target_modules: names no module to adapt; all-linear is verl's default")
+    if not isinstance(targets, str) and not (
+        isinstance(targets, ListConfig) and all(isinstance(name, str) for name in targets)
+    ):
+        raise ConfigError(f"{MODEL}.target_modules: expected all-linear, a pattern or a list of names, got {targets!r}")
     if model.lora_adapter_path is not None:
         _check_adapter(model)
     _check_rollout(config, rank, bool(node.get("merge", False)))
@@ -66,7 +71,7 @@ def _check_megatron(model: DictConfig, node: Mapping[str, Any], zppo: ZPPOConfig
     for key, instead in (("lora_rank", "lora.rank"), ("lora_adapter_path", "lora.adapter_path")):
         if model.get(key):
             raise ConfigError(f"{MODEL}.{key}: only FSDP reads it; with actor.strategy=megatron set {MODEL}.{instead}")
-    if node.get("rank", 0) > 0 and zppo.export.hf_model:
+    if (node.get("rank") or 0) > 0 and zppo.export.hf_model:
         raise ConfigError(
             "zppo.export.hf_model: verl's merger does not add Megatron's adapters to the base; "
             f"set it to false with {MODEL}.lora.rank"

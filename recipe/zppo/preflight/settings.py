@@ -66,7 +66,10 @@ def find_problems(config: DictConfig) -> list[str]:
 
 
 def _failures(config: DictConfig, zppo: ZPPOConfig) -> Iterator[ConfigError]:
-    """What the checks of a run raise, from the cheapest to the dearest."""
+    """What the checks of a run raise, from the cheapest to the dearest.
+
+    A later check presumes that earlier ones passed: after a first failure, what else it raises says nothing.
+    """
     judge, own = zppo.judge, has_own_reward(config)
     papers = config.reward.custom_reward_function.path == PAPERS
     training, validation = (judge.route, judge.validation_route) if judge.enable else (None, None)
@@ -103,13 +106,19 @@ def _failures(config: DictConfig, zppo: ZPPOConfig) -> Iterator[ConfigError]:
         lambda: check_media(config, zppo),
         lambda: None if planned_elsewhere(config) else check_endpoint(zppo),
     ]
+    failed = False
     for check in checks:
         try:
             check()
         except ConfigError as error:
+            failed = True
             yield error
         except MissingMandatoryValue as error:
+            failed = True
             yield ConfigError(f"a mandatory key is not set: {first_line(error)}")
+        except Exception:
+            if not failed:
+                raise
 
 
 def check_teacher_pool(config: DictConfig, zppo: ZPPOConfig) -> None:

@@ -56,10 +56,15 @@ SERVERS = ("auto", "half", "float")
 
 # Key, what it takes in words, whether a value will do, whether null will.
 VALUES: tuple[tuple[str, str, Test, bool], ...] = (
+    ("data.prompt_key", "the name of a column", _is_text, False),
+    ("data.image_key", "the name of a column", _is_text, True),
+    ("data.video_key", "the name of a column", _is_text, True),
     ("data.max_prompt_length", COUNT, STEPS, False),
     ("data.max_response_length", COUNT, STEPS, False),
     ("data.val_batch_size", COUNT, STEPS, True),
     ("data.dataloader_num_workers", "a whole number; 0 reads in this process", _whole(0), False),
+    ("actor_rollout_ref.model.path", "a model folder or hub id", _is_text, False),
+    ("actor_rollout_ref.model.tokenizer_path", "a model folder or hub id", _is_text, True),
     ("actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu", COUNT, STEPS, True),
     ("actor_rollout_ref.actor.ppo_max_token_len_per_gpu", COUNT, STEPS, False),
     ("actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size", COUNT, STEPS, True),

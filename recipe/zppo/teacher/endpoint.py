@@ -226,7 +226,7 @@ class Endpoint:
         text = text or ""
         if reasoning:
             text = f"<think>\n{reasoning}\n</think>\n\n{text}"
-        counted = isinstance(num_tokens, int) and not isinstance(num_tokens, bool) and num_tokens >= 0
+        counted = isinstance(num_tokens, int) and not isinstance(num_tokens, bool) and 0 <= num_tokens < 2**31
         reply = Reply(_encodable(text), num_tokens if counted else None)
         return Completion(reply, finish if finish in ("stop", "length") else "")
 
