@@ -35,7 +35,8 @@ _PHRASES = (
     r"first,? (?=think|reason|answer|output|provide|give|write|put|show|explain)",
     r"at the end(?: of your (?:answer|response|reasoning))?",
     r"last(?=\W*$)",
-    r"the last line of|on its own line|(?:should be )?of the form(?= answer:)|without quotes|where(?= \$?answer is)",
+    r"the last line of|on its own line|(?:should be )?(?:of|in) the form(?= \W?answer:)|without quotes",
+    r"where(?= \W*answer is)|do (?:not )?need to|(?<=boxed )command",
     r"an? (?=box|clear|complete|concise|detailed|final|internal|step|\\boxed)",
     r"make sure (?:that|to)|be sure to|let'?s|let us|i\.e",
 )
@@ -50,7 +51,7 @@ _WORDS = """
 """
 _KNOWN = re.compile(
     rf"(?:{_MARK.pattern}|\b(?:{'|'.join(_PHRASES)})(?>\b|(?<=\s))|\b(?:{'|'.join(_WORDS.split())})\b|"
-    r"[\s.,;:!?\"“”'’`(){}$*-])++",  # possessive: a word may be known in several ways, and each would be tried
+    r"\\\$|[\s.,;:!?\"“”'’`(){}$*-])++",  # possessive: a word may be known in several ways, and each would be tried
     re.IGNORECASE,
 )
 _SUBJECT = re.compile(r"\b(?:think|thinking|reason|reasoning|answer\w*|respon\w+|reply|problem|question|task)\b", re.I)

@@ -126,14 +126,27 @@ def test_a_first_line_of_directives_goes():
     assert strip_directives(f"Think step by step.\nQuestion: {QUESTION}") == f"Question: {QUESTION}"
 
 
-def test_dapos_frame_goes():
-    before = (
-        "Solve the following math problem step by step. The last line of your response should be of the form "
-        "Answer: $Answer (without quotes) where $Answer is the answer to the problem.\n\n"
-    )
-    assert strip_directives(f'{before}{QUESTION}\n\nRemember to put your answer on its own line after "Answer:".') == (
-        QUESTION
-    )
+DAPO_BEFORE = (
+    "Solve the following math problem step by step. The last line of your response should be of the form "
+    "{} (without quotes) where {} is the answer to the problem.\n\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (("Answer: $Answer", "$Answer"), 'after "Answer:".'),  # DAPO-Math
+        (("Answer: \\$ANSWER", "$ANSWER"), 'after "Answer:", and you do not need to use a \\boxed command.'),
+        (
+            ('"ANSWER: $ANSWER"', "$ANSWER"),
+            'at the end in the form "ANSWER: $ANSWER" (without quotes) where $ANSWER is the answer to the problem, and '
+            "you do not need to use a \\boxed command.",
+        ),
+    ],
+)
+def test_the_frame_of_dapo_and_its_kin_goes(before, after):
+    framed = f"{DAPO_BEFORE.format(*before)}{QUESTION}\n\nRemember to put your answer on its own line {after}"
+    assert strip_directives(framed) == QUESTION
 
 
 @pytest.mark.parametrize(
