@@ -19,6 +19,11 @@ _SMALL = 1024
 _BLOCK = 256
 """The distribution of a vocabulary above `_SMALL` is added up in blocks of so many tokens, then within one of them."""
 
+_NOT_FINITE = (
+    "logits are not finite: the weights hold NaN or infinity, or overflow; if this model is being trained, the run has "
+    "diverged: go back to a checkpoint from before, with a lower learning rate"
+)
+
 
 class Draws:
     """Draws and records the tokens of B rows that begin together.
@@ -83,11 +88,17 @@ class Draws:
         return uniforms
 
     def __call__(self, logits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        """The next token (R,) of each of ``rows`` (R,), from ``logits`` (R, V)."""
+        """The next token (R,) of each of ``rows`` (R,), from ``logits`` (R, V).
+
+        Raises:
+            FloatingPointError: a row's logits have NaN or infinity, or are minus infinity throughout.
+        """
         scaled = logits.float()
         if not self._unit_temperature:
             scaled = scaled / self._temperature[rows]
         probs = torch.softmax(scaled, -1)
+        if bool(probs[:, 0].isnan().any()):  # if one of a row is, all are
+            raise FloatingPointError(_NOT_FINITE)
         weights = probs
         if self._penalty is not None:
             if self._present is None:

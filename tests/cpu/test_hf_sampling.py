@@ -215,6 +215,17 @@ def test_rows_that_are_cut_and_rows_that_are_not_draw_as_they_do_alone():
     assert together.tolist() == torch.stack(alone).tolist()
 
 
+@pytest.mark.parametrize("asked", [params(), params(top_k=5), params(temperature=0)], ids=["all", "cut", "greedy"])
+@pytest.mark.parametrize("spoil", [{0: math.nan}, {2100: math.inf}, dict.fromkeys(range(2101), -math.inf)], ids=len)
+def test_logits_that_are_not_finite_are_said_to_be_so(asked: SamplingParams, spoil: dict[int, float]):
+    logits = torch.zeros(2, 2101)
+    logits[0, 7] = -math.inf  # as a model may mask a token
+    assert Draws([asked] * 2)(logits, torch.arange(2)).shape == (2,)
+    logits[1, list(spoil)] = torch.tensor(list(spoil.values()))
+    with pytest.raises(FloatingPointError, match=r"^logits are not finite: .*; if this model is being trained"):
+        Draws([asked] * 2)(logits, torch.arange(2))
+
+
 def test_ids_the_tokenizer_lacks_are_never_drawn(tokenizer):
     torch.manual_seed(0)
     wide = HFGenerator(make_qwen3(len(tokenizer) + 400), tokenizer, max_model_len=96)

@@ -1,9 +1,12 @@
 """What the local back end does not do, or is asked not to do. The former is refused in one line, with exit status 2."""
 
 import functools
+import math
 import threading
 import time
 from pathlib import Path
+
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from recipe.zppo.config.compose import compose
 from recipe.zppo.local.run import launch
@@ -30,6 +33,17 @@ def test_another_engine_is_refused_before_its_packages_are_missed(world, tmp_pat
         said = capsys.readouterr().err
         assert said.startswith("zppo: actor_rollout_ref.actor.strategy: recipe.zppo.local ") and said.count("\n") == 1
         assert "; choose model_engine=dp" in said
+
+
+def test_weights_that_are_not_finite_are_said_to_be_so(world, tmp_path, capsys):
+    model, student = AutoModelForCausalLM.from_pretrained(world.student), tmp_path / "student"
+    model.model.norm.weight.data.fill_(math.nan)
+    model.save_pretrained(student)
+    AutoTokenizer.from_pretrained(world.student).save_pretrained(student)
+    assert launch(compose(overrides(world, tmp_path / "run", f"actor_rollout_ref.model.path={student}"))) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("zppo: the run stopped: RolloutError: step 1: 8 of 8 plain groups gave no rollouts ")
+    assert "FloatingPointError('logits are not finite: the weights hold NaN or infinity, " in last
 
 
 def test_validation_only_trains_nothing(train):
