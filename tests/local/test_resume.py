@@ -118,7 +118,7 @@ def test_mended_rows_are_named_and_can_be_gone_on_with(train, world, tmp_path, c
     assert all(fewer.questions.prompt_ids[e.reference] == e.prompt_id for e in fewer.buffer.sample(99))
 
 
-def test_a_checkpoint_from_before_the_optimizer_had_a_name_is_of_fp32(train, tmp_path):
+def test_a_checkpoint_from_before_the_optimizer_had_a_name_is_of_fp32(train, world, tmp_path, capsys):
     train("trainer.total_training_steps=1")
     path = tmp_path / "run/local_state.pt"
     state = torch.load(path, weights_only=False)
@@ -132,6 +132,12 @@ def test_a_checkpoint_from_before_the_optimizer_had_a_name_is_of_fp32(train, tmp
     torch.save(state, path)
     with pytest.raises(CheckpointError, match=r"^actor_rollout_ref\.model\.path: .* has weights of other shapes"):
         train("trainer.total_training_steps=3")
+    del state["optimizer"], state["step"]
+    torch.save(state, path)
+    with pytest.raises(CheckpointError, match=rf"^{path} is damaged: it has no step, optimizer; start afresh"):
+        train("trainer.total_training_steps=3")
+    assert export([str(tmp_path / "run"), "--base", str(world.student)]) == 2
+    assert f"{path} is not a state of recipe.zppo.local" in capsys.readouterr().err
 
 
 def test_bf16_weights_with_kahan_summation_resume_exactly_and_with_their_optimizer_only(train, tmp_path):

@@ -18,8 +18,9 @@ def file(tmp_path):
     return tmp_path / "state.pt"
 
 
-def read(file, version=1, *, seed=7, **changed):
-    return read_state(str(file), version, seed=seed, identity=IDENTITY | changed, optimizer="fp32", named=False)
+def read(file, version=1, *, parts=("step",), seed=7, **changed):
+    identity = IDENTITY | changed
+    return read_state(str(file), version, parts=parts, seed=seed, identity=identity, optimizer="fp32", named=False)
 
 
 def test_a_state_of_this_run_is_as_it_was_saved(file):
@@ -30,6 +31,7 @@ def test_a_state_of_this_run_is_as_it_was_saved(file):
     ("reading", "message"),
     [
         (partial(read, version=2), "{file} has format 1, this version reads 2; start afresh"),
+        (partial(read, parts=("step", "weights", "buffer")), "{file} is damaged: it has no weights, buffer; start"),
         (partial(read, seed=8), "zppo.seed: {file} was written with 7, now it is 8"),
         (partial(read, **{"zppo.reformulation.ncq": False}), "zppo.reformulation.ncq: {file} was written with True"),
     ],

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from recipe.zppo.local.trainer import LocalTrainer
 
 _FORMAT = 2
+_PARTS = ("step", "weights", "optimizer", "dataloader", "buffer", "pending")
+"""Without which no run can go on; older states lack others."""
 
 
 def save_state(trainer: "LocalTrainer") -> None:
@@ -53,6 +55,7 @@ async def load_state(trainer: "LocalTrainer") -> None:
     state = read_state(
         path,
         _FORMAT,
+        parts=_PARTS,
         seed=trainer.zppo.seed,
         identity=run_identity(trainer.config, trainer.questions.prompt_ids),
         optimizer="fp32",  # there was no other

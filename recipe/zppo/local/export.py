@@ -55,6 +55,6 @@ def _state(run: Path) -> dict[str, Any] | None:
         state = torch.load(path, map_location="cpu", weights_only=False, mmap=True)
     except Exception as error:  # of zip, pickle, or a class that is not here
         raise ExportError(f"{path} can't be read: {one_line(error)}") from error
-    if not isinstance(state, dict) or "weights" not in state:
+    if not isinstance(state, dict) or not state.keys() >= {"step", "weights"}:
         raise ExportError(f"{path} is not a state of recipe.zppo.local")
     return state

@@ -121,6 +121,7 @@ class CheckpointMixin:
         return read_state(
             os.path.join(path, STATE_FILE),
             _FORMAT,
+            parts=("buffer", "pending", "metrics"),
             seed=self.zppo.seed,
             identity=self._identity(),
             optimizer=_unnamed_optimizer(self.config),
