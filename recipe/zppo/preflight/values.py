@@ -43,7 +43,6 @@ KL = tuple(f"{name}{end}" for name in ("kl", "k1", "abs", "mse", "k2", "low_var_
 CHOICES = (
     ("actor_rollout_ref.actor.strategy", ENGINES),
     ("actor_rollout_ref.actor.kl_loss_type", KL),
-    ("algorithm.kl_penalty", KL),
     (f"{ROLLOUT}.name", ("vllm", "sglang", "trtllm", "hf")),
     ("data.truncation", ("error", "left", "right", "middle")),
     ("trainer.device", ("cuda", "npu", "cpu")),

@@ -30,6 +30,18 @@ UNREAD: tuple[tuple[str, Any, str], ...] = (
 
 _CORRECTION = ("rollout_is", "rollout_is_threshold", "rollout_is_batch_normalize", "rollout_rs", "rollout_rs_threshold")
 
+_OF_KL_IN_REWARD = (
+    ("kl_penalty", "kl"),
+    ("kl_ctrl.type", "fixed"),
+    ("kl_ctrl.kl_coef", 0.001),
+    ("kl_ctrl.horizon", 10_000),
+    ("kl_ctrl.target_kl", 0.1),
+)
+_NO_KL_IN_REWARD = (
+    "it would do nothing, as rewards have no KL; the KL loss has keys of its own, actor_rollout_ref.actor.kl_loss_type "
+    "and kl_loss_coef"
+)
+
 # Settings of verl that ZPPO's step relies on: key, the value it needs, why.
 REQUIRED: tuple[tuple[str, Any, str], ...] = (
     ("trainer.use_v1", True, "ZPPO is a trainer of verl's V1"),
@@ -50,6 +62,7 @@ REQUIRED: tuple[tuple[str, Any, str], ...] = (
         "less a divergence a reward is no longer 0 or 1, and groups that are all wrong would teach; the KL of "
         "actor_rollout_ref.actor.use_kl_loss=true leaves rewards alone",
     ),
+    *((f"algorithm.{key}", default, _NO_KL_IN_REWARD) for key, default in _OF_KL_IN_REWARD),
     ("algorithm.filter_groups.enable", False, "dropped groups would miss in the accuracies that decide on hardness"),
     ("distillation.enabled", False, "it replaces the loss; the teacher of ZPPO is configured at zppo.teacher"),
     ("actor_rollout_ref.hybrid_engine", True, "rollout and update share the student's accelerators"),
