@@ -6,8 +6,9 @@ import pytest
 from omegaconf import OmegaConf
 
 from recipe.zppo.errors import ConfigError
-from recipe.zppo.local.supported import NEEDED, check_supported, check_text_models
+from recipe.zppo.local.supported import NEEDED, check_rows, check_supported, check_text_models
 from tests.composed import compose
+from tests.runnable import row, write_rows
 
 ACTOR = "actor_rollout_ref.actor"
 
@@ -56,6 +57,22 @@ def test_it_names_key_value_and_remedy(override):
     said = str(error.value)
     assert said.startswith(f"{key}: recipe.zppo.local ") and f", got {value}; set " in said and "\n" not in said
     assert said.endswith(", or use verl.trainer.main_zppo")
+
+
+@pytest.mark.parametrize("key", ["train_files", "val_files"])
+def test_rows_that_ask_for_an_agent_loop(tmp_path, key):
+    names = [None, "single_turn_agent", "tool_agent", "mine"]
+    plain = write_rows(tmp_path / "plain.parquet", [row(i, agent_name=name) for i, name in enumerate(names[:2])])
+    named = write_rows(tmp_path / "named.parquet", [row(i, agent_name=name) for i, name in enumerate(names)])
+    config = compose([f"data.train_files={plain}", f"data.val_files={plain}"])
+    check_rows(config)
+    config.data[key] = str(named)
+    with pytest.raises(ConfigError) as error:
+        check_rows(config)
+    assert str(error.value) == (
+        f"data.{key}: {named} row 2: agent_name=tool_agent: recipe.zppo.local asks one question and takes one answer; "
+        "2 such row(s) in all; leave the column out, or use verl.trainer.main_zppo"
+    )
 
 
 def test_a_models_config_is_not_changed_on_the_way():

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from recipe.zppo.errors import ZPPOError, plain_message
 from recipe.zppo.local.device import check_device, check_engine
-from recipe.zppo.local.supported import check_supported, check_text_models
+from recipe.zppo.local.supported import check_rows, check_supported, check_text_models
 from recipe.zppo.preflight.benchmarks import add_benchmarks
 from recipe.zppo.preflight.data_folders import list_folders
 from recipe.zppo.preflight.everything import check
@@ -30,6 +30,7 @@ def launch(config: DictConfig) -> int:
         list_folders(config.data)
         check_device(config)
         check(config)
+        check_rows(config)
         check_text_models(config)
         add_benchmarks(config, pictures=False)
         record_start(config)

@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.on_verl.borrowed import BY_TOKEN
+from recipe.zppo.preflight.agent_loop import COLUMN, named_loops
 from recipe.zppo.preflight.models import model_config
 from recipe.zppo.preflight.verl_keys import as_yaml
 
@@ -16,6 +17,8 @@ _LOSS = "has the paper's loss only"
 _RATE = "has a constant learning rate only, as the paper"
 _ON_POLICY = "takes the log-probs of sampling for those of the policy before the update, so there is nothing to correct"
 _ONE_TURN = "asks one question and takes one answer"
+_ONE_ANSWER = "single_turn_agent"
+"""verl's name of the loop that does so."""
 _OWN_LOADING = "loads models by itself, without verl's engine"
 
 NEEDED: Mapping[str, tuple[tuple[Any, ...], str]] = {
@@ -37,7 +40,7 @@ NEEDED: Mapping[str, tuple[tuple[Any, ...], str]] = {
     "actor_rollout_ref.model.override_config.attn_implementation": (("sdpa", None), _OWN_LOADING),
     "actor_rollout_ref.model.external_lib": ((None,), _OWN_LOADING),
     "actor_rollout_ref.rollout.multi_turn.enable": ((False,), _ONE_TURN),
-    "actor_rollout_ref.rollout.agent.default_agent_loop": ((None, "single_turn_agent"), _ONE_TURN),
+    "actor_rollout_ref.rollout.agent.default_agent_loop": ((None, _ONE_ANSWER), _ONE_TURN),
     "reward.reward_manager.name": (("naive",), "calls the reward function by itself, without verl's reward managers"),
     "trainer.resume_mode": (("auto", "disable"), "goes on from trainer.default_local_dir only"),
     "trainer.rollout_data_dir": ((None,), "writes rollouts to zppo.logging.rollouts_dir only"),
@@ -64,6 +67,22 @@ def check_supported(config: DictConfig) -> None:
             f"actor_rollout_ref.model.override_config.{min(own)}: recipe.zppo.local {_OWN_LOADING}, so it would do "
             "nothing; write it into the model's config.json, or use verl.trainer.main_zppo"
         )
+
+
+def check_rows(config: DictConfig) -> None:
+    """The data files can be read.
+
+    Raises:
+        ConfigError: a row, of training or validation, asks for an agent loop.
+    """
+    for key in ("train_files", "val_files"):
+        for file, names in named_loops(config.data, key):
+            others = [row for row, name in enumerate(names) if name and name != _ONE_ANSWER]
+            if others:
+                raise ConfigError(
+                    f"data.{key}: {file} row {others[0]}: {COLUMN}={names[others[0]]}: recipe.zppo.local {_ONE_TURN}; "
+                    f"{len(others)} such row(s) in all; leave the column out, or use verl.trainer.main_zppo"
+                )
 
 
 def check_text_models(config: DictConfig) -> None:

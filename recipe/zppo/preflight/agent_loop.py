@@ -1,5 +1,8 @@
 """The agent loop that the configuration chooses, or a data row for itself."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pyarrow as pa
 from omegaconf import DictConfig, OmegaConf
 
@@ -30,16 +33,20 @@ def check_agent_names(config: DictConfig, zppo: ZPPOConfig) -> None:
     Raises:
         ConfigError: a training row names it, and questions are reformulated.
     """
-    answers = Columns(config.data).answers
-    for file in local_files(config.data, "train_files") if zppo.kinds else []:
-        try:
-            if COLUMN not in read_schema(file, answers).names:
-                continue
-            names = [row[COLUMN] for row in read_rows(file, [COLUMN], ROWS_PER_BATCH, answers)]
-        except (pa.ArrowException, OSError):
-            continue  # other checks say so
+    for file, names in named_loops(config.data, "train_files") if zppo.kinds else []:
         if CUTS in names:
             raise ConfigError(
                 f"data.train_files: {file} row {names.index(CUTS)}: {COLUMN}={_WOULD}; {names.count(CUTS)} such row(s) "
                 "in all; leave the column out, or train by method=grpo_replay"
             )
+
+
+def named_loops(data: DictConfig, key: str) -> Iterator[tuple[str, list[Any]]]:
+    """Each file of ``data.<key>`` whose rows name their loop, with the rows' names; null is the default."""
+    answers = Columns(data).answers
+    for file in local_files(data, key):
+        try:
+            if COLUMN in read_schema(file, answers).names:
+                yield file, [row[COLUMN] for row in read_rows(file, [COLUMN], ROWS_PER_BATCH, answers)]
+        except (pa.ArrowException, OSError):
+            continue  # other checks say so

@@ -58,12 +58,12 @@ class LocalBackend:
         from recipe.zppo.config.compose import compose
         from recipe.zppo.local.device import check_device
         from recipe.zppo.local.run import run
-        from recipe.zppo.local.supported import check_supported, check_text_models
+        from recipe.zppo.local.supported import check_rows, check_supported, check_text_models
         from recipe.zppo.preflight.everything import check
         from recipe.zppo.preflight.platform import set_platform
 
         self._compose, self._set_platform, self._run = compose, set_platform, run
-        self._checks = check_device, check_supported, check, check_text_models
+        self._checks = check_device, check_supported, check, check_rows, check_text_models
         self._models: dict[str, Any] = {}  # the teachers, which the runs share
 
     def train(self, job: Job) -> None:
