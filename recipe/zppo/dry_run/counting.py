@@ -18,6 +18,7 @@ from recipe.zppo.dry_run.hours import as_in_paper, hours_of
 from recipe.zppo.dry_run.layout import lay_out
 from recipe.zppo.dry_run.memory import checkpoint_bytes, host_memory, resident, serving_memory, training_memory
 from recipe.zppo.dry_run.plan import Plan
+from recipe.zppo.dry_run.questions import question_warnings
 from recipe.zppo.dry_run.verdicts import context_warnings, disk_verdicts, memory_warnings, serving_warnings
 from recipe.zppo.dry_run.workload import rows_of, workload_of
 from recipe.zppo.preflight.models import planned_elsewhere
@@ -97,6 +98,7 @@ def _shape(result: Plan, path: str, who: str) -> ModelShape | None:
 
 
 def _work(result: Plan, config: DictConfig, zppo: ZPPOConfig) -> None:
+    result.warnings += question_warnings(config, zppo)
     result.train_rows, result.val_rows = rows_of(config.data, "train_files"), rows_of(config.data, "val_files")
     result.workload = workload_of(config, zppo, result.questions or result.train_rows.rows)
     if result.workload.steps is None:

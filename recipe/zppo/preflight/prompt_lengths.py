@@ -79,13 +79,13 @@ def _prompts(files: list[str], key: str, data: DictConfig) -> Iterator[tuple[str
             messages = row[data.prompt_key]
             if has_question(messages):  # what has none is said by another check
                 said = [message for message in messages if message.get("content") is not None]
-                yield f"{file} row {number}", [message | {"content": _text(message)} for message in said]
+                yield f"{file} row {number}", [message | {"content": text_of(message)} for message in said]
 
 
-def _text(message: dict[str, Any]) -> str:
-    content = message.get("content") or ""
-    return (
-        content
-        if isinstance(content, str)
-        else "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
-    )
+def text_of(message: dict[str, Any]) -> str:
+    """Pictures count as nothing."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    return "".join(str(part.get("text") or "") for part in parts if isinstance(part, dict))
