@@ -3,6 +3,7 @@
 import pytest
 
 from recipe.zppo.preflight.gold_answers import CONVERTER
+from tests.media.pictures import picture, png
 from tests.runnable import BATCH, row, write_rows
 
 from .conftest import PlannedRun
@@ -30,6 +31,15 @@ def test_questions_that_say_how_to_answer(run: PlannedRun) -> None:
         "instructions off"
     ]
     assert said(run, rows, "zppo.answer.closer=''") == []
+
+
+def test_rows_without_ids_that_repeat_others(run: PlannedRun) -> None:
+    rows = [{name: value for name, value in row(i % 5).items() if name != "prompt_id"} for i in range(12)]
+    (line,) = said(run, rows)
+    assert line.startswith("data.train_files: 7 of 12 rows without prompt_id repeat another's question and answer; ")
+    assert line.endswith(f", in the replay buffer too; {CONVERTER} writes each once")
+    assert said(run, [each | {"prompt_id": f"r{i}"} for i, each in enumerate(rows)]) == []
+    assert said(run, [each | {"images": [png(picture(i))]} for i, each in enumerate(rows)]) == []
 
 
 @pytest.mark.parametrize("content", [None, 5, ["What is it?"]])

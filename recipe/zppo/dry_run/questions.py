@@ -1,8 +1,9 @@
 """What is odd about the training questions, though a run could learn from them: one line each."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
+from typing import Any
 
 import pyarrow as pa
 from omegaconf import DictConfig
@@ -10,6 +11,9 @@ from omegaconf import DictConfig
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.directives import strip_directives
 from recipe.zppo.errors import ConfigError
+from recipe.zppo.on_verl.columns import ANSWER, Columns
+from recipe.zppo.on_verl.dataset import known_by
+from recipe.zppo.on_verl.row_files import read_schema
 from recipe.zppo.preflight.data_columns import DATA_SET
 from recipe.zppo.preflight.data_files import has_question, local_files, named_rows
 from recipe.zppo.preflight.gold_answers import CONVERTER
@@ -27,7 +31,7 @@ def question_warnings(config: DictConfig, zppo: ZPPOConfig) -> list[str]:
     if data.custom_cls.path == DATA_SET:
         with suppress(ConfigError, pa.ArrowException, OSError):  # other checks say so
             files = local_files(data, "train_files")
-            lines = [directives(files, data) if zppo.answer.closer != "" else ""]
+            lines = [directives(files, data) if zppo.answer.closer != "" else "", repeats(files, data)]
     return [line for line in lines if line]
 
 
@@ -49,3 +53,26 @@ def directives(files: Sequence[str], data: DictConfig) -> str:
         f"{KEY}: {len(found)} of the first {looked} questions say how to answer, and the closer says it again, maybe "
         f"otherwise (the first is {found[0]}); {CONVERTER} takes such instructions off"
     )
+
+
+def repeats(files: Sequence[str], data: DictConfig) -> str:
+    """Of rows without an id that say the same: each is a question of its own. Files with pictures are left out."""
+    rows = 0
+    seen: set[str] = set()
+    for file in files:
+        for row in _without_id(file, data):
+            rows += 1
+            seen.add(known_by({name: row[name] for name in (data.prompt_key, ANSWER)}))
+    if rows == len(seen):
+        return ""
+    return (
+        f"{KEY}: {rows - len(seen)} of {rows} rows without {data.prompt_id_key} repeat another's question and answer; "
+        f"each copy is a question of its own, in the replay buffer too; {CONVERTER} writes each once"
+    )
+
+
+def _without_id(file: str, data: DictConfig) -> Iterator[dict[str, Any]]:
+    columns, key = Columns(data), data.prompt_id_key
+    there = read_schema(file, columns.answers).names
+    if not any(columns.in_file(name, there) in there for name in (columns.images, data.get("video_key") or "videos")):
+        yield from (row for row in named_rows(file, KEY, data, key) if row.get(key) is None)

@@ -81,8 +81,7 @@ class ZPPODataset(RLHFDataset):
             if value is not None:  # of a file with ids, joined with one without
                 ids.append(str(value))
                 continue
-            text = json.dumps(row, sort_keys=True, default=str, ensure_ascii=False)
-            digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+            digest = known_by(row)
             ids.append(f"{digest}-{seen[digest]}" if seen[digest] else digest)
             seen[digest] += 1
         return ids
@@ -188,6 +187,12 @@ class ZPPODataset(RLHFDataset):
     def _name(self, row: dict[str, Any], index: int) -> str:
         prompt_id = row.get(self._id_column)
         return self.place_of(index) + (f" ({prompt_id})" if prompt_id is not None else "")
+
+
+def known_by(row: dict[str, Any]) -> str:
+    """16 hex digits of a row's question and answer."""
+    text = json.dumps(row, sort_keys=True, default=str, ensure_ascii=False)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def closer_tokens(tokenizer: Any) -> int:
