@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from recipe.zppo.config.compose import compose
 from recipe.zppo.local.run import launch
 from recipe.zppo.run import lock
+from tests.runnable import row, write_rows
 
 from .conftest import overrides
 
@@ -44,6 +45,15 @@ def test_weights_that_are_not_finite_are_said_to_be_so(world, tmp_path, capsys):
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("zppo: the run stopped: RolloutError: step 1: 8 of 8 plain groups gave no rollouts ")
     assert "FloatingPointError('logits are not finite: the weights hold NaN or infinity, " in last
+
+
+def test_a_dry_run_finds_what_one_process_does_not_do_with_rows_and_models(world, tmp_path, capsys):
+    file = write_rows(tmp_path / "named.parquet", [row(i, agent_name="tool_agent") for i in range(16)])
+    config = compose(overrides(world, tmp_path / "run", f"data.val_files={file}", "zppo.dry_run=true"))
+    assert launch(config) == 2
+    page = capsys.readouterr().out
+    assert f"problem: data.val_files: {file} row 0: agent_name=tool_agent: recipe.zppo.local asks one question" in page
+    assert page.endswith("would not run: 1 problem\n")
 
 
 def test_validation_only_trains_nothing(train):

@@ -1,6 +1,7 @@
 """The plan as a page of its own (``zppo.dry_run=true``), and as the last check before a run."""
 
 import sys
+from collections.abc import Sequence
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -10,13 +11,13 @@ from recipe.zppo.config.validation import validate_zppo
 from recipe.zppo.dry_run.counting import add_numbers
 from recipe.zppo.dry_run.page import render, summary
 from recipe.zppo.dry_run.plan import Plan
-from recipe.zppo.dry_run.planning import plan
+from recipe.zppo.dry_run.planning import Check, plan
 from recipe.zppo.run.blotting import blotted_command
 
 
-def print_plan(config: DictConfig, *, stack: bool = True) -> int:
-    """Print what the run would do, and whether it would; the exit status. `stack`: see `plan`."""
-    result = plan(config, stack=stack)
+def print_plan(config: DictConfig, *, stack: bool = True, also: Sequence[Check] = ()) -> int:
+    """Print what the run would do, and whether it would; the exit status. `stack` and `also`: see `plan`."""
+    result = plan(config, stack=stack, also=also)
     result.command = blotted_command(sys.orig_argv)
     if HydraConfig.initialized():
         chosen = HydraConfig.get().runtime.choices

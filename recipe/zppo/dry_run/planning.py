@@ -5,7 +5,7 @@ import copy
 import io
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 
 from omegaconf import DictConfig, OmegaConf
@@ -22,15 +22,19 @@ from recipe.zppo.preflight.settings import find_problems
 from recipe.zppo.preflight.stack import check_stack
 from recipe.zppo.preflight.values import check_values
 
+Check = Callable[[DictConfig], object]
+"""Raises `ConfigError`."""
+
 NO_ESTIMATE = "the GPU's memory: the plan knows verl's engines, and recipe.zppo.local is none of them"
 
 
-def plan(config: DictConfig, *, join: bool = True, stack: bool = True) -> Plan:
+def plan(config: DictConfig, *, join: bool = True, stack: bool = True, also: Sequence[Check] = ()) -> Plan:
     """All checks, and the plan as far as they let it be made; `config` stays as it is.
 
     Args:
         join: connect to a running Ray cluster, if one is configured and `zppo.hardware` is null.
         stack: verl's engines and servers would run it, not `recipe.zppo.local`.
+        also: further checks, of whoever would run it instead.
     """
     config = copy.deepcopy(config)
     on_gpu = not stack and config.trainer.device != "cpu"
@@ -47,8 +51,7 @@ def plan(config: DictConfig, *, join: bool = True, stack: bool = True) -> Plan:
         result.problems += too_few(config, result.questions)
     result.problems += put_files(config)
     result.problems += find_problems(config)
-    checks: list[Callable[[DictConfig], object]] = [check_stack] if stack else []
-    checks.append(check_with_verl)
+    checks: list[Check] = [*([check_stack] if stack else []), *also, check_with_verl]
     if not planned_elsewhere(config):
         checks.append(check_packages)
     elif _has_adapters(config) and find_spec("vllm") is None:

@@ -26,7 +26,7 @@ def launch(config: DictConfig) -> int:
         if config.zppo.get("dry_run") is True:
             from recipe.zppo.dry_run.command import print_plan
 
-            return print_plan(config, stack=False)
+            return print_plan(config, stack=False, also=(check_rows, check_text_models))
         list_folders(config.data)
         check_device(config)
         check(config)
