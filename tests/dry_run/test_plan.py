@@ -99,6 +99,16 @@ def test_a_config_that_is_no_config_has_its_problem_too(run: PlannedRun) -> None
     assert "would not run" in render(plan)
 
 
+@pytest.mark.parametrize(
+    "change", ["data.train_batch_size=0", "data.train_batch_size=many", "actor_rollout_ref.rollout.n=null"]
+)
+def test_what_can_not_be_counted_is_left_out(run: PlannedRun, change: str) -> None:
+    plan = run.plan(change)
+    (problem,) = (line for line in plan.problems if line.startswith(f"{change.partition('=')[0]}: "))
+    assert "must be a whole number" in problem
+    assert "not checked: numbers that presume on what has failed\n" in render(plan)
+
+
 PAPER = ("actor_rollout_ref.model.path=Qwen/Qwen3.5-2B", "zppo.teacher.path=Qwen/Qwen3.5-27B-FP8")
 
 

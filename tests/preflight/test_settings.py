@@ -87,6 +87,12 @@ CASES = [
         f"{TEACHER_CONTEXT}=12928 {NO_BCQ}",
     ),
     ("zppo.teacher.inference.tensor_model_parallel_size=3", "zppo.teacher.n_gpus_per_node: a pool of 2…"),
+    (
+        "zppo.teacher.inference.gpu_memory_utilization=high",
+        "zppo.teacher.inference.gpu_memory_utilization: expected a share greater than 0 and at most 1, got 'high'",
+        "zppo.teacher.inference.gpu_memory_utilization=0.5",
+    ),
+    (f"{TEACHER_CONTEXT}=long", f"{TEACHER_CONTEXT}: expected a whole number of at least 1, got 'long'"),
     (f"{REWARD}=null", f"{REWARD}: must be set…"),
     (f"{REWARD}=no.py", f"{REWARD}: no.py does not exist", f"{REWARD}={GRADED}"),
     ("reward.reward_model.enable=true", "reward.reward_model.enable: a reward model beside…"),

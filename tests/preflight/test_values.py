@@ -14,6 +14,8 @@ CASES = [
     ("data.prompt_key", [None, 3, ""], []),
     ("data.image_key", [3, ""], [None]),
     ("data.video_key", [3], [None]),
+    ("data.train_max_samples", [-2, "all", None], [-1, 8]),
+    ("data.val_max_samples", ["all", None], [-1, 8]),
     ("data.max_prompt_length", [0, -1, None], []),
     ("data.max_response_length", [0, "long"], []),
     ("data.val_batch_size", [0, 1.5], [None, 1]),
@@ -22,6 +24,7 @@ CASES = [
     ("actor_rollout_ref.model.tokenizer_path", [3], [None]),
     ("actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu", [0], [None, 1]),
     ("actor_rollout_ref.actor.ppo_max_token_len_per_gpu", [0, "many", None], []),
+    ("actor_rollout_ref.actor.fsdp_config.fsdp_size", [0, -2, "x"], [-1, 1]),
     ("actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size", [0, "two"], [None, 1]),
     ("actor_rollout_ref.actor.megatron.tensor_model_parallel_size", [0, "two"], []),
     ("actor_rollout_ref.actor.megatron.pipeline_model_parallel_size", [0, "two"], []),
@@ -43,6 +46,8 @@ CASES = [
     (f"{ROLLOUT}.tensor_model_parallel_size", [0], [1]),
     (f"{ROLLOUT}.agent.num_workers", [0], [1]),
     (f"{ROLLOUT}.max_model_len", ["abc", 0], [None]),
+    (f"{ROLLOUT}.max_num_seqs", [0, "many", None], [1]),
+    (f"{ROLLOUT}.max_num_batched_tokens", [0, "many"], [None]),
     (f"{ROLLOUT}.log_prob_max_token_len_per_gpu", [0, "many", None], []),
     (f"{ROLLOUT}.val_kwargs.n", [0, None], [1]),
     (f"{ROLLOUT}.val_kwargs.temperature", [-1], [0]),
@@ -53,6 +58,7 @@ CASES = [
     ("trainer.total_epochs", [0], [1]),
     ("trainer.total_training_steps", [0, "ten", 1.5], [None, 1]),
     ("trainer.save_freq", [-2, 0.5], [1]),
+    ("trainer.max_actor_ckpt_to_keep", [-1, "two"], [None, 1]),
     ("trainer.test_freq", [-2], [-1, 0]),
 ]
 

@@ -63,7 +63,12 @@ def plan(config: DictConfig, *, join: bool = True, stack: bool = True, also: Seq
                 check(config)
         except ConfigError as error:
             result.problems.append(str(error))
-    add_numbers(result, config, zppo, join=join)
+    try:
+        add_numbers(result, config, zppo, join=join)
+    except Exception:
+        if not result.problems:
+            raise
+        result.not_checked.append("numbers that presume on what has failed")
     if on_gpu:
         result.not_checked[:] = [NO_ESTIMATE if line == NO_MEMORY else line for line in result.not_checked]
     result.problems = list(dict.fromkeys(result.problems))

@@ -30,7 +30,7 @@ from recipe.zppo.preflight.optimizer import check_optimizer
 from recipe.zppo.preflight.policy_loss import check_policy_loss
 from recipe.zppo.preflight.prompt_lengths import check_prompt_lengths
 from recipe.zppo.preflight.reward_function import check_reward_function
-from recipe.zppo.preflight.values import check_values
+from recipe.zppo.preflight.values import check_overrides, check_values
 from recipe.zppo.preflight.verl_keys import check_settings
 from recipe.zppo.teacher.own_template import load_judge_template
 
@@ -137,6 +137,7 @@ def check_teacher_pool(config: DictConfig, zppo: ZPPOConfig) -> None:
         value = zppo.teacher.inference.get(name, 1)
         require_whole(f"zppo.teacher.inference.{name}", value, 1)
         replica *= value
+    check_overrides(zppo.teacher.inference, "zppo.teacher.inference")
     pool = zppo.teacher.n_gpus_per_node * zppo.teacher.nnodes
     if pool % replica:
         raise ConfigError(

@@ -1,7 +1,7 @@
 """Values of verl's keys that no run can work with, and that verl would notice late or never."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -58,6 +58,8 @@ VALUES: tuple[tuple[str, str, Test, bool], ...] = (
     ("data.prompt_key", "the name of a column", _is_text, False),
     ("data.image_key", "the name of a column", _is_text, True),
     ("data.video_key", "the name of a column", _is_text, True),
+    ("data.train_max_samples", "a whole number; -1 takes all rows", _whole(-1), False),
+    ("data.val_max_samples", "a whole number; -1 takes all rows", _whole(-1), False),
     ("data.max_prompt_length", COUNT, STEPS, False),
     ("data.max_response_length", COUNT, STEPS, False),
     ("data.val_batch_size", COUNT, STEPS, True),
@@ -66,6 +68,12 @@ VALUES: tuple[tuple[str, str, Test, bool], ...] = (
     ("actor_rollout_ref.model.tokenizer_path", "a model folder or hub id", _is_text, True),
     ("actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu", COUNT, STEPS, True),
     ("actor_rollout_ref.actor.ppo_max_token_len_per_gpu", COUNT, STEPS, False),
+    (
+        "actor_rollout_ref.actor.fsdp_config.fsdp_size",
+        "-1 for all, or a whole number of at least 1",
+        lambda value: _whole(-1)(value) and value != 0,
+        True,
+    ),
     ("actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size", COUNT, STEPS, True),
     ("actor_rollout_ref.actor.megatron.tensor_model_parallel_size", COUNT, STEPS, True),
     ("actor_rollout_ref.actor.megatron.pipeline_model_parallel_size", COUNT, STEPS, True),
@@ -87,6 +95,8 @@ VALUES: tuple[tuple[str, str, Test, bool], ...] = (
     (f"{ROLLOUT}.tensor_model_parallel_size", COUNT, STEPS, False),
     (f"{ROLLOUT}.agent.num_workers", COUNT, STEPS, False),
     (f"{ROLLOUT}.max_model_len", COUNT, STEPS, True),
+    (f"{ROLLOUT}.max_num_seqs", COUNT, STEPS, False),
+    (f"{ROLLOUT}.max_num_batched_tokens", COUNT, STEPS, True),
     (f"{ROLLOUT}.log_prob_max_token_len_per_gpu", COUNT, STEPS, False),
     (f"{ROLLOUT}.val_kwargs.n", COUNT, STEPS, False),
     (f"{ROLLOUT}.val_kwargs.temperature", "a number of at least 0", ANY_TEMPERATURE, False),
@@ -97,6 +107,7 @@ VALUES: tuple[tuple[str, str, Test, bool], ...] = (
     ("trainer.total_epochs", COUNT, STEPS, False),
     ("trainer.total_training_steps", COUNT, STEPS, True),
     ("trainer.save_freq", "a whole number; -1 saves none", _whole(-1), False),
+    ("trainer.max_actor_ckpt_to_keep", "a whole number; null keeps all", _whole(0), True),
     ("trainer.test_freq", "a whole number; -1 validates never", _whole(-1), False),
 )
 
@@ -115,3 +126,14 @@ def check_values(config: DictConfig) -> None:
     for key, names in (*CHOICES, dtypes):
         if (value := OmegaConf.select(config, key)) not in names:
             raise ConfigError(f"{key}: {shown(value)} is not one of {', '.join(names)}")
+
+
+def check_overrides(node: Mapping[str, Any], at: str) -> None:
+    """
+    Raises:
+        ConfigError: of keys of verl's rollout config, given at another place, one has a value that is out of range.
+    """
+    for key, expected, fits, takes_null in VALUES:
+        name = key.removeprefix(f"{ROLLOUT}.")
+        if name in node and not (fits(value := node[name]) or (value is None and takes_null)):
+            raise ConfigError(f"{at}.{name}: expected {expected}, got {shown(value)}")
