@@ -22,11 +22,6 @@ def test_a_lora_student_is_refused(world, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
-def test_rounding_by_chance_is_refused(world, tmp_path, capsys):
-    assert launch(compose(overrides(world, tmp_path / "run", "zppo.optimizer=stochastic"))) == 2
-    assert "zppo.optimizer: recipe.zppo.local keeps no random state" in capsys.readouterr().err
-
-
 def test_another_engine_is_refused_before_its_packages_are_missed(world, tmp_path, capsys):
     config = compose(overrides(world, tmp_path / "run", "model_engine=megatron"))
     for config.zppo.dry_run in (False, True):

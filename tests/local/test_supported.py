@@ -24,7 +24,6 @@ REFUSED = [
     f"{ACTOR}.optim.lr_scheduler_type=cosine",
     f"{ACTOR}.optim.lr_warmup_steps=10",
     f"{ACTOR}.optim.lr_warmup_steps_ratio=0.1",
-    "zppo.optimizer=stochastic",
     "actor_rollout_ref.model.lora_rank=8",
     "actor_rollout_ref.model.override_config.attn_implementation=eager",
     "actor_rollout_ref.model.external_lib=mine",

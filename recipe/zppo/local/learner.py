@@ -18,6 +18,7 @@ from recipe.zppo.local.master_weights import MasterWeights
 from recipe.zppo.local.packed_groups import Chunk, Trajectory, can_share, chunks
 from recipe.zppo.local.token_log_probs import token_log_probs
 from recipe.zppo.on_verl.borrowed import get_policy_loss_fn
+from recipe.zppo.randomness import derive_seed
 
 _OVER_ALL = ("actor/pg_loss", "actor/pg_clipfrac", "actor/pg_clipfrac_lower")
 """Metrics to which a token without an advantage adds 0."""
@@ -30,6 +31,7 @@ class Learner:
         self.actor = omega_conf_to_dataclass(config.actor_rollout_ref.actor)
         self.temperature = float(config.actor_rollout_ref.rollout.temperature)
         self.computes_all = not config.zppo.skip_zero_advantages
+        self.seed = int(config.zppo.seed)
         self.model, self.pad = model, pad_token_id
         self.master = MasterWeights(
             model, PrecisionType.to_dtype(config.actor_rollout_ref.actor.fsdp_config.model_dtype)
@@ -143,11 +145,19 @@ class Learner:
         self.master.take_gradients()
         norm = torch.nn.utils.clip_grad_norm_(self.master.weights, self.actor.optim.clip_grad)
         if torch.isfinite(norm):  # as verl's engines: a step that is not finite is left out
-            self.optimizer.step()
+            self._step()
             self.master.give_to_model()
         self.optimizer.zero_grad()
         heap.give_back()
         return float(norm)
+
+    def _step(self) -> None:
+        """Chance, where it rounds, follows from the seed and the number of the update: a run resumes exactly."""
+        done = self.optimizer.state.get(self.master.weights[0], {}).get("step", 0)
+        torch.manual_seed(derive_seed(self.seed, "rounding", int(done)))
+        # torchao compiles its step, for which a CPU may have no compiler.
+        with torch.compiler.set_stance("force_eager" if self.model.device.type == "cpu" else "default"):
+            self.optimizer.step()
 
     def _logits(self, model: Any, chunk: Chunk) -> torch.Tensor:
         """(N, V) at the loss tokens only, divided by the sampling temperature."""

@@ -35,7 +35,6 @@ NEEDED: Mapping[str, tuple[tuple[Any, ...], str]] = {
     f"{ACTOR}.optim.lr_scheduler_type": (("constant",), _RATE),
     f"{ACTOR}.optim.lr_warmup_steps": ((-1, 0, None), _RATE),
     f"{ACTOR}.optim.lr_warmup_steps_ratio": ((0, None), _RATE),
-    "zppo.optimizer": (("fp32", "anyprecision"), "keeps no random state, so stochastic would not resume exactly"),
     "actor_rollout_ref.model.lora_rank": ((0,), "trains all weights"),
     "actor_rollout_ref.model.override_config.attn_implementation": (("sdpa", None), _OWN_LOADING),
     "actor_rollout_ref.model.external_lib": ((None,), _OWN_LOADING),
