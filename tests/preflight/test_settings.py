@@ -222,7 +222,7 @@ CASES = [
     (
         "algorithm.kl_penalty=low_var_kl",
         "algorithm.kl_penalty: must be kl, got low_var_kl: it would do nothing, as rewards have no KL; …",
-        "algorithm.kl_penalty=kl algorithm.kl_ctrl.kl_coef=0.001",
+        "algorithm.kl_penalty=kl algorithm.kl_ctrl.kl_coef=0.0",
         "actor_rollout_ref.actor.kl_loss_type=k3+",
     ),
     ("algorithm.kl_ctrl.type=adaptive", "algorithm.kl_ctrl.type: must be fixed, got adaptive: it would do nothing, …"),

@@ -62,7 +62,6 @@ REQUIRED: tuple[tuple[str, Any, str], ...] = (
         "less a divergence a reward is no longer 0 or 1, and groups that are all wrong would teach; the KL of "
         "actor_rollout_ref.actor.use_kl_loss=true leaves rewards alone",
     ),
-    *((f"algorithm.{key}", default, _NO_KL_IN_REWARD) for key, default in _OF_KL_IN_REWARD),
     ("algorithm.filter_groups.enable", False, "dropped groups would miss in the accuracies that decide on hardness"),
     ("distillation.enabled", False, "it replaces the loss; the teacher of ZPPO is configured at zppo.teacher"),
     ("actor_rollout_ref.hybrid_engine", True, "rollout and update share the student's accelerators"),
@@ -96,6 +95,10 @@ def check_settings(config: DictConfig) -> None:
         if value != needed:
             shown, wanted = as_yaml(value), as_yaml(needed)
             raise ConfigError(f"{key}: must be {wanted}, got {shown}: {why}")
+    for key, default in _OF_KL_IN_REWARD:
+        if (value := OmegaConf.select(config, f"algorithm.{key}")) not in (default, 0):  # 0 says what is so
+            shown, wanted = as_yaml(value), as_yaml(default)
+            raise ConfigError(f"algorithm.{key}: must be {wanted}, got {shown}: {_NO_KL_IN_REWARD}")
     _check_correction(config)
     for name in ("prompt", "response"):
         own, length = config.actor_rollout_ref.rollout[f"{name}_length"], config.data[f"max_{name}_length"]
