@@ -15,10 +15,12 @@ from recipe.zppo import bounded_grader
 from recipe.zppo.benchmarks.grading import decide
 from recipe.zppo.benchmarks.scoring.short import decide_short
 from recipe.zppo.bounded_grader import BoundedGrader
+from recipe.zppo.config import ending
 from recipe.zppo.errors import RolloutError
 from recipe.zppo.evaluate.tally import unanswered
 from tests.evaluate.calls import evaluate, lines, text_of
 from tests.evaluate.small import TEXT, sums, write_jsonl
+from tests.run.conftest import room_for
 from tests.teacher.fake_endpoint import KEY, FakeEndpoint
 
 pytestmark = pytest.mark.usefixtures("no_pauses")
@@ -164,6 +166,27 @@ def test_an_answer_that_is_being_scored_when_the_server_dies_is_kept(tmp_path: P
         dead = False
         (results,) = evaluate(tmp_path, [TEXT], server)
     assert asked["0"] == 1 and results.benchmarks["Text"].answered == 100
+
+
+def test_a_full_disk_ends_the_command_and_names_the_file(tmp_path: Path):
+    """What it took is not asked again; half a line that it took is no answer."""
+    write_jsonl(tmp_path / "data/own/sums/test.jsonl", sums(60))
+    asked: Counter[str] = Counter()
+
+    def answer(body: dict[str, Any]) -> Any:
+        asked[text_of(body).split()[0]] += 1
+        return r"\boxed{0}"
+
+    path = tmp_path / "out/student/questions/Text.jsonl"
+    with FakeEndpoint(answer, models=("student",)) as server:
+        with room_for(10_000), pytest.raises(OSError) as error:
+            evaluate(tmp_path, [TEXT], server)
+        assert ending.said(error.value) == f"{path}: File too large"
+        kept = path.read_bytes().count(b"\n")
+        assert path.stat().st_size == 10_000 and 0 < kept < 60
+        (results,) = evaluate(tmp_path, [TEXT], server)
+    assert results.benchmarks["Text"].answered == 60
+    assert sum(count == 1 for count in asked.values()) >= kept and asked.total() <= 60 + 2 * 4
 
 
 def test_a_judge_that_fails_costs_no_answers(tmp_path: Path):
