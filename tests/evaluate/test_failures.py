@@ -1,8 +1,11 @@
 """What fails in an evaluation is unanswered, costs nothing else, and is taken up by the next call."""
 
 import json
+import os
+import signal
 import sys
 import threading
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +20,7 @@ from recipe.zppo.benchmarks.scoring.short import decide_short
 from recipe.zppo.bounded_grader import BoundedGrader
 from recipe.zppo.config import ending
 from recipe.zppo.errors import RolloutError
+from recipe.zppo.evaluate.__main__ import main
 from recipe.zppo.evaluate.tally import unanswered
 from tests.evaluate.calls import evaluate, lines, text_of
 from tests.evaluate.small import TEXT, sums, write_jsonl
@@ -187,6 +191,35 @@ def test_a_full_disk_ends_the_command_and_names_the_file(tmp_path: Path):
         (results,) = evaluate(tmp_path, [TEXT], server)
     assert results.benchmarks["Text"].answered == 60
     assert sum(count == 1 for count in asked.values()) >= kept and asked.total() <= 60 + 2 * 4
+
+
+def test_an_answer_that_is_being_scored_when_the_command_is_told_to_end_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    """By Ctrl-C, or SIGTERM as batch systems send it: one line, tables of what there is; it is not asked again."""
+    write_jsonl(tmp_path / "data/own/sums/test.jsonl", sums(3))
+    write_jsonl(tmp_path / "data/own/more/test.jsonl", sums(1))
+    first = replace(TEXT, name="First", source=replace(TEXT.source, dataset="own/more"))
+    monkeypatch.setattr("recipe.zppo.benchmarks.registry.select", lambda names: [first, TEXT])
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # also where pytest runs in the background
+    to_send = [signal.SIGINT, signal.SIGTERM]
+
+    def told(benchmark: Any, *arguments: Any) -> Any:
+        if benchmark is TEXT and to_send:
+            os.kill(os.getpid(), to_send.pop(0))
+            time.sleep(0.2)
+        return decide(benchmark, *arguments)
+
+    monkeypatch.setattr("recipe.zppo.evaluate.runner.decide", told)
+    with FakeEndpoint(lambda body: r"\boxed{1}", models=("student",)) as server:
+        words = ["model=student", f"server={server.url}", "judge=null", "in_flight=1"]
+        words += [f"data={tmp_path}/data", f"out={tmp_path}/out"]
+        for _ in range(2):  # the second time it is being scored again
+            assert main(words) == 130 and len(server.requests) == 2
+            shown = capsys.readouterr()
+            assert shown.err.splitlines()[-1] == "zppo: interrupted" and f"{tmp_path}/out/table.md" in shown.out
+        assert main(words) == 0 and len(server.requests) == 4
+    signal.signal(signal.SIGINT, handler)
 
 
 def test_a_judge_that_fails_costs_no_answers(tmp_path: Path):
