@@ -19,6 +19,7 @@ from recipe.zppo.run.processes import started_at
 from recipe.zppo.study.__main__ import main
 from recipe.zppo.study.backends import Job
 from recipe.zppo.study.pool import Ended, Pool
+from tests.run.conftest import room_for
 from tests.study.conftest import attempts, read_csv
 from tests.study.fake_backend import metrics
 
@@ -226,6 +227,12 @@ def test_a_second_study_in_the_same_folder_is_refused(study: Study, tmp_path: Pa
     assert status == 1
     assert "in use by another study (process 4711); wait for it, or set out=" in capsys.readouterr().err
     assert not (out / "runs").exists()
+
+
+def test_a_study_on_a_full_disk_names_the_file(study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    with room_for(0):
+        status, out = study()
+    assert (status, capsys.readouterr().err) == (1, f"study: {out}/.lock: File too large\n")
 
 
 def test_the_control_of_the_same_time_gets_its_steps_from_what_was_measured(study: Study):
