@@ -193,15 +193,27 @@ def test_a_full_disk_ends_the_command_and_names_the_file(tmp_path: Path):
     assert sum(count == 1 for count in asked.values()) >= kept and asked.total() <= 60 + 2 * 4
 
 
+def test_ctrl_c_ends_a_download(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, ctrl_c: None):
+    """Not when the data are there, which may take an hour."""
+    went_on = []
+
+    def download(*_: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        went_on.append(True)
+
+    monkeypatch.setattr("recipe.zppo.benchmarks.loading.local_set", download)
+    assert main(["model=a", "judge=null", "server=http://127.0.0.1:9/v1", "benchmarks=[AIME25]"]) == 130
+    assert capsys.readouterr().err == "zppo: interrupted\n" and went_on == []
+
+
 def test_an_answer_that_is_being_scored_when_the_command_is_told_to_end_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, ctrl_c: None
 ):
     """By Ctrl-C, or SIGTERM as batch systems send it: one line, tables of what there is; it is not asked again."""
     write_jsonl(tmp_path / "data/own/sums/test.jsonl", sums(3))
     write_jsonl(tmp_path / "data/own/more/test.jsonl", sums(1))
     first = replace(TEXT, name="First", source=replace(TEXT.source, dataset="own/more"))
     monkeypatch.setattr("recipe.zppo.benchmarks.registry.select", lambda names: [first, TEXT])
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # also where pytest runs in the background
     to_send = [signal.SIGINT, signal.SIGTERM]
 
     def told(benchmark: Any, *arguments: Any) -> Any:
@@ -219,7 +231,6 @@ def test_an_answer_that_is_being_scored_when_the_command_is_told_to_end_is_kept(
             shown = capsys.readouterr()
             assert shown.err.splitlines()[-1] == "zppo: interrupted" and f"{tmp_path}/out/table.md" in shown.out
         assert main(words) == 0 and len(server.requests) == 4
-    signal.signal(signal.SIGINT, handler)
 
 
 def test_a_judge_that_fails_costs_no_answers(tmp_path: Path):

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
@@ -91,14 +91,6 @@ def test_what_has_begun_ends_when_nobody_waits_any_more():
 
     asyncio.run(run())
     assert not model.generator
-
-
-@pytest.fixture
-def ctrl_c() -> Iterator[None]:
-    """Also where pytest runs in the background, whose processes ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def test_ctrl_c_ends_a_generation_that_stops_the_loop(ctrl_c):

@@ -30,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     benchmarks = select(settings.benchmarks)
     rows = paper_rows_for(settings.model, settings.paper)
     evaluation = Evaluation(settings, benchmarks)
+    evaluation.load()
     try:
         asyncio.run(_until_told_to_end(evaluation.run()))
     except asyncio.CancelledError:
