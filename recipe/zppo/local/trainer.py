@@ -161,6 +161,7 @@ class LocalTrainer:
             try:
                 self._fit()
             finally:
+                self.pipeline.tasks.cancel_all()  # whoever still asks would open again what is closed
                 self._wait(self.workers.close())
 
     def _fit(self) -> None:
