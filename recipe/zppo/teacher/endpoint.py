@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from urllib.request import getproxies
 
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import ConfigError, RolloutError
@@ -165,6 +166,8 @@ class Endpoint:
             problem = f"can't be reached: {type(error).__name__}: {error}"
             if isinstance(error, aiohttp.ClientConnectorSSLError):
                 problem += "; is it http and not https?"
+            if isinstance(error, aiohttp.ClientConnectionError) and {"http", "https", "all"} & getproxies().keys():
+                problem += "; proxy variables of the environment are not used"
         if problem:  # out here, so that the error has no context
             raise EndpointError(self._one_line(f"{self.url}: {problem}"))
         return status, retry_after, b"".join(chunks)
