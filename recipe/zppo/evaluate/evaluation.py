@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from recipe.zppo.benchmarks.contract import Benchmark, Scoring
 from recipe.zppo.benchmarks.loading import Questions
@@ -19,6 +19,7 @@ from recipe.zppo.evaluate.results import BenchmarkResult, questions_file
 from recipe.zppo.evaluate.runner import Limits, Runner
 from recipe.zppo.evaluate.settings import SAME, EvaluateSettings
 from recipe.zppo.evaluate.tally import failed, is_pending, result
+from recipe.zppo.run.file_lock import lock_held
 from recipe.zppo.teacher.endpoint import EndpointSpec, SettingNames
 from recipe.zppo.teacher.secret import Secret
 
@@ -73,7 +74,7 @@ class Evaluation:
         self._check_engines()
         self.out.mkdir(parents=True, exist_ok=True)
         try:
-            lock = FileLock(self.out / LOCK).acquire(blocking=False)
+            lock = lock_held(self.out / LOCK, self.progress.say)
         except Timeout:
             raise ConfigError(
                 f"out: another evaluation works in {self.out}; wait for it, or give another out"
