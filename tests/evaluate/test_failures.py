@@ -1,5 +1,6 @@
 """What fails in an evaluation is unanswered, costs nothing else, and is taken up by the next call."""
 
+import fcntl
 import json
 import os
 import signal
@@ -19,7 +20,7 @@ from recipe.zppo.benchmarks.grading import decide
 from recipe.zppo.benchmarks.scoring.short import decide_short
 from recipe.zppo.bounded_grader import BoundedGrader
 from recipe.zppo.config import ending
-from recipe.zppo.errors import RolloutError
+from recipe.zppo.errors import ConfigError, RolloutError
 from recipe.zppo.evaluate.__main__ import main
 from recipe.zppo.evaluate.tally import unanswered
 from tests.evaluate.calls import evaluate, lines, text_of
@@ -191,6 +192,18 @@ def test_a_full_disk_ends_the_command_and_names_the_file(tmp_path: Path):
         (results,) = evaluate(tmp_path, [TEXT], server)
     assert results.benchmarks["Text"].answered == 60
     assert sum(count == 1 for count in asked.values()) >= kept and asked.total() <= 60 + 2 * 4
+
+
+def test_two_evaluations_in_one_folder(tmp_path: Path):
+    write_jsonl(tmp_path / "data/own/sums/test.jsonl", sums(1))
+    (tmp_path / "out").mkdir()
+    with open(tmp_path / "out/evaluate.lock", "w") as lock, FakeEndpoint(str, models=("student",)) as server:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(
+            ConfigError, match=r"^out: another evaluation works in .*/out; wait for it, or give another"
+        ):
+            evaluate(tmp_path, [TEXT], server)
+        assert server.requests == []
 
 
 def test_ctrl_c_ends_a_download(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, ctrl_c: None):
