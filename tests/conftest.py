@@ -4,6 +4,7 @@ import asyncio
 import importlib
 import inspect
 import os
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -73,6 +74,14 @@ def _rewards_of_the_paper():
     yield
     answer_format.use(answer_format.PAPER)
     use_grader("paper")
+
+
+@pytest.fixture
+def ctrl_c():
+    """It interrupts, also where pytest runs in the background, whose processes ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import sys
 
 from omegaconf import DictConfig
 
+from recipe.zppo.config.ending import said
 from recipe.zppo.errors import ConfigError
 from recipe.zppo.preflight.benchmarks import add_benchmarks
 from recipe.zppo.preflight.data_folders import list_folders
@@ -26,16 +27,16 @@ def launch(config: DictConfig) -> int:
         check(config)
         check_stack(config)
         check_ray(config)
-    except ConfigError as error:
-        print(f"zppo: {error}", file=sys.stderr)
+    except (ConfigError, OSError) as error:
+        print(f"zppo: {said(error)}", file=sys.stderr)
         return 2
     if not may_start(config):
         return 2
     try:
         add_benchmarks(config)
         record_start(config)
-    except ConfigError as error:
-        print(f"zppo: {error}", file=sys.stderr)
+    except (ConfigError, OSError) as error:  # the latter of a disk: files of benchmarks are written here
+        print(f"zppo: {said(error)}", file=sys.stderr)
         return 2
 
     from recipe.zppo.on_verl.start import start

@@ -216,6 +216,12 @@ def test_keys_in_one_line(capfd: pytest.CaptureFixture[str]):
         "zppo: judge: Qwen/Qwen3.5-27B-FP8 is too large for engine=hf; give"
     )
     assert refused("model=a", "server=http://h/v1").startswith("zppo: judge: beside server give judge_server=URL")
+    for key in ("server", "judge_server"):
+        expected = f"zppo: {key}: expected an address such as http://host:8000/v1"
+        assert refused("model=a", f"{key}=localhost:8000/v1") == expected
+    assert "sk-1" not in (said := refused("model=a", "server=https://sk-1@host/v1"))
+    assert said.endswith("put the key into the environment variable ZPPO_EVALUATE_API_KEY (server_key_env)")
+    assert refused("model=a", "judge_key_env=sk-1").endswith("expected the name of an environment variable, not a key")
 
 
 def test_the_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]):

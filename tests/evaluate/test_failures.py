@@ -1,8 +1,12 @@
 """What fails in an evaluation is unanswered, costs nothing else, and is taken up by the next call."""
 
+import fcntl
 import json
+import os
+import signal
 import sys
 import threading
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +19,13 @@ from recipe.zppo import bounded_grader
 from recipe.zppo.benchmarks.grading import decide
 from recipe.zppo.benchmarks.scoring.short import decide_short
 from recipe.zppo.bounded_grader import BoundedGrader
-from recipe.zppo.errors import RolloutError
+from recipe.zppo.config import ending
+from recipe.zppo.errors import ConfigError, RolloutError
+from recipe.zppo.evaluate.__main__ import main
 from recipe.zppo.evaluate.tally import unanswered
 from tests.evaluate.calls import evaluate, lines, text_of
 from tests.evaluate.small import TEXT, sums, write_jsonl
+from tests.run.conftest import room_for
 from tests.teacher.fake_endpoint import KEY, FakeEndpoint
 
 pytestmark = pytest.mark.usefixtures("no_pauses")
@@ -164,6 +171,79 @@ def test_an_answer_that_is_being_scored_when_the_server_dies_is_kept(tmp_path: P
         dead = False
         (results,) = evaluate(tmp_path, [TEXT], server)
     assert asked["0"] == 1 and results.benchmarks["Text"].answered == 100
+
+
+def test_a_full_disk_ends_the_command_and_names_the_file(tmp_path: Path):
+    """What it took is not asked again; half a line that it took is no answer."""
+    write_jsonl(tmp_path / "data/own/sums/test.jsonl", sums(60))
+    asked: Counter[str] = Counter()
+
+    def answer(body: dict[str, Any]) -> Any:
+        asked[text_of(body).split()[0]] += 1
+        return r"\boxed{0}"
+
+    path = tmp_path / "out/student/questions/Text.jsonl"
+    with FakeEndpoint(answer, models=("student",)) as server:
+        with room_for(10_000), pytest.raises(OSError) as error:
+            evaluate(tmp_path, [TEXT], server)
+        assert ending.said(error.value) == f"{path}: File too large"
+        kept = path.read_bytes().count(b"\n")
+        assert path.stat().st_size == 10_000 and 0 < kept < 60
+        (results,) = evaluate(tmp_path, [TEXT], server)
+    assert results.benchmarks["Text"].answered == 60
+    assert sum(count == 1 for count in asked.values()) >= kept and asked.total() <= 60 + 2 * 4
+
+
+def test_two_evaluations_in_one_folder(tmp_path: Path):
+    write_jsonl(tmp_path / "data/own/sums/test.jsonl", sums(1))
+    (tmp_path / "out").mkdir()
+    with open(tmp_path / "out/evaluate.lock", "w") as lock, FakeEndpoint(str, models=("student",)) as server:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(
+            ConfigError, match=r"^out: another evaluation works in .*/out; wait for it, or give another"
+        ):
+            evaluate(tmp_path, [TEXT], server)
+        assert server.requests == []
+
+
+def test_ctrl_c_ends_a_download(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, ctrl_c: None):
+    """Not when the data are there, which may take an hour."""
+    went_on = []
+
+    def download(*_: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        went_on.append(True)
+
+    monkeypatch.setattr("recipe.zppo.benchmarks.loading.local_set", download)
+    assert main(["model=a", "judge=null", "server=http://127.0.0.1:9/v1", "benchmarks=[AIME25]"]) == 130
+    assert capsys.readouterr().err == "zppo: interrupted\n" and went_on == []
+
+
+def test_an_answer_that_is_being_scored_when_the_command_is_told_to_end_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, ctrl_c: None
+):
+    """By Ctrl-C, or SIGTERM as batch systems send it: one line, tables of what there is; it is not asked again."""
+    write_jsonl(tmp_path / "data/own/sums/test.jsonl", sums(3))
+    write_jsonl(tmp_path / "data/own/more/test.jsonl", sums(1))
+    first = replace(TEXT, name="First", source=replace(TEXT.source, dataset="own/more"))
+    monkeypatch.setattr("recipe.zppo.benchmarks.registry.select", lambda names: [first, TEXT])
+    to_send = [signal.SIGINT, signal.SIGTERM]
+
+    def told(benchmark: Any, *arguments: Any) -> Any:
+        if benchmark is TEXT and to_send:
+            os.kill(os.getpid(), to_send.pop(0))
+            time.sleep(0.2)
+        return decide(benchmark, *arguments)
+
+    monkeypatch.setattr("recipe.zppo.evaluate.runner.decide", told)
+    with FakeEndpoint(lambda body: r"\boxed{1}", models=("student",)) as server:
+        words = ["model=student", f"server={server.url}", "judge=null", "in_flight=1"]
+        words += [f"data={tmp_path}/data", f"out={tmp_path}/out"]
+        for _ in range(2):  # the second time it is being scored again
+            assert main(words) == 130 and len(server.requests) == 2
+            shown = capsys.readouterr()
+            assert shown.err.splitlines()[-1] == "zppo: interrupted" and f"{tmp_path}/out/table.md" in shown.out
+        assert main(words) == 0 and len(server.requests) == 4
 
 
 def test_a_judge_that_fails_costs_no_answers(tmp_path: Path):

@@ -1,6 +1,7 @@
 """Requests gather, are answered in batches, and do not stop the event loop where somebody else needs it."""
 
 import asyncio
+import signal
 import threading
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -35,7 +36,10 @@ class Model:
     def forget(self, numbers):
         self.waiting = {number: request for number, request in self.waiting.items() if number not in numbers}
 
-    def step(self):
+    def stop(self):
+        self.waiting = {}
+
+    def step(self, aborted=bool):
         numbers = list(self.waiting)[: self.at_once]
         self.batches.append(len(numbers))
         self.meanwhile()
@@ -65,6 +69,48 @@ def test_requests_that_nobody_waits_for_are_not_answered():
 
     asyncio.run(run())
     assert model.generator.batches == [2]
+
+
+def test_what_has_begun_ends_when_nobody_waits_any_more():
+    """Ctrl-C waits for the thread, and the longest response takes hours."""
+    begun = threading.Event()
+
+    class Endless(Model):
+        def step(self, aborted=bool):
+            begun.set()
+            return {}
+
+    model = BatchedModel(Endless(), max_seqs=2, max_padded_tokens=1000, in_thread=True)
+
+    async def run():
+        async with asyncio.timeout(WAIT_S):
+            task = asyncio.create_task(model.generate([request(0), request(1)]))
+            await asyncio.to_thread(begun.wait)
+            task.cancel()
+            await model.idle()
+
+    asyncio.run(run())
+    assert not model.generator
+
+
+def test_ctrl_c_ends_a_generation_that_stops_the_loop(ctrl_c):
+    """At once: not when all responses are there, as asyncio would have it."""
+    seen = []
+
+    def meanwhile():
+        seen.append(len(seen))
+        if len(seen) == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    model = BatchedModel(Model(meanwhile), max_seqs=1, max_padded_tokens=1000)
+
+    async def run():
+        await model.generate([request(i) for i in range(9)])
+
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(run())
+    assert seen == [0, 1] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert not model._pump._log_traceback  # nor will asyncio say that nobody has looked at it
 
 
 @pytest.mark.parametrize("in_thread", [False, True])

@@ -5,15 +5,22 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from recipe.zppo.config.compose import compose
 from recipe.zppo.local.run import launch
 from recipe.zppo.world.paths import WorldPaths
 from tests.local.conftest import overrides, read_metrics
+from tests.run.conftest import room_for
 
 
-def test_the_same_questions_have_the_same_accuracy(world: WorldPaths, tmp_path: Path) -> None:
-    """As a data file, by the reward function, and as a benchmark, by its own rule; decoding is greedy."""
+def test_the_same_questions_have_the_same_accuracy(
+    world: WorldPaths, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """As a data file, by the reward function, and as a benchmark, by its own rule; decoding is greedy.
+
+    A disk without room for the benchmark's file is said in one line before.
+    """
     rows = pq.read_table(world.val_file).to_pylist()[:24]
     own = tmp_path / "own.parquet"
     pq.write_table(pa.Table.from_pylist([row | {"prompt_id": f"own-{i}"} for i, row in enumerate(rows)]), own)
@@ -36,6 +43,10 @@ def test_the_same_questions_have_the_same_accuracy(world: WorldPaths, tmp_path: 
         "trainer.val_only=true",
         "trainer.val_before_train=true",
     ]
+    with room_for(100):
+        assert launch(compose(overrides(world, folder, *changes))) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("zppo: ") and "File too large" in said and "AIME25-200.parquet" in said
     assert launch(compose(overrides(world, folder, *changes))) == 0
     (metrics,) = read_metrics(folder).values()
     sources = {row["data_source"] for row in rows}

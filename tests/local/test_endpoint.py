@@ -1,11 +1,18 @@
 """The local back end with a teacher behind HTTP that also judges, and with a judge of its own."""
 
+import gc
+import os
+import signal
+
 import pytest
 from aiohttp import web
 
+from recipe.zppo.config.compose import compose
 from recipe.zppo.errors import RolloutError
+from recipe.zppo.local.run import launch
 from recipe.zppo.reward import extract_answer, is_correct
 from recipe.zppo.view.outcome import judge
+from tests.local.conftest import overrides
 from tests.teacher.fake_endpoint import FakeEndpoint
 from tests.teacher.world_teacher import WorldTeacher, check_routing, with_free_form_rows
 
@@ -66,6 +73,21 @@ def test_teacher_and_judge_behind_http(train, files):
     first = len(trainer.val_data) // 2
     asked = [answer == reference for _, reference, answer, _ in teacher.judged[:first]]
     assert asked and not any(asked[: min(4, len(asked))])
+
+
+def test_ctrl_c_while_the_teacher_is_asked_is_one_line(world, tmp_path, capfd, caplog, ctrl_c):
+    def answer(body):
+        if len(server.requests) == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+        return "\\boxed{4}"
+
+    with FakeEndpoint(answer) as server:
+        server.delay_s = 0.1
+        teacher = (f"zppo.teacher.base_url={server.url}", "zppo.teacher.path=teacher")
+        assert launch(compose(overrides(world, tmp_path / "run", *teacher))) == 130
+    gc.collect()
+    assert capfd.readouterr().err.endswith("\nzppo: interrupted; the same command goes on from the last checkpoint\n")
+    assert "Unclosed" not in caplog.text and not (tmp_path / "run" / "rollouts").exists()
 
 
 def test_a_judge_gets_what_the_reward_function_leaves_open(train, world):

@@ -4,6 +4,7 @@ import copy
 import json
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -16,12 +17,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from recipe.zppo.errors import CheckpointError
+from recipe.zppo.errors import CheckpointError, ExportError
 from recipe.zppo.export.__main__ import main as export
 from recipe.zppo.local.__main__ import main
 from recipe.zppo.run.folder import RunFolder
 from tests.event_lines import rebuilt_buffer
 from tests.local.conftest import overrides, read_metrics
+from tests.run.conftest import room_for
 
 # Hot: summaries are asked for again.
 STEPS = ("trainer.total_training_steps=4", "zppo.teacher.temperature=1.8")
@@ -176,6 +178,23 @@ def test_what_the_local_back_end_cannot_do_is_one_line(world, tmp_path):
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("zppo:")]
     assert "loss_agg_mode: recipe.zppo.local has the paper's loss only" in line and "Traceback" not in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_a_disk_that_is_full_at_the_checkpoint_or_the_export_is_one_line(train, tmp_path):
+    """What was saved before stays, and the same command goes on."""
+    steps, export = "trainer.total_training_steps={}", "zppo.export.hf_model=true"
+    train(steps.format(1))
+    state, model = tmp_path / "run" / "local_state.pt", tmp_path / "run" / "hf_model"
+    before = state.read_bytes()
+    with room_for(len(before) // 2), pytest.raises(CheckpointError, match=rf"^{state} can't be written \(.*has room"):
+        train(steps.format(2))
+    assert state.read_bytes() == before and not list(state.parent.glob("*.tmp"))
+    assert set(train(steps.format(2), export).metrics()) == {1, 2}
+    assert (model / "model.safetensors").is_file()
+    shutil.rmtree(model)
+    with room_for(500_000), pytest.raises(ExportError, match=rf"^{model} can't be written \(.*same command writes it"):
+        train(steps.format(2), export)
+    assert not list(state.parent.glob("*hf_model*"))
 
 
 def test_disable_forgets_the_run_before(train, tmp_path):

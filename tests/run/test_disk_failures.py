@@ -3,19 +3,17 @@
 import errno
 import logging
 import os
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from recipe.zppo.config import ending
 from recipe.zppo.run import files
 from recipe.zppo.run.folder import RunFolder
 from recipe.zppo.run.metrics_log import MetricsLog
 from recipe.zppo.run.rollout_log import RolloutLog
 from recipe.zppo.run.status import StatusFile
-from tests.run.conftest import rows
+from tests.run.conftest import room_for, rows
 
 FAILURES = [errno.ENOSPC, errno.EDQUOT, errno.EIO]
 
@@ -27,15 +25,22 @@ def broken(number: int):
     return fail
 
 
-@contextmanager
-def room_for(size: int) -> Iterator[None]:
-    """Files end at `size` bytes: what fits is written, as on a disk that gets full within a line."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+# ---- which file it was
+
+
+def test_what_the_disk_refuses_says_of_which_file(tmp_path: Path) -> None:
+    """A write to a full disk does not by itself, and nobody knows the temporary file."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with room_for(3), pytest.raises(OSError) as full:
+        files.write_text_atomically(str(tmp_path / "file"), "text")
+    with pytest.raises(OSError) as taken:
+        files.write_text_atomically(str(folder), "text")
+    with pytest.raises(OSError) as missing:
+        files.write_text_atomically(str(tmp_path / "no" / "file"), "text")
+    said = [ending.said(error.value) for error in (full, taken, missing)]
+    reasons = ["file: File too large", "folder: Is a directory", "no/file: No such file or directory"]
+    assert said == [f"{tmp_path}/{reason}" for reason in reasons] and list(tmp_path.iterdir()) == [folder]
 
 
 # ---- status

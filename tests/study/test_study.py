@@ -1,6 +1,7 @@
 """Whole studies with a training that is faked: what survives a stop, a failure, a second start."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import multiprocessing
@@ -19,6 +20,8 @@ from recipe.zppo.run.processes import started_at
 from recipe.zppo.study.__main__ import main
 from recipe.zppo.study.backends import Job
 from recipe.zppo.study.pool import Ended, Pool
+from recipe.zppo.study.run_files import study_lock
+from tests.run.conftest import room_for
 from tests.study.conftest import attempts, read_csv
 from tests.study.fake_backend import metrics
 
@@ -226,6 +229,23 @@ def test_a_second_study_in_the_same_folder_is_refused(study: Study, tmp_path: Pa
     assert status == 1
     assert "in use by another study (process 4711); wait for it, or set out=" in capsys.readouterr().err
     assert not (out / "runs").exists()
+
+
+def test_a_study_where_the_file_system_has_no_locks_says_so_and_goes_on(tmp_path, monkeypatch, capsys):
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with study_lock(tmp_path / "out"):
+        assert (tmp_path / "out" / ".lock").read_text() == str(os.getpid())
+    said = capsys.readouterr().err
+    assert said.startswith("study: the file system has no locks (Function not implemented; ") and said.count("\n") == 1
+
+
+def test_a_study_on_a_full_disk_names_the_file(study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    with room_for(0):
+        status, out = study()
+    assert (status, capsys.readouterr().err) == (1, f"study: {out}/.lock: File too large\n")
 
 
 def test_the_control_of_the_same_time_gets_its_steps_from_what_was_measured(study: Study):

@@ -104,6 +104,44 @@ def test_a_malformed_reply_is_the_servers_failure(reply):
         assert not error.about_request
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ({"message": "the provider is overloaded", "code": 502}, " It says: the provider is overloaded"),
+        ("Unexpected endpoint", " It says: Unexpected endpoint"),
+        ({"message": f"Incorrect API key provided: {KEY[:20]}", "code": 401}, ""),
+    ],
+)
+def test_an_error_that_comes_as_a_success_is_said(error, said):
+    found = failure(lambda body: web.json_response({"error": error}))
+    assert str(found).endswith(f"/v1 gave a reply without choices[0].message; is it OpenAI-compatible?{said}")
+
+
+def test_an_address_without_its_end_is_said_to_lack_it():
+    """As that of a page for people, which answers whatever is asked."""
+
+    async def page(reader, writer):
+        await reader.read(100)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>")
+
+    async def ask(scheme):
+        async with await asyncio.start_server(page, "127.0.0.1", 0) as server:
+            endpoint = Endpoint(
+                EndpointSpec(f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}", "x", Secret())
+            )
+            try:
+                with pytest.raises(EndpointError) as caught:
+                    await endpoint.list_models()
+            finally:
+                await endpoint.close()
+        return str(caught.value)
+
+    assert asyncio.run(ask("http")).endswith(
+        " not JSON; is it OpenAI-compatible? zppo.teacher.base_url usually ends in /v1. It says: <html>"
+    )
+    assert "; is it http and not https?" in asyncio.run(ask("https"))
+
+
 def test_a_reply_without_end_is_given_up():
     error = failure(lambda body: web.Response(body=b"x" * (65 * 2**20)), limit_s=60)
     assert "more than 64 MiB" in str(error)
@@ -227,6 +265,7 @@ def test_a_key_with_a_line_break_at_its_end_is_the_key_without(monkeypatch):
 
 
 def test_nothing_of_the_environment_is_used(monkeypatch, tmp_path):
+    """Which is said where the address can't be reached without a proxy."""
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password secret\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.setenv("NO_PROXY", "")
@@ -235,6 +274,8 @@ def test_nothing_of_the_environment_is_used(monkeypatch, tmp_path):
     with FakeEndpoint(lambda body: "4") as server:
         assert call(server.url, key="").text == "4"
         assert "Authorization" not in server.headers[0]
+    with pytest.raises(EndpointError, match=r"can't be reached: .*; proxy variables of the environment are not used$"):
+        call(server.url)
 
 
 # ---- messages

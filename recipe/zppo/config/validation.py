@@ -1,15 +1,14 @@
 """From the `zppo:` node of a composed config to the typed `ZPPOConfig`, or one line that says what to change."""
 
-import re
 import typing
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
+from recipe.zppo.config.address import check_address
 from recipe.zppo.config.engine import first_mistake, is_group, unknown_key
 from recipe.zppo.config.hardware import parse_hardware
 from recipe.zppo.config.schema import ZPPOConfig
@@ -147,30 +146,14 @@ def _check_limits(config: ZPPOConfig) -> None:
 
 def _check_endpoint(config: ZPPOConfig) -> None:
     teacher, key = config.teacher, "zppo.teacher.base_url"
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", teacher.api_key_env):
-        # Not shown: it may be the key itself.
-        raise ConfigError("zppo.teacher.api_key_env: expected the name of an environment variable, not a key")
+    check_address(key, teacher.base_url, "zppo.teacher.api_key_env", teacher.api_key_env)
     if teacher.openai_fields_only and (teacher.base_url is None or teacher.top_k != -1):
         reason = (
             "a top-k is no field of OpenAI's" if teacher.base_url else "there is no endpoint (zppo.teacher.base_url)"
         )
         remedy = "zppo.teacher.top_k=-1" if teacher.base_url else "false"
         raise ConfigError(f"zppo.teacher.openai_fields_only: {reason}; set {remedy}")
-    if teacher.base_url is None:
-        return
-    try:
-        url = urlsplit(teacher.base_url)
-        usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ConfigError(f"{key}: expected an address such as http://host:8000/v1")
-    if url.username is not None or url.password is not None or url.query or url.fragment:
-        raise ConfigError(
-            f"{key}: no name, key or query in the address, since the configuration is logged; put the key into the "
-            f"environment variable {teacher.api_key_env} (zppo.teacher.api_key_env)"
-        )
-    if config.distillation.mode != "none":
+    if teacher.base_url is not None and config.distillation.mode != "none":
         raise ConfigError(
             f"{key}: distillation needs the teacher's probabilities of every token, which chat completions don't give; "
             "set it to null and give the teacher accelerators (zppo.teacher.n_gpus_per_node)"

@@ -1,22 +1,18 @@
 """The folder of a build that is under way: what it was asked for, one process at a time, and what is done already."""
 
-import errno
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from recipe.zppo.data.errors import BuildError
 from recipe.zppo.data.parquet import readable_disk_errors
+from recipe.zppo.run.file_lock import lock_held
 from recipe.zppo.run.files import write_atomically
-
-_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
-"""What `flock` says where the file system has no locks, as Lustre without the mount option."""
 
 
 class WorkFolder:
@@ -40,27 +36,16 @@ class WorkFolder:
         """
         with readable_disk_errors(self.out):
             self.out.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.out / f".lock-{self._split}", fallback_to_soft=False)
-        try:
-            lock.acquire(blocking=False)
-        except Timeout as error:
-            raise BuildError(f"out={self.out}: another process builds there; wait for it or end it") from error
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                with readable_disk_errors(self.out):
-                    raise
-            warn(
-                f"out={self.out}: the file system has no locks ({os.strerror(error.errno)}; Lustre has them when "
-                "mounted with -o flock): see to it that no other build works there at the same time"
-            )
-        try:
+            try:
+                lock = lock_held(self.out / f".lock-{self._split}", lambda text: warn(f"out={self.out}: {text}"))
+            except Timeout as error:
+                raise BuildError(f"out={self.out}: another process builds there; wait for it or end it") from error
+        with lock:
             if self.report.is_file():
                 shutil.rmtree(self.path, ignore_errors=True)
             for leaf in [*self.out.glob(f"{self._split}-*.tmp"), *self.path.rglob("*.tmp")]:
                 leaf.unlink(missing_ok=True)
             yield
-        finally:
-            lock.release()
 
     def finished(self) -> dict[str, Any] | None:
         """The report of a complete build; None if there is none."""

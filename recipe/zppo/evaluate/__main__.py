@@ -1,8 +1,10 @@
 """``python -m recipe.zppo.evaluate model=PATH [key=value ...]``: the paper's benchmarks under its one protocol."""
 
 import asyncio
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from recipe.zppo.config.ending import command
 
@@ -11,7 +13,7 @@ USAGE = """python -m recipe.zppo.evaluate model=PATH [benchmarks=[vlm,llm,video]
 Asks the model every question of the paper's benchmarks under its one protocol, and scores the answers: by rule or
 metric first, by the judge what that leaves open. Writes OUT/<model>/results.json, a JSONL line a question, table.md,
 table.csv and a plot. Stopped or killed, the same command goes on where it was. Exit status: 0 all benchmarks have a
-score, 1 some have none, 2 it can't work, 130 interrupted."""
+score, 1 some have none, 2 it can't work, 130 interrupted, by Ctrl-C or SIGTERM."""
 
 
 @command("zppo")
@@ -28,8 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     benchmarks = select(settings.benchmarks)
     rows = paper_rows_for(settings.model, settings.paper)
     evaluation = Evaluation(settings, benchmarks)
+    evaluation.load()
     try:
-        asyncio.run(evaluation.run())
+        asyncio.run(_until_told_to_end(evaluation.run()))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
     finally:
         results = [model.results for model in evaluation.models]
         if any(each.benchmarks for each in results):
@@ -42,6 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if missing:
         print(f"zppo: no score: {'; '.join(missing)}", file=sys.stderr)
     return 1 if missing else 0
+
+
+async def _until_told_to_end(work: Coroutine[Any, Any, None]) -> None:
+    """SIGTERM, which batch systems send, ends it as Ctrl-C does."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await work
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from recipe.zppo.benchmarks.contract import Benchmark, Scoring
 from recipe.zppo.benchmarks.loading import Questions
@@ -19,6 +19,7 @@ from recipe.zppo.evaluate.results import BenchmarkResult, questions_file
 from recipe.zppo.evaluate.runner import Limits, Runner
 from recipe.zppo.evaluate.settings import SAME, EvaluateSettings
 from recipe.zppo.evaluate.tally import failed, is_pending, result
+from recipe.zppo.run.file_lock import lock_held
 from recipe.zppo.teacher.endpoint import EndpointSpec, SettingNames
 from recipe.zppo.teacher.secret import Secret
 
@@ -26,7 +27,7 @@ LOCK = "evaluate.lock"
 
 
 class Evaluation:
-    """`await run()` asks what is still to be asked; `models` then have their results.
+    """`await run()` asks what is still to be asked; `models` then have their results. `load()` may come before.
 
     Raises:
         ConfigError: settings that can't work, see `open_model`; or another evaluation works in the folder.
@@ -53,18 +54,27 @@ class Evaluation:
             if settings.ask_unanswered and found.unanswered
         }
 
+    def load(self) -> None:
+        """Find the questions, which may be downloaded: Ctrl-C ends that at once, in `run` it waits for the event loop.
+
+        Raises:
+            ConfigError: an engine can't be started.
+        """
+        self._check_engines()
+        for model in self.models:
+            for benchmark in self._todo(model):
+                self._questions(benchmark)
+
     async def run(self) -> None:
         """
         Raises:
             ConfigError: an engine can't be started.
             RolloutError: an engine answers nothing any more. The same command goes on.
         """
-        settings = self.settings
-        if self._judge_is_later or (settings.engine == "vllm" and not settings.server):
-            check_vllm(self._vllm())
+        self._check_engines()
         self.out.mkdir(parents=True, exist_ok=True)
         try:
-            lock = FileLock(self.out / LOCK).acquire(blocking=False)
+            lock = lock_held(self.out / LOCK, self.progress.say)
         except Timeout:
             raise ConfigError(
                 f"out: another evaluation works in {self.out}; wait for it, or give another out"
@@ -156,6 +166,10 @@ class Evaluation:
             return str(error)
 
     # ------------------------------------------------------------------ engines
+
+    def _check_engines(self) -> None:
+        if self._judge_is_later or (self.settings.engine == "vllm" and not self.settings.server):
+            check_vllm(self._vllm())
 
     @property
     def _judge_is_later(self) -> bool:

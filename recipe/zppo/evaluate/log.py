@@ -11,7 +11,7 @@ from types import TracebackType
 
 from recipe.zppo.errors import DataError
 from recipe.zppo.evaluate.results import Line, line_of, parsed_line, places
-from recipe.zppo.run.files import write_atomically
+from recipe.zppo.run.files import disk_errors_named, write_atomically
 
 Key = tuple[str, int]
 """A question's id, and the sample."""
@@ -67,12 +67,14 @@ class QuestionLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        with disk_errors_named(str(self.path)):
+            self._file.close()
 
     def write(self, line: Line) -> None:
         text = line_of(line)
-        self._file.write(text)
-        self._file.flush()
+        with disk_errors_named(str(self.path)):
+            self._file.write(text)
+            self._file.flush()
         self.entries[line.id, line.sample] = Entry.of(line, self._end)
         self._end += len(text)
 

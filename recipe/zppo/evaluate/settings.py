@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import model_validator
 
+from recipe.zppo.config.address import check_address
 from recipe.zppo.config.engine import DescribedAs, Group, key
 from recipe.zppo.data.settings import Names
 from recipe.zppo.evaluate.protocol import MAX_NEW_TOKENS, MODEL_LENGTH
@@ -62,6 +63,8 @@ class EvaluateSettings(Group):
 
     @model_validator(mode="after")
     def _fit(self) -> "EvaluateSettings":
+        check_address("server", self.server, "server_key_env", self.server_key_env)
+        check_address("judge_server", self.judge_server, "judge_key_env", self.judge_key_env)
         default = "judge" not in self.model_fields_set
         if self.engine == "hf" and not self.judge_server and default:
             raise ValueError(

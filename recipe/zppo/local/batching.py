@@ -1,7 +1,10 @@
 """Requests of concurrent coroutines, answered together by one model in this thread."""
 
 import asyncio
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 
 from recipe.cpu.hf_generator import HFGenerator
 from recipe.cpu.hf_requests import Request, Response
@@ -44,6 +47,7 @@ class BatchedModel:
         self._arrivals += len(futures)
         if self._pump is None or self._pump.done():
             self._pump = asyncio.create_task(self._run())
+            self._pump.add_done_callback(lambda pump: pump.cancelled() or pump.exception())  # Ctrl-C is looked at
         return list(await asyncio.gather(*futures))
 
     async def idle(self) -> None:
@@ -63,11 +67,15 @@ class BatchedModel:
             waiting, self._waiting = self._waiting, []
             asked |= {session.add(request): future for request, future in waiting if not future.done()}
             session.forget({number for number, future in asked.items() if future.done()})
+            if _nobody_waits(asked.values()):
+                session.stop()
+                asked.clear()
+                continue
             responses: dict[int, Response] = {}
             failure: Exception | None = None
             try:
                 if self._in_thread:
-                    await asyncio.to_thread(_until_one_ends, session, responses)
+                    await asyncio.to_thread(_until_one_ends, session, responses, list(asked.values()))
                 else:
                     _until_all_end(session, responses)
             except Exception as error:  # fails those who wait for it; they are counted, and the cause is named
@@ -83,12 +91,32 @@ class BatchedModel:
                 session, asked = self.generator.session(**self._limits), {}
 
 
-def _until_one_ends(session: Session, responses: dict[int, Response]) -> None:
-    while session and not responses:
-        responses |= session.step()
+def _nobody_waits(asked: Collection[asyncio.Future]) -> bool:
+    return all(future.done() for future in asked)
+
+
+def _until_one_ends(session: Session, responses: dict[int, Response], asked: Collection[asyncio.Future]) -> None:
+    """Or until nobody waits: a command that was interrupted ends no sooner than its threads."""
+    while session and not responses and not _nobody_waits(asked):
+        responses |= session.step(lambda: _nobody_waits(asked))
 
 
 def _until_all_end(session: Session, responses: dict[int, Response]) -> None:
     """Whoever asks next does so at once with all others, which is cheaper than a few rows at a time."""
-    while session:
-        responses |= session.step()
+    with _interrupted_at_once():
+        while session:
+            responses |= session.step()
+
+
+@contextmanager
+def _interrupted_at_once() -> Iterator[None]:
+    """asyncio has Ctrl-C wait until its loop is free, which here takes as long as all responses."""
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler) or threading.current_thread() is not threading.main_thread():  # or it is ignored
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from recipe.zppo.errors import CheckpointError
+from recipe.zppo.errors import CheckpointError, one_line
 from recipe.zppo.replay_buffer.packing import pack
 from recipe.zppo.run.checkpoint_files import LOCAL_STATE
 from recipe.zppo.run.data_change import take_up
@@ -22,7 +22,12 @@ _PARTS = ("step", "weights", "optimizer", "dataloader", "buffer", "pending")
 
 
 def save_state(trainer: "LocalTrainer") -> None:
-    """Everything that later steps depend on; draws are hashes of seed, step and prompt, so no generator is in it."""
+    """Everything that later steps depend on; draws are hashes of seed, step and prompt, so no generator is in it.
+
+    Raises:
+        CheckpointError: the disk does not take it. The state before is there as it was.
+    """
+    path = _path(trainer)
     state = {
         "format": _FORMAT,
         "step": trainer.step_number,
@@ -35,7 +40,13 @@ def save_state(trainer: "LocalTrainer") -> None:
         "buffer": trainer.buffer.state_dict(),
         "pending": trainer.pipeline.state_dict(),
     }
-    write_atomically(_path(trainer), lambda path: torch.save(state, path, pickle_protocol=5))
+    try:
+        write_atomically(path, lambda temporary: torch.save(state, temporary, pickle_protocol=5))
+    except (OSError, RuntimeError) as error:  # torch's own writer raises the latter, and says of no disk what it has
+        raise CheckpointError(
+            f"{path} can't be written ({one_line(error)}); see that the disk has room and takes files, then the same "
+            "command goes on from the checkpoint before"
+        ) from error
 
 
 def remove_state(trainer: "LocalTrainer") -> None:

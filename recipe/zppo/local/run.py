@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from recipe.zppo.config.ending import said
 from recipe.zppo.errors import ZPPOError, plain_message
 from recipe.zppo.local.device import check_device, check_engine
 from recipe.zppo.local.supported import check_rows, check_supported, check_text_models
@@ -34,8 +35,8 @@ def launch(config: DictConfig) -> int:
         check_text_models(config)
         add_benchmarks(config, pictures=False)
         record_start(config)
-    except ZPPOError as error:
-        print(f"zppo: {error}", file=sys.stderr)
+    except (ZPPOError, OSError) as error:  # the latter of a disk: files of benchmarks are written here
+        print(f"zppo: {said(error)}", file=sys.stderr)
         return 2
     try:
         run(config)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
+from safetensors import SafetensorError
 from torchdata.stateful_dataloader import StatefulDataLoader
 from verl.utils.dataset.rl_dataset import collate_fn
 from verl.utils.debug import marked_timer
@@ -17,6 +19,7 @@ from verl.utils.tracking import Tracking
 from recipe.cpu.tensors_on import tensors_on
 from recipe.zppo.advantage import two_step_advantage
 from recipe.zppo.config.schema import ZPPOConfig
+from recipe.zppo.errors import ExportError, one_line
 from recipe.zppo.local.checkpoint import load_state, remove_state, save_state
 from recipe.zppo.local.device import release
 from recipe.zppo.local.learner import Learner
@@ -158,6 +161,7 @@ class LocalTrainer:
             try:
                 self._fit()
             finally:
+                self.pipeline.tasks.cancel_all()  # whoever still asks would open again what is closed
                 self._wait(self.workers.close())
 
     def _fit(self) -> None:
@@ -233,14 +237,24 @@ class LocalTrainer:
         self.workers.trajectories.clear()
 
     def _export(self) -> None:
+        """Raises `ExportError` if it can't be written: after training, whose checkpoint is there."""
         self.status.write(self.total_steps, "export")
-        place = Path(self.config.trainer.default_local_dir, "hf_model")
-        remove_leftovers(place)
-        folder, student = new_building_folder(place), self.student
-        save_model(student.model.eval(), student.generation_config, folder)
-        student.tokenizer.save_pretrained(folder)
-        cast_weights(folder)
-        publish(folder, place)
+        place, student = Path(self.config.trainer.default_local_dir, "hf_model"), self.student
+        try:
+            remove_leftovers(place)
+            folder = new_building_folder(place)
+            try:
+                save_model(student.model.eval(), student.generation_config, folder)
+                student.tokenizer.save_pretrained(folder)
+                cast_weights(folder)
+                publish(folder, place)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+        except (OSError, SafetensorError) as error:
+            raise ExportError(
+                f"{place} can't be written ({one_line(error)}); see that the disk has room and takes files, then the "
+                "same command writes it from the last checkpoint"
+            ) from error
 
     def _dataset(self, split: str) -> Any:
         data = self.config.data

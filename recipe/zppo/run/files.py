@@ -14,10 +14,11 @@ def write_atomically(path: str, write: Callable[[str], object]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, flush it to disk, and rename it into place."""
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
-        write(temporary)
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with disk_errors_named(path, temporary):
+            write(temporary)
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
     finally:
         if os.path.exists(temporary):
             os.remove(temporary)
@@ -25,6 +26,17 @@ def write_atomically(path: str, write: Callable[[str], object]) -> None:
 
 def write_text_atomically(path: str, text: str) -> None:
     write_atomically(path, lambda temporary: Path(temporary).write_text(text, encoding="utf-8"))
+
+
+@contextmanager
+def disk_errors_named(path: str, temporary: str | None = None) -> Iterator[None]:
+    """What the disk refuses says of which file: a write to a full one does not. ``temporary`` stands for ``path``."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, temporary):
+            error.filename = path
+        raise
 
 
 class DispensableWrites:

@@ -15,15 +15,17 @@ import json
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from recipe.zppo.errors import ZPPOError
-from recipe.zppo.run.files import write_atomically
+from recipe.zppo.run.file_lock import lock_held
+from recipe.zppo.run.files import disk_errors_named, write_atomically
 
 
 class StudyError(ZPPOError, RuntimeError):
@@ -67,10 +69,11 @@ def study_lock(out: Path) -> Iterator[None]:
     out.mkdir(parents=True, exist_ok=True)
     path = out / ".lock"
     try:
-        held = FileLock(path, fallback_to_soft=False).acquire(blocking=False)
+        held = lock_held(path, lambda text: print(f"study: {text}", file=sys.stderr))
     except Timeout:
         holder = path.read_text(encoding="utf-8").strip() or "unknown"
         raise StudyError(f"{out} is in use by another study (process {holder}); wait for it, or set out=") from None
     with held:
-        path.write_text(str(os.getpid()), encoding="utf-8")
+        with disk_errors_named(str(path)):
+            path.write_text(str(os.getpid()), encoding="utf-8")
         yield

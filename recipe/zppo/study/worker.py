@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from filelock import FileLock
-
+from recipe.zppo.run.file_lock import lock_held
 from recipe.zppo.study.backends import Backend, Job, load_backend
 
 _MAX_CAUSE = 200
@@ -55,7 +54,7 @@ def _end(backend: Backend) -> None:
 def _train(backend: Backend, job: Job) -> str | None:
     job.folder.mkdir(parents=True, exist_ok=True)
     # Waits until a worker of a killed study, which takes a moment to notice, has let go of the folder.
-    with FileLock(job.folder / ".lock", fallback_to_soft=False), _logged(job.folder / "train.log"):
+    with lock_held(job.folder / ".lock", print, blocking=True), _logged(job.folder / "train.log"):
         try:
             backend.train(job)
         except (Exception, SystemExit) as error:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from urllib.request import getproxies
 
 from recipe.zppo.config.schema import ZPPOConfig
 from recipe.zppo.errors import ConfigError, RolloutError
@@ -32,6 +33,7 @@ _HINTS = {
     403: "the key has no right to this; set the environment variable of {key}",
     404: "nothing there; {address} usually ends in /v1, and {model} is the served model's name",
 }
+_OF_THE_KEY = re.compile(r"key|credential|auth", re.IGNORECASE)
 _UNKNOWN_FIELD = re.compile(r"chat_template_kwargs|top_k|min_p|repetition_penalty")
 
 
@@ -130,7 +132,9 @@ class Endpoint:
         if not isinstance(models, list) or not all(
             isinstance(model, dict) and isinstance(model.get("id"), str) for model in models
         ):
-            raise EndpointError(f"{self.url} gave a list of models in another form; is it OpenAI-compatible?")
+            raise EndpointError(
+                self._one_line(f"{self.url} gave a list of models in another form; {self._doubt}{_error_in(content)}")
+            )
         return [model["id"] for model in models]
 
     async def close(self) -> None:
@@ -160,6 +164,10 @@ class Endpoint:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # Only its words: aiohttp's errors carry the request, headers and all.
             problem = f"can't be reached: {type(error).__name__}: {error}"
+            if isinstance(error, aiohttp.ClientConnectorSSLError):
+                problem += "; is it http and not https?"
+            if isinstance(error, aiohttp.ClientConnectionError) and {"http", "https", "all"} & getproxies().keys():
+                problem += "; proxy variables of the environment are not used"
         if problem:  # out here, so that the error has no context
             raise EndpointError(self._one_line(f"{self.url}: {problem}"))
         return status, retry_after, b"".join(chunks)
@@ -184,7 +192,14 @@ class Endpoint:
             return json.loads(data)
         except (ValueError, RecursionError):
             pass
-        raise EndpointError(self._one_line(f"{self.url} gave a reply that is not JSON: {_beginning(data)}"))
+        raise EndpointError(
+            self._one_line(f"{self.url} gave a reply that is not JSON; {self._doubt} It says: {_beginning(data)}")
+        )
+
+    @property
+    def _doubt(self) -> str:
+        ending = "" if self.url.endswith("/v1") else f" {self.spec.names.address} usually ends in /v1."
+        return f"is it OpenAI-compatible?{ending}"
 
     def _refusal(self, status: int, data: bytes) -> EndpointError:
         words = "" if status in (401, 403) else self._words(data)  # there a service repeats a part of the key
@@ -204,10 +219,7 @@ class Endpoint:
             content = json.loads(data)
         except (ValueError, RecursionError):
             return _beginning(data)
-        for key in ("error", "message", "detail"):
-            if isinstance(content, dict) and content.get(key):
-                content = content[key]
-        return str(content)
+        return _said(content)
 
     def _completion(self, content: Any) -> Completion:
         """Reasoning that the server has split off comes first, inside think tags, as servers of our own give it."""
@@ -219,7 +231,7 @@ class Endpoint:
             num_tokens = usage.get("completion_tokens")
         except (LookupError, TypeError, AttributeError):
             raise EndpointError(
-                f"{self.url} gave a reply without choices[0].message; is it OpenAI-compatible?"
+                self._one_line(f"{self.url} gave a reply without choices[0].message; {self._doubt}{_error_in(content)}")
             ) from None
         if not isinstance(text, str | None) or not isinstance(reasoning, str | None):
             raise EndpointError(f"{self.url} gave a message whose content is no text")
@@ -241,6 +253,20 @@ def _encoded(body: Mapping[str, Any]) -> bytes:
 def _encodable(text: str) -> str:
     """JSON may spell half of a character, which no tokenizer and no file takes."""
     return text.encode("utf-8", "replace").decode()
+
+
+def _said(content: Any) -> str:
+    for key in ("error", "message", "detail"):
+        if isinstance(content, dict) and content.get(key):
+            content = content[key]
+    return str(content)
+
+
+def _error_in(content: Any) -> str:
+    """Of a reply that claims success, as some services have it; but not where it may repeat a part of the key."""
+    if not isinstance(content, dict) or not content.get("error") or _OF_THE_KEY.search(said := _said(content)):
+        return ""
+    return f" It says: {said}"
 
 
 def _beginning(data: bytes) -> str:

@@ -5,6 +5,7 @@ Text is never taken for mathematics: a ``$`` in a run's name or in a data source
 
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
+from recipe.zppo.run.files import write_atomically
 from recipe.zppo.view.series import smoothed
 
 styled = matplotlib.rc_context(
@@ -51,7 +53,7 @@ Drawing = Callable[[Axes], None]
 def save(figures: Mapping[Path, Figure]) -> None:
     """As PNG files."""
     for path, figure in figures.items():
-        figure.savefig(path)
+        write_atomically(str(path), partial(figure.savefig, format="png"))
 
 
 def line_style(place: int) -> dict[str, Any]:

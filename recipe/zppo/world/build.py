@@ -24,6 +24,7 @@ from typing import Any, Protocol
 from rich.console import Console
 
 from recipe.zppo.run import publish
+from recipe.zppo.run.files import disk_errors_named
 from recipe.zppo.world.bills import PriceList
 from recipe.zppo.world.paths import WorldError, WorldPaths, WorldPlaceError, default_path
 from recipe.zppo.world.progress import TrainingProgress
@@ -90,8 +91,9 @@ def build_once(root: Path, settings: Settings, build: Callable[[Path], None], *,
         _refuse_foreign(paths)
         folder = publish.new_building_folder(root)
         try:
-            build(folder)
-            publish.publish(folder, root)
+            with disk_errors_named(str(root)):
+                build(folder)
+                publish.publish(folder, root)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     return paths
