@@ -4,8 +4,7 @@
 #   examples/smollm2/study/run_cpu.sh                  everything
 #   SEEDS=1 examples/smollm2/study/run_cpu.sh jobs=2   one seed, two runs at a time
 #   STOP_AFTER=models examples/smollm2/study/run_cpu.sh    data, students, teachers and their accuracies only
-#   KEPT="0 1" SEEDS=2 examples/smollm2/study/run_cpu.sh    another seed beside 0 and 1, whose runs are in results/
-#   KEPT="0 1 2" SEEDS=2 examples/smollm2/study/run_cpu.sh  what results/ lacks of seed 2; its models are made again
+#   KEPT="0 1 2" SEEDS=3 examples/smollm2/study/run_cpu.sh  another seed beside those whose runs are in results/
 # Each seed has a student and a teacher of its own. Further arguments go to python -m recipe.zppo.study; another setting
 # is another run. THREADS: of fine-tuning.
 set -xeuo pipefail
