@@ -232,7 +232,7 @@ def test_an_answer_that_is_being_scored_when_the_command_is_told_to_end_is_kept(
     def told(benchmark: Any, *arguments: Any) -> Any:
         if benchmark is TEXT and to_send:
             os.kill(os.getpid(), to_send.pop(0))
-            time.sleep(0.2)
+            time.sleep(1)  # the loop is to notice meanwhile
         return decide(benchmark, *arguments)
 
     monkeypatch.setattr("recipe.zppo.evaluate.runner.decide", told)
